@@ -1,0 +1,105 @@
+"""What every store promises, wherever its bytes lie.
+
+A store holds three kinds of things, because they are written in three ways:
+
+- *blobs*, bytes under a key, written whole and never half visible;
+- *logs*, to which one writer appends and from which many read while it does;
+- *commits*, of which the first one wins: a record for a slot in a book.
+
+Keys are paths of plain segments (see ``keys.py``). The law suite in ``pyflow.testing`` holds for
+every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from pyflow.digest import Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """What a listing says of one blob or log."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+    """Aware, UTC, by the store's clock."""
+
+
+class BlobStore(Protocol):
+    """Bytes under keys, in a folder, in memory or in a bucket.
+
+    All methods raise ``StoreError`` or one of its branches, with the store's URL and the key in
+    the message, and are safe to call from several threads and processes at once.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where the store is, in the form that ``open_blobs`` takes."""
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Make the parts, one after the other, the content of a key: whole or not at all.
+
+        Putting over an existing key replaces it, whole or not at all.
+        """
+
+    def create(self, key: str, data: Buffer) -> bool:
+        """Write a key that must not exist yet; False, and nothing written, when it does."""
+
+    def get(self, key: str) -> bytes:
+        """The content of a key.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> memoryview:
+        """A part of a blob as a private, writable buffer, without a copy where the store can map it.
+
+        A blob shorter than asked for gives what there is: the caller checks lengths and digests.
+
+        Raises:
+            NotFoundError: There is no such key.
+        """
+
+    def info(self, key: str) -> BlobInfo | None:
+        """Size and time of a key; None when there is none."""
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[BlobInfo]:
+        """All keys that start with ``prefix/``, in the order of their names, from behind ``after`` on."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """The names directly below ``prefix/`` that have keys below them, sorted."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove blobs; a key that does not exist is no error."""
+
+    def append(self, key: str, data: Buffer) -> int:
+        """Add bytes to the end of a log, and answer where they start. A log has one writer."""
+
+    def read_log(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes of a log from ``start`` on; empty for a log that nobody has written to yet."""
+
+    def commit(self, book: str, slot: str, record: bytes) -> bytes:
+        """Make ``record`` the one of this slot unless there is one; answer the one that holds.
+
+        Whoever asks gets the same record, however many commit at once, and forever.
+
+        Args:
+            book: Key prefix that the commits of one run share.
+            slot: Letters, digits, dots and dashes.
+            record: One line of JSON (without newlines).
+        """
+
+    def committed(self, book: str, slot: str) -> bytes | None:
+        """The record that holds for a slot; None while there is none."""
+
+    def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
+        """All slots of a book with the records that hold."""
+
+    def flush(self) -> None:
+        """Return when all that this process saw written would survive a power cut."""
