@@ -1,0 +1,33 @@
+"""Every code block of the README, the docs and the examples runs, and prints what the page says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from docs_runner import REPO, blocks_of, run_page
+
+PAGES = [REPO / "README.md", *sorted(REPO.glob("docs/**/*.md")), *sorted(REPO.glob("examples/**/README.md"))]
+EXAMPLES = sorted(folder for folder in REPO.glob("examples/[0-9][0-9]_*") if folder.is_dir())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+def test_page(page: Path, tmp_path: Path) -> None:
+    """The code of a page works when a reader follows it from top to bottom."""
+    faults = run_page(page, tmp_path)
+    if faults:
+        pytest.fail("\n\n".join(faults), pytrace=False)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda folder: folder.name)
+def test_example_shows_its_output(example: Path) -> None:
+    """The page of an example runs it and says what comes out."""
+    blocks = blocks_of((example / "README.md").read_text())
+    assert any(block.is_run and block.expected for block in blocks)
+
+
+def test_few_blocks_are_left_out() -> None:
+    """Blocks that are not run are rare, so that the pages stay true."""
+    blocks = [block for page in PAGES for block in blocks_of(page.read_text())]
+    left_out = [block for block in blocks if "not run" in block.directives]
+    assert len(left_out) <= 12, [(block.line, block.directives["not run"]) for block in left_out]
