@@ -1,0 +1,121 @@
+"""Values as artifacts: kept in the store under their digest, or inline where they are small.
+
+An artifact is written down as JSON, in packed graphs and outcomes:
+
+    {"json": 5}                                              the value itself
+    {"kind": "pickle", "inline": "<base64>"}                 a payload of at most 8 KiB
+    {"kind": "npy", "digest": "…", "size": 268435584}        a payload in the store
+    {"kind": "sequence", "digest": "…", "size": …, "length": 3}   artifacts of the items of a list, one by one
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from pyflow.digest import Buffer
+from pyflow.errors import IntegrityError
+from pyflow.graph import Json
+from pyflow.payload import NOT_SMALL, Payload, decode, encode, encode_small
+from pyflow.store import ContentStore
+
+INLINE_LIMIT: Final = 8 * 1024
+"""Payloads up to this size ride in the record that speaks of them (design: the store)."""
+
+# A list of inline items stays within one chunk, so that reading one item never costs more than that.
+_SEQUENCE_LIMIT: Final = 16 * 1024 * 1024
+
+
+def keep(value: object, content: ContentStore, *, what: str) -> Json:
+    """The artifact of a value; its payload is in the store when this returns.
+
+    Raises:
+        NotSerializableError: The value, or a part of it that is named, cannot be turned into bytes.
+        StoreError: The store did not take it.
+    """
+    small = encode_small(value)
+    if small is not NOT_SMALL:
+        return {"json": small}
+    return keep_payload(encode(value, what=what), content)
+
+
+def keep_payload(payload: Payload, content: ContentStore, *, inline_limit: int = INLINE_LIMIT) -> Json:
+    """The artifact of bytes that are already encoded."""
+    if payload.size <= inline_limit:
+        return {"kind": payload.kind, "inline": b64encode(b"".join(payload.parts)).decode()}
+    digest = content.put_blob(payload.parts)
+    return {"kind": payload.kind, "digest": digest.hex, "size": digest.size_bytes}
+
+
+def load(artifact: Json, content: ContentStore, *, scratch: Path | None = None) -> object:
+    """A value of one's own from an artifact; nothing is unpickled before its bytes are verified.
+
+    Args:
+        artifact: What ``keep`` or ``keep_items`` gave.
+        content: The store that holds it.
+        scratch: Folder for files that the value consists of.
+
+    Raises:
+        IntegrityError: The bytes are not the ones that were kept.
+        EnvironmentMismatchError: Another Python minor made them.
+    """
+    if "json" in artifact:
+        return artifact["json"]
+    if artifact.get("kind") == "sequence":
+        return [load(item, content, scratch=scratch) for item in load_items(artifact, content)]
+    return decode(_payload_of(artifact, content), scratch=scratch)
+
+
+def size_of(artifact: Json) -> int:
+    """Bytes of the payload; of the JSON text for values that have none."""
+    if "json" in artifact:
+        return len(json.dumps(artifact["json"]))
+    if "inline" in artifact:
+        return len(artifact["inline"]) * 3 // 4
+    return int(artifact["size"])
+
+
+def keep_items(values: Iterable[object], content: ContentStore, *, what: str) -> Json:
+    """The artifact of a list whose items can be loaded one by one."""
+    items = list(values)
+    limit = min(INLINE_LIMIT, _SEQUENCE_LIMIT // max(len(items), 1))
+    refs = [_keep_item(item, content, limit, f"{what}[{i}]") for i, item in enumerate(items)]
+    data = json.dumps(refs, separators=(",", ":")).encode()
+    if len(data) <= INLINE_LIMIT:
+        return {"kind": "sequence", "items": refs, "length": len(refs)}
+    digest = content.put_blob([data])
+    return {"kind": "sequence", "digest": digest.hex, "size": digest.size_bytes, "length": len(refs)}
+
+
+def load_items(artifact: Json, content: ContentStore) -> Sequence[Json]:
+    """The artifacts of the items of a sequence."""
+    if "items" in artifact:
+        refs: list[Json] = artifact["items"]
+    else:
+        refs = json.loads(bytes(content.read_blob(artifact["digest"], artifact["size"])))
+    if len(refs) != artifact["length"]:
+        raise IntegrityError(f"A sequence of {artifact['length']} items in {content.blobs.url} holds {len(refs)}.")
+    return refs
+
+
+def digests_in(artifact: Json) -> list[str]:
+    """The blobs that an artifact names directly."""
+    return [artifact["digest"]] if "digest" in artifact else []
+
+
+def _keep_item(item: object, content: ContentStore, limit: int, what: str) -> Json:
+    small = encode_small(item)
+    if small is not NOT_SMALL:
+        return {"json": small}
+    return keep_payload(encode(item, what=what), content, inline_limit=limit)
+
+
+def _payload_of(artifact: Json, content: ContentStore) -> memoryview:
+    if "inline" in artifact:
+        # A bytearray, because the value may keep the buffer and must be able to write to it.
+        data: Buffer = bytearray(b64decode(artifact["inline"], validate=True))
+        return memoryview(data)
+    return content.read_blob(artifact["digest"], artifact["size"])

@@ -1,0 +1,184 @@
+"""What crosses the wall between the one who asks for a task to run and the place where it runs.
+
+An ``Invocation`` says which node of which packed graph to run for which run, in ids only; an
+``Outcome`` says what came of it. Both are plain JSON, so that the wall may be a pipe, a container or a
+cluster. Nothing of the caller's memory crosses.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from enum import IntEnum
+from typing import Any, Final, Literal
+
+from pyflow.errors import EnvironmentMismatchError
+from pyflow.graph import Json
+
+OUTCOME_VERSION: Final = 1
+
+
+class ExitCode(IntEnum):
+    """How a worker ended, one table for every executor.
+
+    64, 65, 126 to 128, 137 and 143 are taken by Argo, shells and signals.
+    """
+
+    COMMITTED = 0
+    TASK_RAISED = 70
+    """May be tried again."""
+    TASK_RAISED_FOR_GOOD = 71
+    """Not to be tried again: the error is not one of ``retry_on``."""
+    INTEGRITY = 72
+    ENVIRONMENT = 73
+    STORE_UNAVAILABLE = 74
+    CANCELLED = 75
+    TIMEOUT = 124
+
+
+RETRYABLE: Final = frozenset({ExitCode.TASK_RAISED, ExitCode.STORE_UNAVAILABLE, ExitCode.TIMEOUT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """Where a run keeps everything: a store, and whose part of it."""
+
+    store_url: str
+    project: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """All that a worker needs to run one node, at one index of each map around it."""
+
+    home: Home
+    run_id: str
+    graph_digest: str
+    graph_size: int
+    node: int
+    indices: tuple[int, ...] = ()
+    attempt: int = 1
+    nonce: str = ""
+    """Tells two attempts with one number apart."""
+
+    @property
+    def slot(self) -> str:
+        """The name of what is to be committed, unique in the run."""
+        return slot_of(self.node, self.indices)
+
+
+def slot_of(node: int, indices: tuple[int, ...]) -> str:
+    """``12`` for a node outside of maps, ``12.3.0`` inside two: node and index vector as one word."""
+    return ".".join(map(str, (node, *indices))) if indices else str(node)
+
+
+def parse_slot(slot: str) -> tuple[int, tuple[int, ...]]:
+    """Node and index vector of a slot."""
+    node, *indices = map(int, slot.split("."))
+    return node, tuple(indices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSpan:
+    """Which part of which log an attempt printed."""
+
+    writer: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRecord:
+    """An error as text first, so that it can be read whether or not it can be rebuilt."""
+
+    type: str
+    """Qualified name of the class, with its module unless that is ``builtins``."""
+    message: str
+    traceback: str
+    """The user's frames and the error, as Python prints them."""
+    frames: list[Json] = field(default_factory=list)
+    """``[file, line, function]`` for each of the user's frames, from the outside in."""
+    pickled: Json = None
+    """Artifact of the exception; None when it cannot be pickled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one attempt at one slot."""
+
+    slot: str
+    attempt: int
+    nonce: str
+    exit_code: int
+    result: Json = None
+    """Artifact of the return value, when there is one."""
+    facts: list[Json] = field(default_factory=list)
+    error: ErrorRecord | None = None
+    started_at: float
+    """Seconds since 1970, UTC."""
+    duration_s: float
+    """By a clock that never goes back."""
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
+    log: LogSpan | None = None
+    preview: str = ""
+    """What a listing may show of the result; made where the task ran, so that nobody else unpickles it."""
+    fingerprint: str = ""
+    """Of the code that ran."""
+    environment: str = ""
+    """Python minor and, where one was asked for, the digest of the packages."""
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether the attempt ended with a result."""
+        return self.exit_code == ExitCode.COMMITTED
+
+    def to_wire(self) -> dict[str, Json]:
+        """Plain JSON; what has its default is left out."""
+        wire: dict[str, Json] = {"v": OUTCOME_VERSION}
+        for name, default in _OUTCOME_DEFAULTS:
+            value = getattr(self, name)
+            if value != default:
+                wire[name] = value
+        if self.error is not None:
+            wire["error"] = _plain(self.error)
+        if self.log is not None:
+            wire["log"] = [self.log.writer, self.log.start, self.log.end]
+        return wire
+
+    def to_bytes(self) -> bytes:
+        """One line of JSON."""
+        return json.dumps(self.to_wire(), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_wire(cls, wire: dict[str, Json]) -> Outcome:
+        """What ``to_wire`` wrote.
+
+        Raises:
+            EnvironmentMismatchError: A newer pyflow wrote it.
+        """
+        wire = dict(wire)
+        if wire.pop("v", None) != OUTCOME_VERSION:
+            raise EnvironmentMismatchError(
+                "An outcome has a format that this pyflow does not read. Use the version that made the run."
+            )
+        if "error" in wire:
+            wire["error"] = ErrorRecord(**wire["error"])
+        if "log" in wire:
+            writer, start, end = wire["log"]
+            wire["log"] = LogSpan(writer=writer, start=start, end=end)
+        return cls(**wire)
+
+
+def _plain(record: ErrorRecord) -> dict[str, Json]:
+    return {f.name: getattr(record, f.name) for f in fields(record)}
+
+
+_UNSET: Final = object()
+_OUTCOME_DEFAULTS: Final[tuple[tuple[str, Any], ...]] = tuple(
+    (f.name, [] if f.name == "facts" else _UNSET if f.name in {"exit_code", "slot", "attempt", "nonce"} else f.default)
+    for f in fields(Outcome)
+)
+
+Status = Literal["pending", "running", "succeeded", "failed", "cancelled", "lost", "skipped"]

@@ -1,0 +1,256 @@
+"""The packed graph: a traced pipeline as plain JSON, with functions and constants replaced by addresses.
+
+It is what executors take, what a worker reads, and what lies in the store as a blob; its digest names
+everything that will run. Regions stay nested, as in the graph. Expressions stay JSON:
+
+    5, "text", null, true, 0.5         the value itself
+    {"ref": 3, "path": [...]}          the result of node 3, or a part of it
+    {"in": 0, "path": [...]}           an input of the region around
+    {"list": [...]}, {"tuple": [...]}  a container of expressions
+    {"dict": [[key, value], ...]}      both sides expressions
+    {"object": artifact, "fields": [[name, value], ...]}   a dataclass or named tuple of that class
+    {"artifact": {...}}                a constant: see ``pyflow.artifacts``
+    {"items": [3, 0]}                  only for an input of a map: the items in fact 0 of node 3
+    {"sequence": artifact}             only for an input of a map: items that were known while tracing
+
+A path is a list of ``["item", expression]`` and ``["attr", name]``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from pyflow.errors import EnvironmentMismatchError
+
+Json: TypeAlias = Any
+"""A value that JSON can hold. Spelled ``Any`` because a precise recursive type costs more than it tells."""
+
+PACKED_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedOptions:
+    """The options of one or more nodes, as a worker and a scheduler read them."""
+
+    cpus: float = 1.0
+    memory_mib: int | None = None
+    gpus: int = 0
+    retries: int = 0
+    backoff_s: float = 1.0
+    retry_on: Json = None
+    """Artifact that holds a tuple of exception classes; None: every ``Exception``."""
+    timeout_s: float | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedFunction:
+    """A function: either an artifact, or the name of one that every worker has."""
+
+    name: str
+    at: str
+    artifact: Json = None
+    builtin: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedCall:
+    """One call of a Python function."""
+
+    id: int
+    name: str
+    at: str
+    after: list[int]
+    needs: list[int]
+    """Nodes whose results the expressions of this node use."""
+    function: int
+    args: list[Json]
+    kwargs: dict[str, Json]
+    options: int
+    facts: list[Json] = field(default_factory=list)
+    """What others must know of the result before they can start, each ``["items", path]`` for the
+    items of a map, or ``["test", condition]`` for a branch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedContainer:
+    """One call of a container task."""
+
+    id: int
+    name: str
+    at: str
+    after: list[int]
+    needs: list[int]
+    image: str
+    command: list[list[Json]]
+    inputs: list[Json]
+    outputs: list[Json]
+    stdout: bool
+    options: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedMap:
+    """A region that runs once for each item."""
+
+    id: int
+    name: str
+    at: str
+    after: list[int]
+    needs: list[int]
+    inputs: list[Json]
+    """Each ``{"value": expression, "each": bool}``."""
+    body: PackedRegion
+    batch: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedBranch:
+    """Two regions of which one runs, as a fact of another node says."""
+
+    id: int
+    name: str
+    at: str
+    after: list[int]
+    needs: list[int]
+    fact: list[int]
+    """Node and index of its fact."""
+    condition: str
+    """For people."""
+    then: PackedRegion
+    otherwise: PackedRegion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedSelect:
+    """The first of several values whose branches were taken."""
+
+    id: int
+    name: str
+    at: str
+    after: list[int]
+    needs: list[int]
+    candidates: list[Json]
+    has_default: bool
+    default: Json = None
+
+
+PackedNode: TypeAlias = "PackedCall | PackedContainer | PackedMap | PackedBranch | PackedSelect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedRegion:
+    """A list of nodes with inputs and an output."""
+
+    nodes: list[PackedNode]
+    inputs: list[str]
+    output: Json
+
+    def walk(self) -> Iterator[PackedNode]:
+        """All nodes, those of inner regions behind the node that holds them."""
+        for node in self.nodes:
+            yield node
+            for region in packed_regions_of(node):
+                yield from region.walk()
+
+
+def packed_regions_of(node: PackedNode) -> tuple[PackedRegion, ...]:
+    """The regions that a node holds."""
+    if isinstance(node, PackedMap):
+        return (node.body,)
+    if isinstance(node, PackedBranch):
+        return (node.then, node.otherwise)
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedGraph:
+    """All that will run, as plain JSON."""
+
+    name: str
+    python: str
+    """The minor of Python that the functions were pickled with."""
+    region: PackedRegion
+    functions: list[PackedFunction]
+    options: list[PackedOptions]
+    on_exit: PackedCall | None = None
+    parallelism: int | None = None
+    fail_fast: bool = True
+    code: Json = None
+    """The code bundle: digest and size; None when no local module is needed."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """Where each file of the code bundle lies on the author's machine, for tracebacks."""
+    at: str = ""
+
+    def walk(self) -> Iterator[PackedNode]:
+        """All nodes of the body, in the order of the trace."""
+        return self.region.walk()
+
+    def to_bytes(self) -> bytes:
+        """The JSON text whose digest names this graph."""
+        wire = {"version": PACKED_VERSION, **_fields(self)}
+        return json.dumps(wire, default=_fields, separators=(",", ":"), ensure_ascii=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes | memoryview) -> PackedGraph:
+        """The graph that ``to_bytes`` wrote.
+
+        Raises:
+            EnvironmentMismatchError: A newer pyflow wrote it.
+        """
+        wire = json.loads(bytes(data))
+        version = wire.pop("version")
+        if version != PACKED_VERSION:
+            raise EnvironmentMismatchError(
+                f"The packed graph has format {version}, and this pyflow reads {PACKED_VERSION}. "
+                "Use the pyflow version that made the run, or start it again."
+            )
+        return cls(
+            **{
+                **wire,
+                "region": _region(wire["region"]),
+                "functions": [PackedFunction(**f) for f in wire["functions"]],
+                "options": [PackedOptions(**o) for o in wire["options"]],
+                "on_exit": wire["on_exit"] and _node(wire["on_exit"]),
+            }
+        )
+
+
+_KINDS: Final[dict[str, type[Any]]] = {
+    "call": PackedCall,
+    "container": PackedContainer,
+    "map": PackedMap,
+    "branch": PackedBranch,
+    "select": PackedSelect,
+}
+_KIND_OF: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+def kind_of(node: PackedNode) -> str:
+    """``call``, ``container``, ``map``, ``branch`` or ``select``."""
+    return _KIND_OF[type(node)]
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    # dataclasses.asdict would copy every list on the way; json walks into the values by itself.
+    wire = {name: getattr(value, name) for name in value.__slots__}
+    kind = _KIND_OF.get(type(value))
+    return wire if kind is None else {"kind": kind, **wire}
+
+
+def _region(wire: dict[str, Any]) -> PackedRegion:
+    return PackedRegion(nodes=[_node(n) for n in wire["nodes"]], inputs=wire["inputs"], output=wire["output"])
+
+
+def _node(wire: dict[str, Any]) -> Any:
+    make = _KINDS[wire.pop("kind")]
+    for name in ("body", "then", "otherwise"):
+        if name in wire:
+            wire[name] = _region(wire[name])
+    return make(**wire)

@@ -1,0 +1,392 @@
+"""Graph → PackedGraph: functions and constants become bytes in the store, and plain JSON is left.
+
+Two things are added that the author did not write, because nobody who schedules may look into values:
+*facts* that a node's worker tells beside its result (how many items there are, whether a condition
+holds), and helper nodes that tell a fact about values that come from several nodes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pyflow.artifacts import keep, keep_items, keep_payload
+from pyflow.bundle import CodeBundle, fingerprint
+from pyflow.errors import DefinitionError
+from pyflow.graph import (
+    BranchNode,
+    Build,
+    CallNode,
+    Compare,
+    Condition,
+    ContainerNode,
+    Expr,
+    Function,
+    Graph,
+    Input,
+    Json,
+    Literal,
+    Logic,
+    MapInput,
+    MapNode,
+    Node,
+    Options,
+    PackedBranch,
+    PackedCall,
+    PackedContainer,
+    PackedFunction,
+    PackedGraph,
+    PackedMap,
+    PackedNode,
+    PackedOptions,
+    PackedRegion,
+    PackedSelect,
+    Path,
+    Ref,
+    Region,
+    SelectNode,
+    Truth,
+    leaves,
+    operands,
+    refs_of,
+)
+from pyflow.payload import NOT_SMALL, encode_function, encode_small
+from pyflow.store import ContentStore
+
+PYTHON_MINOR: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+_SYMBOLS: Final = {"lt": "<", "le": "<=", "eq": "==", "ne": "!=", "gt": ">", "ge": ">="}
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A packed graph, and the address of its bytes in the store."""
+
+    graph: PackedGraph
+    digest: str
+    size_bytes: int
+
+
+def pack(graph: Graph, content: ContentStore, *, bundle: CodeBundle | None = None) -> Packed:
+    """Put all that a graph is made of into the store, and give what is left as plain JSON.
+
+    Args:
+        graph: What tracing gave.
+        content: Where functions, constants and code go.
+        bundle: The local modules that the functions import.
+
+    Raises:
+        NotSerializableError: A function or a constant cannot be turned into bytes; the message names the part.
+        StoreError: The store did not take it.
+    """
+    packer = _Packer(content, next_id=1 + max((node.id for node in graph.walk()), default=-1))
+    region = packer.region(graph.region)
+    on_exit = packer.call(graph.on_exit) if graph.on_exit is not None else None
+    packed = PackedGraph(
+        name=graph.name,
+        python=PYTHON_MINOR,
+        region=region,
+        functions=packer.functions,
+        options=packer.options,
+        on_exit=on_exit,
+        parallelism=graph.parallelism,
+        fail_fast=graph.fail_fast,
+        code=_keep_bundle(bundle, content),
+        origins=dict(bundle.origin) if bundle is not None else {},
+        at=str(graph.at),
+    )
+    data = packed.to_bytes()
+    digest = content.put_blob([data])
+    return Packed(packed, digest.hex, digest.size_bytes)
+
+
+def _keep_bundle(bundle: CodeBundle | None, content: ContentStore) -> Json:
+    if bundle is None:
+        return None
+    digest = content.put_blob([bundle.write()])
+    return {"digest": digest.hex, "size": digest.size_bytes}
+
+
+class _Packer:
+    """Packs one graph: what has been put into the store already, and the facts asked of each node."""
+
+    def __init__(self, content: ContentStore, *, next_id: int) -> None:
+        self.functions: list[PackedFunction] = []
+        self.options: list[PackedOptions] = []
+        self._content = content
+        self._next_id = next_id
+        self._function_index: dict[int, int] = {}
+        self._option_index: dict[int, int] = {}
+        self._kept: dict[int, tuple[object, Json]] = {}
+        self._node_kind: dict[int, type[Node]] = {}
+        self._facts: dict[int, list[Json]] = {}
+
+    def region(self, region: Region) -> PackedRegion:
+        nodes: list[PackedNode] = []
+        for node in region.nodes:
+            self._node_kind[node.id] = type(node)
+            nodes.extend(self._pack(node))
+        return PackedRegion(nodes=nodes, inputs=list(region.inputs), output=self.expr(region.output, "the result"))
+
+    def _pack(self, node: Node) -> Iterator[PackedNode]:
+        """The node, behind the helpers that it needs."""
+        if isinstance(node, CallNode):
+            yield self.call(node)
+        elif isinstance(node, MapNode):
+            yield from self._map(node)
+        elif isinstance(node, BranchNode):
+            yield from self._branch(node)
+        elif isinstance(node, SelectNode):
+            yield self._select(node)
+        else:
+            yield self._container(node)
+
+    def call(self, node: CallNode) -> PackedCall:
+        facts = self._facts.setdefault(node.id, [])
+        return PackedCall(
+            id=node.id,
+            name=node.name,
+            at=str(node.at),
+            after=list(node.after),
+            needs=_needs(node),
+            function=self._function(node.function),
+            args=[self.expr(value, f"argument {i} of {node.name}()") for i, value in enumerate(node.args, 1)],
+            kwargs={key: self.expr(value, f"argument {key!r} of {node.name}()") for key, value in node.kwargs},
+            options=self._options(node.options),
+            facts=facts,
+        )
+
+    def _container(self, node: ContainerNode) -> PackedContainer:
+        what = f"an argument of {node.name}()"
+        return PackedContainer(
+            id=node.id,
+            name=node.name,
+            at=str(node.at),
+            after=list(node.after),
+            needs=_needs(node),
+            image=node.image,
+            command=[[p if isinstance(p, str) else self.expr(p, what) for p in argument] for argument in node.command],
+            inputs=[[name, self.expr(value, what), path] for name, value, path in node.inputs],
+            outputs=[list(output) for output in node.outputs],
+            stdout=node.stdout,
+            options=self._options(node.options),
+        )
+
+    def _map(self, node: MapNode) -> Iterator[PackedNode]:
+        inputs: list[Json] = []
+        needs: dict[int, None] = {}
+        for i, source in enumerate(node.inputs):
+            if source.is_each:
+                value, helper = self._items(node, source, f"mapped argument {i + 1} of {node.name}()")
+                if helper is not None:
+                    yield helper
+            else:
+                value = self.expr(source.value, f"argument of {node.name}.map()")
+            inputs.append({"value": value, "each": source.is_each})
+            needs.update(dict.fromkeys(_nodes_in(value)))
+        yield PackedMap(
+            id=node.id,
+            name=node.name,
+            at=str(node.at),
+            after=list(node.after),
+            needs=list(needs),
+            inputs=inputs,
+            body=self.region(node.body),
+            batch=node.batch,
+        )
+
+    def _items(self, node: MapNode, source: MapInput, what: str) -> tuple[Json, PackedCall | None]:
+        """The expression for the items of a mapped value, and a helper node where it needs one."""
+        value = source.value
+        if isinstance(value, Literal):
+            if not isinstance(value.value, (list, tuple)):
+                raise DefinitionError(f"The {what} is {value.value!r}, which is not a list. It was called at {node.at}.")
+            return {"sequence": keep_items(value.value, self._content, what=what)}, None
+        if isinstance(value, Build) and value.kind in {"list", "tuple"}:
+            return {"list": [self.expr(item, what) for item in value.items]}, None
+        if isinstance(value, Ref):
+            kind = self._node_kind[value.node]
+            if kind is MapNode and not value.path:
+                return {"ref": value.node}, None
+            if kind is CallNode:
+                return {"items": [value.node, self._fact(value.node, ["items", self._path(value.path, what)])]}, None
+        helper = self._helper(node, f"{node.name}.items", "identity", [self.expr(value, what)], [["items", []]])
+        return {"items": [helper.id, 0]}, helper
+
+    def _branch(self, node: BranchNode) -> Iterator[PackedNode]:
+        what = f"a condition at {node.at}"
+        test = self._condition(node.condition, what)
+        producers = {leaf for value in operands(node.condition) for leaf in leaves(value) if not isinstance(leaf, Literal)}
+        nodes = {leaf.node if isinstance(leaf, Ref) else None for leaf in producers}
+        decider = next(iter(nodes)) if len(nodes) == 1 else None
+        if decider is not None and self._node_kind[decider] is CallNode:
+            fact = [decider, self._fact(decider, ["test", test])]
+        else:
+            helper = self._helper(node, f"{node.name}.condition", "nothing", [], [["test", test]])
+            fact = [helper.id, 0]
+            yield helper
+        yield PackedBranch(
+            id=node.id,
+            name=node.name,
+            at=str(node.at),
+            after=list(node.after),
+            needs=[fact[0]],
+            fact=fact,
+            condition=condition_text(node.condition),
+            then=self.region(node.then),
+            otherwise=self.region(node.otherwise),
+        )
+
+    def _select(self, node: SelectNode) -> PackedSelect:
+        what = "a value of first_of()"
+        return PackedSelect(
+            id=node.id,
+            name=node.name,
+            at=str(node.at),
+            after=list(node.after),
+            needs=_needs(node),
+            candidates=[self.expr(value, what) for value in node.candidates],
+            has_default=node.default is not None,
+            default=None if node.default is None else self.expr(node.default, what),
+        )
+
+    def _helper(self, node: Node, name: str, builtin: str, args: list[Json], facts: list[Json]) -> PackedCall:
+        self.functions.append(PackedFunction(name=builtin, at="", builtin=builtin))
+        needs = dict.fromkeys([n for value in (args, facts) for n in _nodes_in(value)])
+        self._next_id += 1
+        return PackedCall(
+            id=self._next_id - 1,
+            name=name,
+            at=str(node.at),
+            after=list(node.after),
+            needs=list(needs),
+            function=len(self.functions) - 1,
+            args=args,
+            kwargs={},
+            options=self._options(_NO_OPTIONS),
+            facts=facts,
+        )
+
+    def _fact(self, node: int, fact: Json) -> int:
+        facts = self._facts.setdefault(node, [])
+        if fact not in facts:
+            facts.append(fact)
+        return facts.index(fact)
+
+    def _function(self, function: Function) -> int:
+        index = self._function_index.get(id(function))
+        if index is None:
+            payload = encode_function(function.fn, what=function.name)
+            index = self._function_index[id(function)] = len(self.functions)
+            self.functions.append(
+                PackedFunction(
+                    name=function.name,
+                    at=str(function.at),
+                    artifact=keep_payload(payload, self._content),
+                    fingerprint=fingerprint(function.fn),
+                )
+            )
+        return index
+
+    def _options(self, options: Options) -> int:
+        index = self._option_index.get(id(options))
+        if index is None:
+            packed = PackedOptions(
+                cpus=options.cpus,
+                memory_mib=options.memory_mib,
+                gpus=options.gpus,
+                retries=options.retries,
+                backoff_s=options.backoff_s,
+                retry_on=keep(options.retry_on, self._content, what="retry_on") if options.retry_on else None,
+                timeout_s=options.timeout_s,
+                env=dict(options.env),
+                labels=dict(options.labels),
+                given=sorted(options.given),
+            )
+            if packed in self.options:
+                index = self.options.index(packed)
+            else:
+                index = len(self.options)
+                self.options.append(packed)
+            self._option_index[id(options)] = index
+            self._kept[id(options)] = (options, None)
+        return index
+
+    def expr(self, expr: Expr, what: str) -> Json:
+        if isinstance(expr, Literal):
+            return self._literal(expr.value, what)
+        if isinstance(expr, Ref):
+            return {"ref": expr.node, "path": self._path(expr.path, what)} if expr.path else {"ref": expr.node}
+        if isinstance(expr, Input):
+            return {"in": expr.index, "path": self._path(expr.path, what)} if expr.path else {"in": expr.index}
+        items = [self.expr(item, what) for item in expr.items]
+        if expr.kind == "dict":
+            return {"dict": [[self._literal(k, what), v] for k, v in zip(expr.keys, items, strict=True)]}
+        if expr.kind == "object":
+            return {
+                "object": keep(expr.type, self._content, what=what),
+                "fields": [[str(k), v] for k, v in zip(expr.keys, items, strict=True)],
+            }
+        return {expr.kind: items}
+
+    def _literal(self, value: object, what: str) -> Json:
+        small = encode_small(value)
+        if small is not NOT_SMALL:
+            return small
+        known = self._kept.get(id(value))
+        if known is None:
+            # The value is held as well, because a freed object's id may be given to another one.
+            known = self._kept[id(value)] = (value, keep(value, self._content, what=what))
+        return {"artifact": known[1]}
+
+    def _path(self, path: Path, what: str) -> Json:
+        return [[kind, self._literal(key, what)] for kind, key in path]
+
+    def _condition(self, condition: Condition, what: str) -> Json:
+        if isinstance(condition, Compare):
+            return [condition.op, self.expr(condition.left, what), self.expr(condition.right, what)]
+        if isinstance(condition, Truth):
+            return ["truth", self.expr(condition.value, what)]
+        return [condition.op, *(self._condition(operand, what) for operand in condition.operands)]
+
+
+_NO_OPTIONS: Final = Options(cpus=0.01)
+
+
+def _needs(node: Node) -> list[int]:
+    return list(dict.fromkeys(ref.node for ref in refs_of(node)))
+
+
+def _nodes_in(value: Json) -> Iterator[int]:
+    """Nodes that a packed expression refers to."""
+    if isinstance(value, dict):
+        if "ref" in value:
+            yield value["ref"]
+        elif "items" in value:
+            yield value["items"][0]
+        else:
+            for key in ("list", "tuple", "dict", "fields"):
+                yield from _nodes_in(value.get(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _nodes_in(item)
+
+
+def condition_text(condition: Condition) -> str:
+    """A condition as a person would write it, with nodes by number."""
+    if isinstance(condition, Compare):
+        return f"{_text(condition.left)} {_SYMBOLS[condition.op]} {_text(condition.right)}"
+    if isinstance(condition, Truth):
+        return _text(condition.value)
+    parts: Sequence[str] = [f"({condition_text(operand)})" for operand in condition.operands]
+    return f"not {parts[0]}" if isinstance(condition, Logic) and condition.op == "not" else f" {condition.op} ".join(parts)
+
+
+def _text(expr: Expr) -> str:
+    if isinstance(expr, Literal):
+        return repr(expr.value)[:40]
+    if isinstance(expr, Ref):
+        return f"#{expr.node}"
+    return f"input {expr.index}" if isinstance(expr, Input) else "…"
