@@ -1,0 +1,41 @@
+"""``import pyflow`` is light: every worker, pod and notebook pays for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "IPython", "asyncio", "boto3", "botocore", "click", "docker", "hera", "multiprocessing", "numpy",
+    "pandas", "pyarrow", "pydantic", "requests", "rich", "yaml",
+}  # fmt: skip
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules that a statement loads in a fresh interpreter, beyond those of its start."""
+    code = f"import sys; before = set(sys.modules); {statement}; print(*(set(sys.modules) - before))"
+    # A coverage run hooks itself into every interpreter, with imports of its own.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_import_pyflow_is_light() -> None:
+    """``import pyflow`` loads no cluster library, no array library and no display."""
+    assert loaded_by("import pyflow") & HEAVY == set()
+
+
+def test_all_public_names_are_light() -> None:
+    """Neither does taking every public name out of it."""
+    assert loaded_by("from pyflow import *") & HEAVY == set()
+
+
+@pytest.mark.parametrize("package", ["pyflow.runtime", "pyflow.store", "pyflow.payload", "pyflow.scheduling"])
+def test_what_a_worker_imports_is_light(package: str) -> None:
+    """A worker's own parts load none of it either, until a task brings it."""
+    if subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True, check=False).returncode:
+        pytest.skip(f"{package} is not built yet")
+    assert loaded_by(f"import {package}") & HEAVY == set()
