@@ -18,15 +18,8 @@ _WANTED = re.compile(r"# error: (?P<codes>[\w|-]+)$")
 
 def said_by_mypy(repo: Path) -> dict[tuple[str, int], dict[str, str]]:
     """For each file and line with errors: their codes and messages."""
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--config-file",
-        repo / "pyproject.toml",
-        *SAMPLES.glob("*.py"),
-    ]
+    samples = [str(path) for path in sorted(SAMPLES.glob("*.py"))]
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(repo / "pyproject.toml"), *samples]
     # Overloads fail as one; the decorated function then has no type, which mypy says on the same line.
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
