@@ -1,0 +1,9 @@
+"""Local code as an importable archive, its fingerprint, and the proof that it imports elsewhere.
+
+Nothing heavy is loaded with this folder: parsing, zip files and processes wait until they are used.
+"""
+
+from pyflow.bundle.archive import CodeBundle, install
+from pyflow.bundle.discovery import discover
+
+__all__ = ["CodeBundle", "discover", "install"]

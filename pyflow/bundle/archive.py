@@ -1,0 +1,172 @@
+"""The code bundle: local code as a zip file, the same bytes for the same files, and its way back to a folder.
+
+Files are unpacked, not imported from the zip, so that code which reads data beside its own ``__file__``
+works as it did. Which files belong in a bundle is for ``discovery`` to say; the digest of the bytes, and
+where they are kept, for the caller.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pyflow.digest import Buffer, sha256_hex
+from pyflow.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from zipfile import ZipFile, ZipInfo
+
+BundleFile: TypeAlias = "tuple[str, str | bytes]"
+
+# The first day that a zip file can express.
+FIXED_DATE: Final = (1980, 1, 1, 0, 0, 0)
+MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
+"""More than any bundle that ``discovery`` makes; an archive that claims more is not one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBundle:
+    """Local code that travels: each file by its name in the archive and where its bytes are."""
+
+    files: tuple[BundleFile, ...] = ()
+    """(archive name, path of the source file, or its bytes), sorted by name."""
+    modules: tuple[str, ...] = ()
+    """Full names of the local modules that the code reaches, sorted."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Archive name → path of the user's file, to show a worker's frames as the user's own lines."""
+    extensions: tuple[str, ...] = ()
+    """Archive names of compiled modules among the files: they run on this platform and Python minor only."""
+
+    def __bool__(self) -> bool:
+        return bool(self.files)
+
+    def write(self) -> bytes | None:
+        """The bundle as the bytes of a zip file; None when there is nothing to ship.
+
+        The bytes depend on the files' names, contents and executable bits alone. Nothing is compressed:
+        compressors differ between builds of Python, and these bytes are an address.
+        """
+        if not self.files:
+            return None
+        from zipfile import ZipFile  # 10 ms, and most scripts have no local modules
+
+        buffer = io.BytesIO()
+        with ZipFile(buffer, "w") as archive:
+            for name, source in self.files:
+                _add(archive, name, source)
+        return buffer.getvalue()
+
+
+def install(archive: Buffer, into: Path) -> Path:
+    """The folder, below ``into``, that holds the unpacked bundle; put it on ``sys.path``.
+
+    The folder is named by the archive's digest and made once, however many processes ask at the same
+    time. One from which files have vanished (cleaners of ``/tmp`` do that) is made anew.
+
+    Raises:
+        IntegrityError: The archive is not one that pyflow wrote: a name leads outside, a link, a bomb.
+    """
+    from zipfile import BadZipFile, ZipFile  # 10 ms, and most scripts have no local modules
+
+    digest = sha256_hex(archive)
+    target = into / digest
+    try:
+        with ZipFile(io.BytesIO(archive)) as opened:
+            members = _checked_members(opened)
+            if _is_intact(target, members):
+                return target
+            _unpack_aside_and_rename(opened, members, target)
+    except BadZipFile as error:
+        raise IntegrityError(f"The code bundle {digest[:12]} is not a readable zip file: {error}.") from error
+    return target
+
+
+def _add(archive: ZipFile, name: str, source: str | bytes) -> None:
+    from zipfile import ZIP_STORED, ZipInfo  # see write()
+
+    info = ZipInfo(name, date_time=FIXED_DATE)
+    info.compress_type = ZIP_STORED
+    # The field is otherwise that of the system that writes, and the bytes would tell Windows from Linux.
+    info.create_system = 3
+    is_executable = isinstance(source, str) and bool(Path(source).stat().st_mode & stat.S_IXUSR)
+    info.external_attr = (stat.S_IFREG | (0o755 if is_executable else 0o644)) << 16
+    archive.writestr(info, source if isinstance(source, bytes) else Path(source).read_bytes())
+
+
+def _checked_members(archive: ZipFile) -> list[ZipInfo]:
+    members = archive.infolist()
+    seen: set[str] = set()
+    for member in members:
+        # ZipFile cuts a name at a NUL and turns backslashes around; the name as written is what counts.
+        _check_name(member.orig_filename)
+        if member.filename in seen or stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG}:
+            raise IntegrityError(
+                f"The code bundle holds {member.filename!r} twice, or not as a plain file. Nothing was unpacked."
+            )
+        seen.add(member.filename)
+    size_bytes = sum(member.file_size for member in members)
+    if size_bytes > MAX_UNPACKED_BYTES:
+        raise IntegrityError(
+            f"The code bundle claims {size_bytes} bytes, more than any that pyflow writes. Nothing was unpacked."
+        )
+    return members
+
+
+def _check_name(name: str) -> None:
+    path = PurePosixPath(name)
+    parts_are_plain = all(part not in {"", ".", ".."} for part in name.split("/"))
+    if not parts_are_plain or path.is_absolute() or any(sign in name for sign in ("\\", "\0", ":")):
+        raise IntegrityError(
+            f"The code bundle holds a file named {name!r}, which leads out of its folder. Nothing was unpacked."
+        )
+
+
+def _is_intact(folder: Path, members: list[ZipInfo]) -> bool:
+    try:
+        return all((folder / member.filename).stat().st_size == member.file_size for member in members)
+    except OSError:
+        return False
+
+
+def _unpack_aside_and_rename(archive: ZipFile, members: list[ZipInfo], target: Path) -> None:
+    import shutil  # loaded with zipfile, like tempfile below it
+    import tempfile
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}-", dir=target.parent))
+    try:
+        unpacked = aside / "new"
+        for member in members:
+            path = unpacked / member.filename
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(archive.read(member))
+            if member.external_attr >> 16 & stat.S_IXUSR:
+                path.chmod(0o755)
+        _put_in_place(unpacked, target, members, aside / "damaged")
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _put_in_place(unpacked: Path, target: Path, members: list[ZipInfo], damaged: Path) -> None:
+    try:
+        # Onto a folder that is there and not empty, a rename fails: then another process was first.
+        unpacked.rename(target)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        if _is_intact(target, members):
+            return
+        _move_away(target, damaged)
+        _put_in_place(unpacked, target, members, damaged.with_name(damaged.name + "-more"))
+
+
+def _move_away(target: Path, damaged: Path) -> None:
+    try:
+        target.rename(damaged)
+    except FileNotFoundError:
+        return  # another process moved it first, which is as good
