@@ -80,6 +80,8 @@ def _digest_pieces(pieces: tuple[memoryview, ...]) -> bytes:
 
 
 def _digest_chunks(parts: Sequence[Buffer]) -> list[bytes]:
+    if sum(memoryview(part).nbytes for part in parts) <= CHUNK_SIZE:
+        return [_digest_pieces(chunk) for chunk in chunks_of(parts)]
     # hashlib lets go of the interpreter lock, so two threads hash twice as fast. The import is here
     # because most processes never see a blob of two chunks, and it costs 10 ms.
     from concurrent.futures import ThreadPoolExecutor

@@ -1,11 +1,13 @@
-"""Every key of a store is made here, from ids only. The layout is version 1.
+"""Every key of a store is made here, from ids only. Version 1 of the layout is this.
 
-    v1/<project>/blobs/<first 2 of digest>/<digest>            a blob; above one chunk beside it <digest>.chunks
-    v1/<project>/runs/<owner>/<run id>/run.json                what was started, by whom, where
-    v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
-    v1/<project>/runs/<owner>/<run id>/logs/<writer>           log of what tasks printed
-    v1/<project>/runs/<owner>/<run id>/commits/…               the book of commits
-    v1/<project>/runs/<owner>/<run id>/cancel                  exists once somebody asked the run to end
+::
+
+v1/<project>/blobs/<first 2 of digest>/<digest>            a blob; above one chunk beside it <digest>.chunks
+v1/<project>/runs/<owner>/<run id>/run.json                what was started, by whom, where
+v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
+v1/<project>/runs/<owner>/<run id>/logs/<writer>           log of what tasks printed
+v1/<project>/runs/<owner>/<run id>/commits/…               the book of commits
+v1/<project>/runs/<owner>/<run id>/cancel                  exists once somebody asked the run to end
 """
 
 from __future__ import annotations
@@ -17,10 +19,19 @@ from typing import Final
 from pyflow.digest import is_digest
 from pyflow.errors import StoreError
 
-LAYOUT: Final = "v1"
+LAYOUT_VERSION: Final = 1
+LAYOUT: Final = f"v{LAYOUT_VERSION}"
+
+MARKER: Final = "pyflow-store.json"
+"""The file at a store's root that says which layout it has; no key may name it."""
 
 # A segment is safe as a file name, in a URL and as an S3 key, and can never climb ("..") or hide (".x").
-_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_SEGMENT_PATTERN: Final = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
+_SEGMENT: Final = re.compile(_SEGMENT_PATTERN)
+_KEY: Final = re.compile(rf"{_SEGMENT_PATTERN}(?:/{_SEGMENT_PATTERN})*")
+
+# S3 takes keys of 1024 bytes (Amazon S3 User Guide, "Naming Amazon S3 objects"); the rest is for the bucket's prefix.
+MAX_KEY_LENGTH: Final = 768
 
 
 def check_segment(text: str, *, what: str) -> str:
@@ -39,9 +50,18 @@ def check_segment(text: str, *, what: str) -> str:
 
 
 def check_key(key: str) -> str:
-    """The same key, when all its segments are legal."""
-    for segment in key.split("/"):
-        check_segment(segment, what="key segment")
+    """The same key, when all its segments are legal.
+
+    Raises:
+        StoreError: A segment is not legal, or the key is longer than 768 characters.
+    """
+    if len(key) > MAX_KEY_LENGTH:
+        raise StoreError(f"The key {key[:200]!r}… has {len(key)} characters; it may have {MAX_KEY_LENGTH}.")
+    if not _KEY.fullmatch(key):
+        for segment in key.split("/"):
+            check_segment(segment, what="key segment")
+    if key == MARKER:
+        raise StoreError(f"The key {MARKER!r} is the store's own.")
     return key
 
 

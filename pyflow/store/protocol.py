@@ -70,16 +70,26 @@ class BlobStore(Protocol):
         """Size and time of a key; None when there is none."""
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[BlobInfo]:
-        """All keys that start with ``prefix/``, in the order of their names, from behind ``after`` on."""
+        """All keys that start with ``prefix/``, in the order of their names, from behind ``after`` on.
 
-    def folders(self, prefix: str) -> list[str]:
+        What a log or a book of commits is made of is the store's own affair (files, segments, objects), but it
+        is listed, so that deleting what is listed leaves nothing behind.
+        """
+
+    def folders(self, prefix: str) -> Sequence[str]:
         """The names directly below ``prefix/`` that have keys below them, sorted."""
+
+    def logs(self, prefix: str) -> Sequence[BlobInfo]:
+        """The logs directly below ``prefix/`` with their lengths so far, sorted by key."""
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove blobs; a key that does not exist is no error."""
 
     def append(self, key: str, data: Buffer) -> int:
-        """Add bytes to the end of a log, and answer where they start. A log has one writer."""
+        """Add bytes to the end of a log, and answer where they start. A log has one writer.
+
+        Others see them soon, and at the latest after ``flush``.
+        """
 
     def read_log(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """The bytes of a log from ``start`` on; empty for a log that nobody has written to yet."""
@@ -87,7 +97,8 @@ class BlobStore(Protocol):
     def commit(self, book: str, slot: str, record: bytes) -> bytes:
         """Make ``record`` the one of this slot unless there is one; answer the one that holds.
 
-        Whoever asks gets the same record, however many commit at once, and forever.
+        Whoever asks gets the same record, however many commit at once, and forever. When this raises, the
+        record may or may not have become the one: who asks later will see.
 
         Args:
             book: Key prefix that the commits of one run share.
@@ -101,5 +112,11 @@ class BlobStore(Protocol):
     def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold."""
 
+    def damaged(self, book: str) -> Sequence[str]:
+        """What in a book is not a whole record, each in words for the person who verifies a store.
+
+        A writer that was killed leaves such a thing; nothing that was committed is in it.
+        """
+
     def flush(self) -> None:
-        """Return when all that this process saw written would survive a power cut."""
+        """Return when all that this process saw written, by whomever, would survive a power cut."""

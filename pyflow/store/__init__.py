@@ -1,0 +1,76 @@
+"""Bytes under keys and under their own digests, in a folder or in memory.
+
+``open_blobs`` turns a URL into a store; ``ContentStore`` keeps blobs under their digests in any of them;
+``Keys`` says under which keys everything lies.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+from pyflow.errors import StoreError
+from pyflow.store.content import ContentStore
+from pyflow.store.keys import Keys, check_key, check_segment
+from pyflow.store.protocol import BlobInfo, BlobStore
+
+__all__ = ["BlobInfo", "BlobStore", "ContentStore", "Keys", "check_key", "check_segment", "open_blobs"]
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
+
+
+def open_blobs(url: str | os.PathLike[str]) -> BlobStore:
+    """The store at a URL or path. Nothing is made or asked until the store is used.
+
+    Args:
+        url: A path (``.pyflow``, ``~/store``), ``file:///absolute/path``, or ``memory://name``, which is
+            for tests and ends with the process.
+
+    Raises:
+        StoreError: The URL is of a kind that is not known, or does not say where the store is.
+    """
+    text = os.fspath(url)
+    scheme = _SCHEME.match(text) if isinstance(url, str) else None
+    if scheme is None:
+        return _open_folder(text)
+    kind, rest = scheme[1].lower(), text[scheme.end() :]
+    if kind == "file":
+        return _open_folder(_path_of_file_url(text))
+    if kind == "memory":
+        return _open_memory(rest.removeprefix("/"))
+    if kind == "s3":
+        raise StoreError(f"{text!r}: stores in S3 buckets are not built yet. Use a folder: a path or file:///path.")
+    raise StoreError(
+        f"{text!r} is not a store: {kind!r} is not one of the kinds file, memory. A plain path works, too."
+    )
+
+
+def _open_folder(path: str) -> BlobStore:
+    from pyflow.store.folder import FolderBlobs
+
+    if not path or "\0" in path:
+        raise StoreError(f"{path!r} is not the path of a folder. Name one, for example '.pyflow'.")
+    return FolderBlobs(os.path.expanduser(path))
+
+
+def _open_memory(name: str) -> BlobStore:
+    from pyflow.store.memory import named_memory
+
+    return named_memory(name)
+
+
+def _path_of_file_url(url: str) -> str:
+    """The path of a ``file://`` URL; the only host it may name is this one (RFC 8089)."""
+    rest = url[len("file:") :]
+    if rest.startswith("//"):
+        host, slash, below = rest[2:].partition("/")
+        rest = slash + below
+        if host not in {"", "localhost"} or not slash:
+            raise StoreError(f"{url!r} does not name an absolute path. Write three slashes: 'file:///absolute/path'.")
+    if "%" not in rest:
+        return rest
+    # Most paths are not quoted, and the import costs several milliseconds.
+    from urllib.parse import unquote
+
+    return unquote(rest)

@@ -1,0 +1,174 @@
+r"""The book of commits of one run, as one file to which every process appends.
+
+The theory. ``O_APPEND`` gives all writers of a file one order, also those in other processes, and each
+``write`` is whole for the others unless its writer dies in the middle or the disk is full. So *the first
+valid record of a slot in the file wins*, and all readers agree on it, because bytes that are followed by a
+newline never change. A record is one line, written by one call::
+
+    \n <slot> \t <crc32 of slot and record, 8 hex digits> \t <record> \n
+
+The leading newline closes whatever a dead writer left behind, so that a torn record damages itself alone.
+A torn record may lack nothing but its last newline; then the next record's leading newline makes it valid,
+and it counts from there on. That is sound: nobody was told anything about it before, and whoever commits
+reads forward to the end of its own record and so finds it first.
+
+The checksum is against torn writes, not against tampering: commits carry a signature of their own, which
+is for the layers above.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+from pyflow.store.disk import FILE_MODE, read_range
+
+_SMALL_BLOCK: Final = 64 * 1024
+_LARGE_BLOCK: Final = 1024 * 1024
+
+Place = tuple[int, int]
+"""Where a record lies in the file: offset and length."""
+
+
+def encode_line(slot: str, record: bytes) -> bytes:
+    """The bytes that commit a record when they are appended to the book."""
+    name = slot.encode()
+    return b"\n%b\t%08x\t%b\n" % (name, zlib.crc32(record, zlib.crc32(name)), record)
+
+
+def decode_line(line: bytes) -> tuple[str, bytes] | None:
+    """Slot and record of a line without its newlines; None when it is not what somebody wrote whole."""
+    name, _, rest = line.partition(b"\t")
+    checksum, tab, record = rest.partition(b"\t")
+    if not tab or checksum != b"%08x" % zlib.crc32(record, zlib.crc32(name)):
+        return None
+    return name.decode("ascii", "replace"), record
+
+
+class Book:
+    """One book of commits: the file, and an index of what this process has read of it."""
+
+    def __init__(self, path: str, make_parent: Callable[[], None]) -> None:
+        self._path = path
+        self._make_parent = make_parent
+        self._lock = threading.Lock()
+        self._fd = -1
+        self._appends = False
+        self._read_to = 0
+        self._places: dict[str, Place] = {}
+        self._damaged: list[int] = []
+
+    def commit(self, slot: str, record: bytes) -> bytes:
+        """Append the record unless the slot has one; the record that holds."""
+        with self._lock:
+            place = self._places.get(slot)
+            if place is None:
+                end = self._append(encode_line(slot, record))
+                if self._read_to == end:
+                    self._places[slot] = (end - 1 - len(record), len(record))
+                    return record
+                self._read_on(end)
+                place = self._places[slot]
+            return self._record(place)
+
+    def committed(self, slot: str) -> bytes | None:
+        """The record that holds for a slot, by all that the file says now."""
+        with self._lock:
+            if slot not in self._places:
+                self._read_on()
+            place = self._places.get(slot)
+            return None if place is None else self._record(place)
+
+    def slots(self) -> list[str]:
+        """All slots that have a record now, in the order of their commits."""
+        with self._lock:
+            self._read_on()
+            return list(self._places)
+
+    def damaged(self) -> list[int]:
+        """Offsets of the lines that are not whole records."""
+        with self._lock:
+            self._read_on()
+            return list(self._damaged)
+
+    def _append(self, line: bytes) -> int:
+        """Append a line; where it ends. When nothing but it is new, it counts as read.
+
+        A short write leaves a torn record, which the next leading newline closes, so it is simply
+        written again; on a full disk the second try raises.
+        """
+        fd = self._open_to_append()
+        while os.write(fd, line) != len(line):
+            pass
+        # With O_APPEND the position after a write is the end of what it wrote, and this descriptor is
+        # ours alone: nobody moves it between the two calls.
+        end = os.lseek(fd, 0, os.SEEK_CUR)
+        if end - len(line) == self._read_to:
+            self._read_to = end
+        return end
+
+    def _read_on(self, end: int | None = None) -> None:
+        """Index the whole lines that were added since the last time, to ``end`` or the end of the file."""
+        if not self._open_to_read():
+            return
+        size = _SMALL_BLOCK
+        while end is None or self._read_to < end:
+            block = os.pread(self._fd, size, self._read_to)
+            whole = block.rfind(b"\n") + 1
+            self._index(block[:whole])
+            if len(block) < size:
+                return
+            size = size * 2 if not whole else max(size, _LARGE_BLOCK)
+
+    def _index(self, lines: bytes) -> None:
+        for line in lines.split(b"\n")[:-1]:
+            decoded = decode_line(line) if line else None
+            if decoded is not None:
+                slot, record = decoded
+                self._places.setdefault(slot, (self._read_to + len(line) - len(record), len(record)))
+            elif line:
+                self._damaged.append(self._read_to)
+            self._read_to += len(line) + 1
+
+    def _record(self, place: Place) -> bytes:
+        offset, length = place
+        return read_range(self._fd, offset, offset + length)
+
+    def _open_to_read(self) -> bool:
+        if self._fd < 0:
+            try:
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        return True
+
+    def _open_to_append(self) -> int:
+        if not self._appends:
+            fd = open_to_append(self._path, self._make_parent)
+            self.close()
+            self._fd, self._appends = fd, True
+        return self._fd
+
+    def close(self) -> None:
+        """Let go of the file; only for one who knows that nobody uses the book."""
+        fd, self._fd, self._appends = self._fd, -1, False
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def open_to_append(path: str, make_parent: Callable[[], None]) -> int:
+    """A descriptor whose every write goes to the end of the file; the file and its folder are made."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    # Somebody who deletes a run may remove the folder between the two calls.
+    for _ in range(5):
+        try:
+            return os.open(path, flags, FILE_MODE)
+        except FileNotFoundError:
+            make_parent()
+    return os.open(path, flags, FILE_MODE)

@@ -1,0 +1,112 @@
+"""Content addressing over any store: bytes are kept under their own digest and verified when read.
+
+What is visible can always be verified: the chunk digests of a large blob are written before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyflow.digest import CHUNK_SIZE, DIGEST_BYTES, BlobDigest, Buffer, bad_chunks, digest_of, sha256_hex
+from pyflow.errors import IntegrityError, NotFoundError
+from pyflow.store.keys import Keys
+from pyflow.store.protocol import BlobStore
+
+
+class ContentStore:
+    """Blobs of one project under their digests."""
+
+    def __init__(self, blobs: BlobStore, keys: Keys) -> None:
+        self.blobs = blobs
+        self.keys = keys
+
+    def put_blob(self, parts: Sequence[Buffer]) -> BlobDigest:
+        """Keep the bytes that the parts make, and answer their address.
+
+        A blob of this size that is already there under the digest is not written again.
+        """
+        digest = digest_of(parts)
+        key = self.keys.blob(digest.hex)
+        found = self.blobs.info(key)
+        if found is None or found.size_bytes != digest.size_bytes:
+            self._put_chunk_digests(digest)
+            self.blobs.put(key, parts)
+        return digest
+
+    def has_blob(self, digest: str) -> bool:
+        """True when there is a blob under this digest; its bytes are not looked at."""
+        return self.blobs.info(self.keys.blob(digest)) is not None
+
+    def read_blob(self, digest: str, size_bytes: int) -> memoryview:
+        """The bytes with this digest, verified, as a private and writable buffer.
+
+        What does not fit is read once more alone, a chunk at a time, before it counts as damaged.
+
+        Raises:
+            NotFoundError: There is no such blob.
+            IntegrityError: The stored bytes are not those with this digest and size.
+        """
+        key = self.keys.blob(digest)
+        chunk_digests = self._chunk_digests(digest, size_bytes)
+        data = self._read_whole(key, size_bytes)
+        for index in bad_chunks(data, chunk_digests):
+            start = index * CHUNK_SIZE
+            expected = chunk_digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES]
+            data[start : start + CHUNK_SIZE] = self._read_again(key, index, data[start : start + CHUNK_SIZE], expected)
+        return data
+
+    def _put_chunk_digests(self, digest: BlobDigest) -> None:
+        if digest.chunk_digests:
+            self.blobs.put(self.keys.chunks(digest.hex), [digest.chunk_digests])
+
+    def _chunk_digests(self, digest: str, size_bytes: int) -> bytes:
+        """The digests of all chunks of a blob, themselves verified."""
+        if size_bytes <= CHUNK_SIZE:
+            return bytes.fromhex(digest)
+        key = self.keys.chunks(digest)
+        chunk_count = -(-size_bytes // CHUNK_SIZE)
+        for _ in range(2):
+            try:
+                chunk_digests = self.blobs.get(key)
+            except NotFoundError as error:
+                raise self._missing_chunk_digests(digest, key) from error
+            if sha256_hex(chunk_digests) == digest and len(chunk_digests) == DIGEST_BYTES * chunk_count:
+                return chunk_digests
+        raise IntegrityError(
+            f"The list of chunk digests {key!r} in {self.blobs.url} is damaged: it does not have the digest in its "
+            f"name, or not one entry for each chunk of {size_bytes} bytes. {_ADVICE}"
+        )
+
+    def _missing_chunk_digests(self, digest: str, key: str) -> Exception:
+        if not self.has_blob(digest):
+            return NotFoundError(f"The store {self.blobs.url} holds nothing under {self.keys.blob(digest)!r}.")
+        return IntegrityError(
+            f"The blob {self.keys.blob(digest)!r} in {self.blobs.url} cannot be verified: "
+            f"its list of chunk digests {key!r} is missing. {_ADVICE}"
+        )
+
+    def _read_whole(self, key: str, size_bytes: int) -> memoryview:
+        """The blob at the length it must have; one byte more is asked for, to see that there is none."""
+        found = 0
+        for _ in range(2):
+            data = self.blobs.read(key, 0, size_bytes + 1)
+            if len(data) == size_bytes:
+                return data
+            found = len(data)
+        much = f"{found} bytes" if found < size_bytes else "more"
+        raise IntegrityError(
+            f"The blob {key!r} in {self.blobs.url} is damaged: it must have {size_bytes} bytes and has {much}. {_ADVICE}"
+        )
+
+    def _read_again(self, key: str, index: int, seen: memoryview, expected: bytes) -> memoryview:
+        start = index * CHUNK_SIZE
+        chunk = self.blobs.read(key, start, len(seen))
+        if len(chunk) == len(seen) and bytes.fromhex(sha256_hex(chunk)) == expected:
+            return chunk
+        raise IntegrityError(
+            f"The blob {key!r} in {self.blobs.url} is damaged: chunk {index} (bytes {start} to {start + len(seen)}) "
+            f"does not have the digest it was stored with, also when read again. {_ADVICE}"
+        )
+
+
+_ADVICE = "Nothing of it was used. Run again what made it, or restore it from a copy of the store."
