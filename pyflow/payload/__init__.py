@@ -1,0 +1,25 @@
+"""Python objects ⇄ bytes.
+
+    payload = encode(value)            # payload.parts are the bytes, in pieces that may alias the value
+    value = decode(memoryview(data))   # a value of one's own, that may alias the data
+
+What the bytes look like is told in ``header``, which codec makes them in ``codecs``. Where they are kept, and
+that they are the ones that were written, is the store's affair: nothing here is to be decoded unverified.
+"""
+
+from pyflow.payload.coding import LargeCaptureWarning, decode, encode, encode_function
+from pyflow.payload.header import Header, read_header
+from pyflow.payload.model import Payload
+from pyflow.payload.plain import NOT_SMALL, encode_small
+
+__all__ = [
+    "Header",
+    "LargeCaptureWarning",
+    "NOT_SMALL",
+    "Payload",
+    "decode",
+    "encode",
+    "encode_function",
+    "encode_small",
+    "read_header",
+]

@@ -1,0 +1,87 @@
+"""The verbs: ``encode``, ``encode_function`` and ``decode``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyflow.errors import NotSerializableError
+from pyflow.payload.codecs import DECODERS, WRITES_TO_ITS_BYTES, encode_by_type
+from pyflow.payload.header import read_header
+from pyflow.payload.model import Body, Holes, Payload, Request
+from pyflow.payload.pickles import encode_pickle
+
+
+def encode(
+    value: object,
+    *,
+    what: str = "the value",
+    name: str = "value",
+    scratch: Path | None = None,
+    holes: Holes | None = None,
+) -> Payload:
+    """The payload of any value that can be rebuilt elsewhere, equal and of the same type.
+
+    A ``Path`` stands for the file or folder that lies there, and one that is listed in a list, tuple, dict,
+    set or dataclass does, too, if something lies there; otherwise it is a plain value.
+
+    Args:
+        what: What the value is, for error messages: ``the result of task 'fit'``.
+        name: What the author calls it, the beginning of the path in messages: ``data['conn'].lock``.
+        scratch: A folder for the archive of a folder, which has no name there; the system's own when None.
+        holes: Gives a number for objects that are not part of the payload: ``decode`` puts ``fill[number]`` in
+            their places. It is asked about each object that is not of a simple built-in type.
+
+    Raises:
+        NotSerializableError: The value, or a part of it that the message names, cannot be turned into bytes.
+    """
+    request = Request(what, name, scratch, holes)
+    payload = encode_by_type(value, request)
+    if payload is not None:
+        return payload
+    return _explained(encode_pickle, value, request, "pickle")
+
+
+def encode_function(fn: Callable[..., object], *, what: str) -> Payload:
+    """The payload of a callable: by reference when it can be imported, else by value with all it uses.
+
+    Args:
+        what: What the function is, for error messages: ``task 'fit'``.
+
+    Raises:
+        NotSerializableError: It uses something that cannot be turned into bytes; the message says by which name.
+    """
+    request = Request(what, getattr(fn, "__name__", type(fn).__name__), keeps_paths=True)
+    return _explained(encode_pickle, fn, request, "function")
+
+
+def decode(data: memoryview, *, scratch: Path | None = None, fill: Sequence[object] = ()) -> object:
+    """The value that a payload stands for: private, writable, and perhaps on top of ``data`` itself.
+
+    Args:
+        data: All bytes of a payload, verified. They belong to the value from now on.
+        scratch: Folder for files that the value consists of; a new temporary one when None.
+        fill: What to put into the holes that ``encode`` left.
+
+    Raises:
+        IntegrityError: These bytes are no payload.
+        EnvironmentMismatchError: Another Python minor or a newer pyflow made them, or a module is missing here.
+    """
+    header = read_header(data)
+    if data.readonly and header.kind in WRITES_TO_ITS_BYTES:
+        data = memoryview(bytearray(data))
+    return DECODERS[header.kind](Body(header, data[header.body_start :], scratch, fill))
+
+
+def _explained(make: Callable[[Any, Request, str], Payload], value: Any, request: Request, kind: str) -> Payload:
+    try:
+        return make(value, request, kind)
+    except (NotSerializableError, MemoryError):
+        raise
+    except Exception as error:  # pickling runs the user's code, which may raise anything
+        raise NotSerializableError(request.sentence(f"cannot be serialized: {error}.")) from error
+
+
+class LargeCaptureWarning(UserWarning):
+    """A function brings a large object with it, each time it is sent."""

@@ -1,0 +1,222 @@
+"""The codec of everything else: cloudpickle's pickler, protocol 5, big buffers outside the stream.
+
+    body = stream, zeros, buffer, zeros, buffer, ... , file, zeros, file ...
+
+Each buffer and file begins at a multiple of 64. The header field ``stream`` is the length of the stream,
+``buffers`` lists the out-of-band buffers in the order in which the stream asks for them, ``files`` what
+travels for the paths in the value.
+
+What pickle gets wrong is reduced to a call into ``restore``: exceptions whose constructor takes other
+arguments than ``args``, functions that a decorator hides in their module, paths of existing files, holes.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FunctionType
+from typing import Any, Final
+
+import cloudpickle
+
+from pyflow.digest import Buffer
+from pyflow.errors import EnvironmentMismatchError, IntegrityError
+from pyflow.payload import restore
+from pyflow.payload.files import Section, exists, place_section, read_section
+from pyflow.payload.header import padding
+from pyflow.payload.model import Body, Payload, Request, length_of, make_payload
+from pyflow.payload.paths import PATH_TYPE, listed_paths
+
+PROTOCOL: Final = 5
+_MIN_BUFFER: Final = 4096
+"""Smaller buffers stay in the stream: an entry in the header and up to 63 zeros cost more than the copy."""
+
+_MAX_UNWRAPS: Final = 10
+
+
+class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Pickles one value, collecting what travels beside the stream.
+
+    Attributes:
+        buffers: The out-of-band buffers, in order.
+        files: What lies at the paths in the value, in order.
+    """
+
+    def __init__(self, stream: io.BytesIO, value: object, request: Request) -> None:
+        self.buffers: list[memoryview] = []
+        # Bound to the list, not to self: a circle would keep the buffers alive until the next collection.
+        super().__init__(stream, protocol=PROTOCOL, buffer_callback=functools.partial(_stays_in_stream, self.buffers))
+        self.files: list[Section] = []
+        self._value = value
+        self._request = request
+        self._listed: set[int] | None = None
+        self._reductions: dict[str, tuple[Any, ...]] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How to rebuild an object; the pickler asks for all but the simplest built-in types."""
+        holes = self._request.holes
+        if holes is not None and (index := holes(obj)) is not None:
+            return restore.hole, (index,)
+        kind = type(obj)
+        if kind is PATH_TYPE and self._travels(obj):
+            return self._reduce_path(obj)
+        if kind is io.TextIOWrapper and obj not in {sys.stdout, sys.stderr}:
+            # cloudpickle would read the file and send what is in it.
+            raise TypeError(f"cannot pickle an open file, {obj.name!r}")
+        if kind is FunctionType and (place := _place_behind_decorator(obj)) is not None:
+            return restore.attribute, place
+        if isinstance(obj, BaseException) and _has_own_constructor(kind):
+            return _reduce_exception(obj)
+        return super().reducer_override(obj)
+
+    def _travels(self, path: Path) -> bool:
+        if self._request.keeps_paths or not exists(path):
+            return False
+        if self._listed is None:
+            self._listed = listed_paths(self._value)
+        return id(path) in self._listed
+
+    def _reduce_path(self, path: Path) -> tuple[Any, ...]:
+        key = str(path)
+        if key not in self._reductions:
+            self._reductions[key] = restore.file, (len(self.files),)
+            self.files.append(read_section(path, self._request))
+        return self._reductions[key]
+
+
+def encode_pickle(value: object, request: Request, kind: str = "pickle") -> Payload:
+    """The pickle of any value that has one.
+
+    Raises:
+        Exception: Whatever the pickler, or the user's code that it calls, raises.
+    """
+    stream = io.BytesIO()
+    pickler = ValuePickler(stream, value, request)
+    pickler.dump(value)
+    parts: list[Buffer] = [stream.getbuffer()]
+    fields: dict[str, object] = {"stream": len(parts[0])}
+    if pickler.buffers:
+        fields["buffers"] = _append_aligned(parts, pickler.buffers)
+    if pickler.files:
+        spans = _append_aligned(parts, [section.data for section in pickler.files])
+        fields["files"] = [[*span, section.describe()] for span, section in zip(spans, pickler.files, strict=True)]
+    return make_payload(kind, parts, fields=fields, length=length_of(value))
+
+
+def encode_simple_pickle(value: object, _request: Request) -> Payload:
+    """The pickle of a value of a built-in type without parts: big ints, NaN, strings with surrogates."""
+    stream = pickle.dumps(value, PROTOCOL)
+    return make_payload("pickle", (stream,), fields={"stream": len(stream)}, length=length_of(value))
+
+
+def decode_pickle(body: Body) -> object:
+    """The value that was pickled; its big buffers are the payload's own bytes.
+
+    Raises:
+        IntegrityError: The bytes are no pickle.
+        EnvironmentMismatchError: It needs a module, or a name in one, that is not here.
+    """
+    header = body.header
+    stream = body.data[: header.integer("stream", header.body_size)]
+    buffers = [body.data[start : start + length] for start, length in header.spans("buffers")]
+    loan = restore.Loan(_files_of(body), body.fill)
+    try:
+        with restore.lending(loan):
+            return pickle.loads(stream, buffers=buffers)
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise IntegrityError(f"A payload of the kind {header.kind!r} is damaged: {error}.") from error
+    except ImportError as error:
+        raise EnvironmentMismatchError(
+            f"A {header.kind} needs a module that cannot be imported here: {error}. "
+            "Install it in this environment, or keep it beside the code of the pipeline."
+        ) from error
+    except AttributeError as error:
+        if not str(error).startswith("Can't get attribute"):
+            raise
+        raise EnvironmentMismatchError(
+            f"A {header.kind} needs a name that is not here: {error}. "
+            "The module has changed since, or is another version of it."
+        ) from error
+
+
+def _files_of(body: Body) -> list[Callable[[], Path]]:
+    listed = body.header.fields.get("files", [])
+    if not isinstance(listed, list) or not all(isinstance(entry, list) and len(entry) == 3 for entry in listed):
+        raise IntegrityError(f"The header of a payload lists its files as {listed!r}.")
+    return [_place_once(entry, body) for entry in listed]
+
+
+def _place_once(entry: list[object], body: Body) -> Callable[[], Path]:
+    start, length = body.header.span(entry[:2])
+    section = Section.described(entry[2], body.data[start : start + length])
+    return functools.cache(functools.partial(place_section, section, body.scratch))
+
+
+def _stays_in_stream(buffers: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
+    """True when a buffer is to be copied into the stream; otherwise keep it for the body."""
+    raw = buffer.raw()
+    if raw.nbytes < _MIN_BUFFER:
+        return True
+    buffers.append(raw)
+    return False
+
+
+def _append_aligned(parts: list[Buffer], more: Sequence[Buffer]) -> list[list[int]]:
+    """Append parts, each at an aligned offset, and say where they are."""
+    spans = []
+    offset = sum(map(len, parts))
+    for part in more:
+        if gap := padding(offset):
+            parts.append(bytes(gap))
+        offset += gap
+        spans.append([offset, len(part)])
+        parts.append(part)
+        offset += len(part)
+    return spans
+
+
+def _has_own_constructor(kind: type[BaseException]) -> bool:
+    """True when Python code makes exceptions of this class, and nothing says how to pickle them."""
+    made_here = any(isinstance(getattr(kind, name), FunctionType) for name in ("__init__", "__new__"))
+    return made_here and not any(
+        name in vars(base)
+        for base in kind.__mro__
+        if base.__module__ != "builtins"
+        for name in ("__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
+    )
+
+
+def _reduce_exception(error: BaseException) -> Any:
+    reduced = error.__reduce_ex__(PROTOCOL)
+    if isinstance(reduced, str) or reduced[0] is not type(error):
+        return reduced
+    return (restore.exception, reduced[:2], *reduced[2:])
+
+
+def _place_behind_decorator(fn: FunctionType) -> tuple[str, str] | None:
+    """Where to find a function whose name in its module stands for what a decorator made of it.
+
+    Pickled by value it would bring copies of its module's globals, classes and caches with it.
+    """
+    module = sys.modules.get(fn.__module__ or "")
+    if module is None or fn.__module__ == "__main__" or "<" in fn.__qualname__:
+        return None
+    if fn.__module__ in cloudpickle.list_registry_pickle_by_value():
+        return None
+    try:
+        found: object = functools.reduce(getattr, fn.__qualname__.split("."), module)
+    except AttributeError:
+        return None
+    path = fn.__qualname__
+    for _ in range(_MAX_UNWRAPS):
+        if found is fn:
+            return None if path == fn.__qualname__ else (fn.__module__, path)
+        name = next((name for name in ("fn", "__wrapped__") if name in getattr(found, "__dict__", ())), None)
+        if name is None:
+            return None
+        found, path = getattr(found, name), f"{path}.{name}"
+    return None

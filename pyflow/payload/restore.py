@@ -1,0 +1,82 @@
+"""The functions that stand inside pickles and rebuild what pickle alone cannot.
+
+Their names are part of the format: a payload of last year calls them. What they need beside their
+arguments, the files of a payload and the fillings of its holes, is lent by :func:`lending` while one
+payload is being loaded.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyflow.errors import IntegrityError
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """What a payload may ask for while it is loaded."""
+
+    files: Sequence[Callable[[], Path]]
+    fill: Sequence[object]
+
+
+_NOTHING: Final = Loan((), ())
+_LOAN: ContextVar[Loan] = ContextVar("pyflow_payload_loan", default=_NOTHING)
+
+
+@contextmanager
+def lending(loan: Loan) -> Iterator[None]:
+    """Answer ``file`` and ``hole`` from this loan, inside the block and this thread."""
+    token = _LOAN.set(loan)
+    try:
+        yield
+    finally:
+        _LOAN.reset(token)
+
+
+def file(index: int) -> Path:
+    """The path of a file or folder that travelled with the payload."""
+    files = _LOAN.get().files
+    if not 0 <= index < len(files):
+        raise IntegrityError(f"A payload asks for its file {index}, and brought {len(files)}.")
+    return files[index]()
+
+
+def hole(index: int) -> object:
+    """What stands in a place that was left open when the payload was made."""
+    fill = _LOAN.get().fill
+    if not 0 <= index < len(fill):
+        raise IntegrityError(f"A payload asks for the filling of its hole {index}, and {len(fill)} were given.")
+    return fill[index]
+
+
+def exception(kind: type[BaseException], args: tuple[object, ...]) -> BaseException:
+    """An exception with these ``args``, without calling a constructor written in Python.
+
+    Its author's ``__init__`` may take other arguments than those it hands to its base, and pickle would
+    call it with the latter. The nearest base written in C sets its own fields, as ``OSError`` does.
+    """
+    made: BaseException = _inherited_from_c(kind, "__new__")(kind, *args)
+    _inherited_from_c(kind, "__init__")(made, *args)
+    return made
+
+
+def attribute(module: str, path: str) -> object:
+    """What is found in a module behind a dotted path: the function inside a decorated one."""
+    return functools.reduce(getattr, path.split("."), importlib.import_module(module))
+
+
+def _inherited_from_c(kind: type[BaseException], name: str) -> Callable[..., BaseException]:
+    # Names set by C types are slots or built-in methods; those set by Python classes have bytecode.
+    for base in kind.__mro__:
+        found = vars(base).get(name)
+        if found is not None and base.__module__ == "builtins":
+            return getattr(base, name)  # type: ignore[no-any-return]
+    return getattr(BaseException, name)  # type: ignore[no-any-return]
