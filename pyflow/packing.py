@@ -49,6 +49,7 @@ from pyflow.graph import (
     SelectNode,
     Truth,
     leaves,
+    nodes_in,
     operands,
     refs_of,
 )
@@ -185,7 +186,7 @@ class _Packer:
             else:
                 value = self.expr(source.value, f"argument of {node.name}.map()")
             inputs.append({"value": value, "each": source.is_each})
-            needs.update(dict.fromkeys(_nodes_in(value)))
+            needs.update(dict.fromkeys(nodes_in(value)))
         yield PackedMap(
             id=node.id,
             name=node.name,
@@ -202,7 +203,9 @@ class _Packer:
         value = source.value
         if isinstance(value, Literal):
             if not isinstance(value.value, (list, tuple)):
-                raise DefinitionError(f"The {what} is {value.value!r}, which is not a list. It was called at {node.at}.")
+                raise DefinitionError(
+                    f"The {what} is {value.value!r}, which is not a list. It was called at {node.at}."
+                )
             return {"sequence": keep_items(value.value, self._content, what=what)}, None
         if isinstance(value, Build) and value.kind in {"list", "tuple"}:
             return {"list": [self.expr(item, what) for item in value.items]}, None
@@ -218,7 +221,9 @@ class _Packer:
     def _branch(self, node: BranchNode) -> Iterator[PackedNode]:
         what = f"a condition at {node.at}"
         test = self._condition(node.condition, what)
-        producers = {leaf for value in operands(node.condition) for leaf in leaves(value) if not isinstance(leaf, Literal)}
+        producers = {
+            leaf for value in operands(node.condition) for leaf in leaves(value) if not isinstance(leaf, Literal)
+        }
         nodes = {leaf.node if isinstance(leaf, Ref) else None for leaf in producers}
         decider = next(iter(nodes)) if len(nodes) == 1 else None
         if decider is not None and self._node_kind[decider] is CallNode:
@@ -254,7 +259,7 @@ class _Packer:
 
     def _helper(self, node: Node, name: str, builtin: str, args: list[Json], facts: list[Json]) -> PackedCall:
         self.functions.append(PackedFunction(name=builtin, at="", builtin=builtin))
-        needs = dict.fromkeys([n for value in (args, facts) for n in _nodes_in(value)])
+        needs = dict.fromkeys([n for value in (args, facts) for n in nodes_in(value)])
         self._next_id += 1
         return PackedCall(
             id=self._next_id - 1,
@@ -359,21 +364,6 @@ def _needs(node: Node) -> list[int]:
     return list(dict.fromkeys(ref.node for ref in refs_of(node)))
 
 
-def _nodes_in(value: Json) -> Iterator[int]:
-    """Nodes that a packed expression refers to."""
-    if isinstance(value, dict):
-        if "ref" in value:
-            yield value["ref"]
-        elif "items" in value:
-            yield value["items"][0]
-        else:
-            for key in ("list", "tuple", "dict", "fields"):
-                yield from _nodes_in(value.get(key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _nodes_in(item)
-
-
 def condition_text(condition: Condition) -> str:
     """A condition as a person would write it, with nodes by number."""
     if isinstance(condition, Compare):
@@ -381,7 +371,9 @@ def condition_text(condition: Condition) -> str:
     if isinstance(condition, Truth):
         return _text(condition.value)
     parts: Sequence[str] = [f"({condition_text(operand)})" for operand in condition.operands]
-    return f"not {parts[0]}" if isinstance(condition, Logic) and condition.op == "not" else f" {condition.op} ".join(parts)
+    return (
+        f"not {parts[0]}" if isinstance(condition, Logic) and condition.op == "not" else f" {condition.op} ".join(parts)
+    )
 
 
 def _text(expr: Expr) -> str:

@@ -46,6 +46,7 @@ from pyflow.graph.packed import (
     PackedRegion,
     PackedSelect,
     kind_of,
+    nodes_in,
     packed_regions_of,
 )
 from pyflow.graph.options import NOT_BUILT_YET, OptionArgs, Options, Unpack, memory_mib, seconds, suggestion
@@ -93,6 +94,7 @@ __all__ = [
     "kind_of",
     "leaves",
     "memory_mib",
+    "nodes_in",
     "operands",
     "packed_regions_of",
     "refs_of",

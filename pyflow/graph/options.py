@@ -202,7 +202,10 @@ def _text_pairs(value: object, *, option: str) -> tuple[tuple[str, str], ...]:
 def _check_tables() -> None:
     # The two spellings must name the same things; this runs once, at import.
     checked = {f.name for f in fields(Options)} - {"given"}
-    spelled = {{"memory": "memory_mib", "backoff": "backoff_s", "timeout": "timeout_s"}.get(n, n) for n in OptionArgs.__annotations__}
+    spelled = {
+        {"memory": "memory_mib", "backoff": "backoff_s", "timeout": "timeout_s"}.get(n, n)
+        for n in OptionArgs.__annotations__
+    }
     assert checked == spelled, checked ^ spelled
 
 

@@ -237,6 +237,21 @@ def kind_of(node: PackedNode) -> str:
     return _KIND_OF[type(node)]
 
 
+def nodes_in(value: Json) -> Iterator[int]:
+    """Nodes whose results a packed expression, or a list of them, refers to."""
+    if isinstance(value, dict):
+        if "ref" in value:
+            yield value["ref"]
+        elif "items" in value:
+            yield value["items"][0]
+        else:
+            for key in ("list", "tuple", "dict", "fields"):
+                yield from nodes_in(value.get(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from nodes_in(item)
+
+
 def _fields(value: Any) -> dict[str, Any]:
     # dataclasses.asdict would copy every list on the way; json walks into the values by itself.
     wire = {name: getattr(value, name) for name in value.__slots__}

@@ -1,0 +1,35 @@
+"""What may happen next in a run: events in, commands out. Doing it is the executors' part."""
+
+from pyflow.scheduling.messages import (
+    CancelRequested,
+    Capacity,
+    Command,
+    Due,
+    Ended,
+    Event,
+    Expand,
+    Fail,
+    Finish,
+    Pause,
+    Skip,
+    Slot,
+    Start,
+)
+from pyflow.scheduling.scheduler import Scheduler
+
+__all__ = [
+    "CancelRequested",
+    "Capacity",
+    "Command",
+    "Due",
+    "Ended",
+    "Event",
+    "Expand",
+    "Fail",
+    "Finish",
+    "Pause",
+    "Scheduler",
+    "Skip",
+    "Slot",
+    "Start",
+]
