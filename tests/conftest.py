@@ -5,7 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+REPO = Path(__file__).parents[1]
+
+# No test is about time, and what was found in a test's own folder would be forgotten with it. Where CI is
+# set, hypothesis takes a profile of its own: the same examples each time.
+hypothesis.settings.register_profile(
+    "here", deadline=None, database=DirectoryBasedExampleDatabase(REPO / ".hypothesis" / "examples")
+)
+if "CI" not in os.environ:
+    hypothesis.settings.load_profile("here")
 
 
 @pytest.fixture(autouse=True)
@@ -20,4 +32,4 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def repo() -> Path:
     """The folder that holds ``pyproject.toml``."""
-    return Path(__file__).parents[1]
+    return REPO
