@@ -55,6 +55,8 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Pyflow beside its peers; by hand, since it takes its time and wants a quiet machine."""
-    session.install("-e", ".[dev]")
+    """Pyflow beside its peers; by hand, since it takes its time and wants a quiet machine.
+
+    The script makes an environment for each of them, and needs none itself.
+    """
     session.run("python", "benchmarks/run.py", *session.posargs)
