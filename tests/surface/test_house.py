@@ -70,23 +70,13 @@ def own_imports() -> Iterator[tuple[str, str, bool]]:
 
 
 def _modules(node: ast.AST) -> list[str]:
-    """The modules of pyflow, as files that exist, which one statement imports."""
+    """The modules of pyflow that one statement spells out; ``from pyflow.graph import Graph`` says ``pyflow.graph``."""
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module == "pyflow":
+        names = [f"pyflow.{alias.name}" for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.level == 0:
-        names = [f"{node.module}.{alias.name}" for alias in node.names]
+        names = [node.module or ""]
     else:
         names = []
-    return sorted({_module_of(name) for name in names if name.split(".")[0] == "pyflow"})
-
-
-def _module_of(name: str) -> str:
-    """The longest start of a dotted name that is a module or a folder."""
-    parts = name.split(".")[1:]
-    while parts and not _is_module(PACKAGE.joinpath(*parts)):
-        parts.pop()
-    return ".".join(["pyflow", *parts])
-
-
-def _is_module(path: Path) -> bool:
-    return path.is_dir() or path.with_suffix(".py").is_file()
+    return [name for name in names if name.split(".")[0] == "pyflow"]
