@@ -4,6 +4,7 @@ Nothing heavy is loaded with this folder: parsing, zip files and processes wait 
 """
 
 from pyflow.bundle.archive import CodeBundle, install
-from pyflow.bundle.discovery import discover
+from pyflow.bundle.discovery import discover, is_by_value
+from pyflow.bundle.fingerprint import fingerprint
 
-__all__ = ["CodeBundle", "discover", "install"]
+__all__ = ["CodeBundle", "discover", "fingerprint", "install", "is_by_value"]

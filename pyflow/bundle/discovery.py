@@ -15,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from pyflow.bundle.archive import CodeBundle
 from pyflow.bundle.imports import Import, imports_in_code, imports_in_file, tops_mentioned
 from pyflow.bundle.origins import Found, find
+from pyflow.bundle.references import cells_of, inner_functions, names_used
 from pyflow.bundle.shipping import Shipment
 
 # Containers are looked into for functions and objects of local classes, but a large one is data.
@@ -106,7 +107,7 @@ class _Search:
         if self._ship_by_reference(name):
             return
         values = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-        values += [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+        values += cells_of(function).values()
         scope = function.__globals__
         if self._home(scope.get("__name__")) == "by value":
             self._script(scope)
@@ -173,28 +174,3 @@ class _Search:
             found = find(name)
             self._homes[name] = "by value" if found is None else found.home
         return self._homes[name]
-
-
-def names_used(code: CodeType) -> set[str]:
-    """Names that a function's code, or that of a function inside it, may look up in its globals."""
-    names = set(code.co_names)
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            names |= names_used(inner)
-    return names
-
-
-def inner_functions(value: object) -> list[object]:
-    """The functions that an object wraps: ``__wrapped__``, ``__func__`` of a static method, ``fn`` of a task."""
-    entries = (getattr(value, "__wrapped__", None), getattr(value, "__func__", None))
-    is_ours = (type(value).__module__ or "").partition(".")[0] == "pyflow"
-    task = getattr(value, "fn", None) if is_ours else None
-    return [inner for inner in (*entries, task) if inner is not None]
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:  # a variable that is assigned later, or never
-        return False
-    return True

@@ -71,7 +71,7 @@ def imports_in_source(source: bytes | str) -> tuple[Import, ...]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
         return ()
-    return tuple(_imports_below(tree, is_guarded=False))
+    return tuple(imports_below(tree))
 
 
 def imports_in_code(code: CodeType) -> tuple[Import, ...]:
@@ -119,7 +119,8 @@ def _imports_in_file(path: str, _mtime_ns: int, _size_bytes: int) -> tuple[Impor
     return imports_in_source(Path(path).read_bytes())
 
 
-def _imports_below(node: ast.AST, *, is_guarded: bool) -> Iterator[Import]:
+def imports_below(node: ast.AST, *, is_guarded: bool = False) -> Iterator[Import]:
+    """Every import below a node of syntax."""
     import ast  # kept out of `import pyflow`
 
     for child in ast.iter_child_nodes(node):
@@ -130,14 +131,14 @@ def _imports_below(node: ast.AST, *, is_guarded: bool) -> Iterator[Import]:
             names = tuple(alias.name for alias in child.names)
             yield Import(child.module or "", names, child.level, child.lineno, is_guarded)
         elif isinstance(child, ast.Try) and any(_catches_import_errors(handler) for handler in child.handlers):
-            yield from _imports_below(ast.Module(child.body, []), is_guarded=True)
+            yield from imports_below(ast.Module(child.body, []), is_guarded=True)
             rest: list[ast.AST] = [*child.handlers, *child.orelse, *child.finalbody]
             for part in rest:
-                yield from _imports_below(ast.Module([part], []), is_guarded=is_guarded)  # type: ignore[list-item]
+                yield from imports_below(ast.Module([part], []), is_guarded=is_guarded)  # type: ignore[list-item]
         else:
             if isinstance(child, ast.Call) and (name := _imported_by_call(child)) is not None:
                 yield Import(name.lstrip("."), (), len(name) - len(name.lstrip(".")), child.lineno, is_guarded)
-            yield from _imports_below(child, is_guarded=is_guarded)
+            yield from imports_below(child, is_guarded=is_guarded)
 
 
 def _catches_import_errors(handler: ast.ExceptHandler) -> bool:

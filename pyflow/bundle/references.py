@@ -1,0 +1,44 @@
+"""What a function or an object refers to, as far as Python itself can tell."""
+
+from __future__ import annotations
+
+from types import CodeType, FunctionType
+from typing import Any
+
+
+def names_used(code: CodeType) -> set[str]:
+    """Names that a function's code, or that of a function inside it, may look up in its globals."""
+    names = set(code.co_names)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            names |= names_used(inner)
+    return names
+
+
+def cells_of(function: FunctionType) -> dict[str, Any]:
+    """The values that a function captured, by name; variables without a value yet are left out."""
+    pairs = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
+    return {name: cell.cell_contents for name, cell in pairs if _is_filled(cell)}
+
+
+def inner_functions(value: object) -> list[object]:
+    """The functions that an object wraps: ``__wrapped__``, ``__func__`` of a static method, ``fn`` of a task."""
+    wrapped = (_own(value, "__wrapped__"), _own(value, "__func__"))
+    is_ours = (type(value).__module__ or "").partition(".")[0] == "pyflow"
+    task = getattr(value, "fn", None) if is_ours else None
+    return [inner for inner in (*wrapped, task) if inner is not None]
+
+
+def _own(value: object, name: str) -> object | None:
+    # An object may answer to every name (a placeholder, a proxy): only what it really has counts.
+    if name in getattr(value, "__dict__", {}) or hasattr(type(value), name):
+        return getattr(value, name, None)
+    return None
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:  # a variable that is assigned later, or never
+        return False
+    return True
