@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
+from pyflow.errors import StoreError
 from pyflow.store.disk import FILE_MODE, read_range
 
 _SMALL_BLOCK: Final = 64 * 1024
@@ -71,7 +72,7 @@ class Book:
                     self._places[slot] = (end - 1 - len(record), len(record))
                     return record
                 self._read_on(end)
-                place = self._places[slot]
+                place = self._place_of_winner(slot)
             return self._record(place)
 
     def committed(self, slot: str) -> bytes | None:
@@ -132,6 +133,14 @@ class Book:
             elif line:
                 self._damaged.append(self._read_to)
             self._read_to += len(line) + 1
+
+    def _place_of_winner(self, slot: str) -> Place:
+        if slot not in self._places:
+            raise StoreError(
+                f"The record of slot {slot!r} that was just appended to {self._path} is not in it: another program "
+                "changed the file, or the drive lost it. What was committed before cannot be trusted; run again."
+            )
+        return self._places[slot]
 
     def _record(self, place: Place) -> bytes:
         offset, length = place

@@ -5,6 +5,7 @@ What they mean for keys, and which words an ``OSError`` gets, is for ``folder.py
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import stat
@@ -106,6 +107,12 @@ def _map(fd: int, start: int, length: int) -> memoryview:
         mapping = mmap.mmap(fd, before + length, access=mmap.ACCESS_COPY, offset=start - before)
         _live_mappings.add(mapping)
     return memoryview(mapping)[before:]
+
+
+def remove(path: str) -> None:
+    """Remove a file; fine when there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def is_file(info: os.stat_result) -> bool:

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timezone
 from functools import partial
 from typing import Final
 
@@ -25,20 +23,20 @@ from pyflow.digest import Buffer
 from pyflow.errors import NotFoundError, StoreError
 from pyflow.store.book import Book
 from pyflow.store.disk import (
-    FILE_MODE,
     is_file,
     make_folder,
     private_view,
     read_range,
+    remove,
     sync_file_system,
-    write_all,
 )
 from pyflow.store.failure import folder_error
 from pyflow.store.keys import check_key, check_segment
+from pyflow.store.listing import entries, entry_info, file_info, files_below
 from pyflow.store.log_file import LogFile
 from pyflow.store.protocol import BlobInfo
 from pyflow.store.recent import Recent
-from pyflow.store.root import TEMPORARY, StoreRoot, file_url
+from pyflow.store.root import StoreRoot, file_url
 
 # An index of a book of 10,000 commits takes about 3 MB.
 _MOST_BOOKS: Final = 8
@@ -60,10 +58,8 @@ class FolderBlobs:
     def _start_afresh(self) -> None:
         # Also called in the child of a fork: locks may be held by threads it does not have, and a
         # descriptor shared with the parent would share its position too.
-        self._lock = threading.Lock()
         self._book_by_key: Recent[Book] = Recent(_MOST_BOOKS)
         self._log_by_key: Recent[LogFile] = Recent(_MOST_LOGS)
-        self._written_aside = 0
 
     def __repr__(self) -> str:
         return f"FolderBlobs({self._root.path!r})"
@@ -77,11 +73,11 @@ class FolderBlobs:
         """Write the parts aside, then rename over whatever the key held."""
         path = self._path(key)
         try:
-            aside = self._write_aside(parts)
+            aside = self._root.write_aside(parts)
             try:
                 self._place(aside, path, os.replace)
-            except OSError:
-                _remove(aside)
+            except BaseException:
+                remove(aside)
                 raise
         except OSError as error:
             raise folder_error(error, f"write {key!r}", self._url) from error
@@ -90,15 +86,16 @@ class FolderBlobs:
         """Write aside, then link: of several at once, the file system lets one through."""
         path = self._path(key)
         try:
+            self._root.check()
             if os.path.lexists(path):
                 return False
-            aside = self._write_aside([data])
+            aside = self._root.write_aside([data])
             try:
                 self._place(aside, path, os.link)
             except FileExistsError:
                 return False
             finally:
-                _remove(aside)
+                remove(aside)
         except OSError as error:
             raise folder_error(error, f"create {key!r}", self._url) from error
         return True
@@ -131,14 +128,14 @@ class FolderBlobs:
             return None
         except OSError as error:
             raise folder_error(error, f"look at {key!r}", self._url) from error
-        return _info(key, found) if is_file(found) else None
+        return file_info(key, found) if is_file(found) else None
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[BlobInfo]:
         """All keys that start with ``prefix/``, in the order of their names, from behind ``after`` on."""
         path = self._path(prefix)
         try:
             self._root.check()
-            yield from _walk(path, f"{prefix}/", after)
+            yield from files_below(path, f"{prefix}/", after)
         except OSError as error:
             raise folder_error(error, f"list {prefix!r}", self._url) from error
 
@@ -147,7 +144,7 @@ class FolderBlobs:
         path = self._path(prefix)
         try:
             self._root.check()
-            return sorted(entry.name for entry in _entries(path) if entry.is_dir(follow_symlinks=False))
+            return sorted(entry.name for entry in entries(path) if entry.is_dir(follow_symlinks=False))
         except OSError as error:
             raise folder_error(error, f"list {prefix!r}", self._url) from error
 
@@ -156,8 +153,8 @@ class FolderBlobs:
         path = self._path(prefix)
         try:
             self._root.check()
-            entries = sorted(_entries(path), key=lambda entry: entry.name)
-            found = [_entry_info(f"{prefix}/{entry.name}", entry) for entry in entries]
+            in_order = sorted(entries(path), key=lambda entry: entry.name)
+            found = [entry_info(f"{prefix}/{entry.name}", entry) for entry in in_order]
         except OSError as error:
             raise folder_error(error, f"list {prefix!r}", self._url) from error
         return [info for info in found if info is not None]
@@ -170,7 +167,7 @@ class FolderBlobs:
             self._book_by_key.drop(key.rpartition("/")[0])
             try:
                 self._root.check()
-                _remove(path)
+                remove(path)
                 self._prune(os.path.dirname(path))
             except (NotADirectoryError, IsADirectoryError):
                 continue
@@ -275,27 +272,6 @@ class FolderBlobs:
         self._root.prepare()
         make_folder(path)
 
-    def _write_aside(self, parts: Sequence[Buffer]) -> str:
-        with self._lock:
-            self._written_aside += 1
-            number = self._written_aside
-        aside = f"{self._root.path}/{TEMPORARY}/{os.getpid()}-{number}-{os.urandom(6).hex()}"
-        self._root.check()
-        try:
-            fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
-        except FileNotFoundError:
-            self._root.prepare()
-            fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
-        try:
-            try:
-                write_all(fd, parts)
-            finally:
-                os.close(fd)
-        except BaseException:
-            _remove(aside)
-            raise
-        return aside
-
     def _place(self, aside: str, path: str, move: Callable[[str, str], None]) -> None:
         # Somebody who deletes may remove the folder right after it was made.
         for _ in range(5):
@@ -316,47 +292,6 @@ class FolderBlobs:
             except OSError:
                 return  # not empty
             folder = os.path.dirname(folder)
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
-
-def _entries(path: str) -> list[os.DirEntry[str]]:
-    """What lies in a folder, without what no key can name; empty when there is no such folder."""
-    try:
-        with os.scandir(path) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _walk(path: str, prefix: str, after: str) -> Iterator[BlobInfo]:
-    """All files below a folder. In the order of keys, "a-b" comes before "a/b", and that before "a0"."""
-    named = [
-        (entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name, entry) for entry in _entries(path)
-    ]
-    for name, entry in sorted(named, key=lambda pair: pair[0]):
-        key = prefix + name
-        if not name.endswith("/"):
-            info = _entry_info(key, entry) if key > after else None
-            if info is not None:
-                yield info
-        elif key > after or after.startswith(key):
-            yield from _walk(entry.path, key, after)
-
-
-def _entry_info(key: str, entry: os.DirEntry[str]) -> BlobInfo | None:
-    try:
-        found = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    return _info(key, found) if is_file(found) else None
-
-
-def _info(key: str, found: os.stat_result) -> BlobInfo:
-    return BlobInfo(key, found.st_size, datetime.fromtimestamp(found.st_mtime, timezone.utc))
 
 
 def _forget_parent() -> None:

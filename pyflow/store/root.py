@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Sequence
 from typing import Final
 
+from pyflow.digest import Buffer
 from pyflow.errors import StoreError
-from pyflow.store.disk import FILE_MODE, make_folder
+from pyflow.store.disk import FILE_MODE, make_folder, remove, write_all
 from pyflow.store.keys import LAYOUT_VERSION, MARKER
 
 TEMPORARY: Final = ".tmp"
@@ -54,9 +57,45 @@ class StoreRoot:
         is_ours = not set(os.listdir(self.path)) - {TEMPORARY, _IGNORE, MARKER}
         make_folder(f"{self.path}/{TEMPORARY}")
         if is_ours:
-            _create(f"{self.path}/{_IGNORE}", b"*\n", self.path)
-        _create(f"{self.path}/{MARKER}", json.dumps({"layout": LAYOUT_VERSION}).encode() + b"\n", self.path)
+            self.create(_IGNORE, b"*\n")
+        self.create(MARKER, json.dumps({"layout": LAYOUT_VERSION}).encode() + b"\n")
         self._is_known = self._has_known_layout()
+
+    def write_aside(self, parts: Sequence[Buffer]) -> str:
+        """Write a new file that no key names yet; its path. The store is made when there is none."""
+        self.check()
+        try:
+            return self._write_new_file(parts)
+        except FileNotFoundError:
+            self.prepare()
+            return self._write_new_file(parts)
+
+    def create(self, name: str, data: bytes) -> None:
+        """Make a small file at the root, whole or not at all, unless there is one."""
+        path = f"{self.path}/{name}"
+        if os.path.lexists(path):
+            return
+        aside = self._write_new_file([data])
+        try:
+            # Another process may have made it meanwhile, with the same content.
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, path)
+        finally:
+            remove(aside)
+
+    def _write_new_file(self, parts: Sequence[Buffer]) -> str:
+        # The random part keeps apart the processes of several machines or containers with one number.
+        path = f"{self.path}/{TEMPORARY}/{os.getpid()}-{os.urandom(8).hex()}"
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+        try:
+            try:
+                write_all(fd, parts)
+            finally:
+                os.close(fd)
+        except BaseException:
+            remove(path)
+            raise
+        return path
 
     def _has_known_layout(self) -> bool:
         path = f"{self.path}/{MARKER}"
@@ -86,19 +125,3 @@ def _layout_version(content: bytes) -> int | None:
         return None
     version = said.get("layout") if isinstance(said, dict) else None
     return version if isinstance(version, int) and version >= 1 else None
-
-
-def _create(path: str, data: bytes, root: str) -> None:
-    """Make a small file, whole or not at all, unless there is one."""
-    if os.path.lexists(path):
-        return
-    aside = f"{root}/{TEMPORARY}/{os.getpid()}-{os.urandom(6).hex()}"
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
-    try:
-        os.write(fd, data)
-        os.link(aside, path)
-    except FileExistsError:
-        pass  # another process made it meanwhile, with the same content
-    finally:
-        os.close(fd)
-        os.unlink(aside)
