@@ -7,7 +7,8 @@ What the bytes look like is told in ``header``, which codec makes them in ``code
 that they are the ones that were written, is the store's affair: nothing here is to be decoded unverified.
 """
 
-from pyflow.payload.coding import LargeCaptureWarning, decode, encode, encode_function
+from pyflow.payload.coding import decode, encode, encode_function
+from pyflow.payload.explain import LargeCaptureWarning
 from pyflow.payload.header import Header, read_header
 from pyflow.payload.model import Payload
 from pyflow.payload.plain import NOT_SMALL, encode_small

@@ -21,8 +21,8 @@ _BUILT_IN_TYPES: Final = 24  # NumPy counts its own types below this (NPY_NTYPES
 
 def encode_array(value: Any, _request: Request) -> Payload | None:
     """A plain array, aliased; None when a pickle keeps it better."""
-    numpy: Any = sys.modules["numpy"]
-    if type(value) is not numpy.ndarray or not _is_plain(value):
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None or type(value) is not numpy.ndarray or not _is_plain(value):
         return None
     header = io.BytesIO()
     form = numpy.lib.format

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyflow.errors import NotSerializableError
 from pyflow.payload.codecs import DECODERS, WRITES_TO_ITS_BYTES, encode_by_type
+from pyflow.payload.explain import LARGE_CAPTURE_BYTES, not_serializable, warn_of_large_capture
 from pyflow.payload.header import read_header
 from pyflow.payload.model import Body, Holes, Payload, Request
 from pyflow.payload.pickles import encode_pickle
@@ -17,7 +18,7 @@ def encode(
     value: object,
     *,
     what: str = "the value",
-    name: str = "value",
+    name: str | None = None,
     scratch: Path | None = None,
     holes: Holes | None = None,
 ) -> Payload:
@@ -28,7 +29,8 @@ def encode(
 
     Args:
         what: What the value is, for error messages: ``the result of task 'fit'``.
-        name: What the author calls it, the beginning of the path in messages: ``data['conn'].lock``.
+        name: What the author calls it, the beginning of the path in messages: ``data['conn'].lock``. When it
+            is None, ``data`` is taken from an ``argument 'data'`` in ``what``.
         scratch: A folder for the archive of a folder, which has no name there; the system's own when None.
         holes: Gives a number for objects that are not part of the payload: ``decode`` puts ``fill[number]`` in
             their places. It is asked about each object that is not of a simple built-in type.
@@ -36,7 +38,7 @@ def encode(
     Raises:
         NotSerializableError: The value, or a part of it that the message names, cannot be turned into bytes.
     """
-    request = Request(what, name, scratch, holes)
+    request = Request(what, name or _name_in(what), scratch, holes)
     payload = encode_by_type(value, request)
     if payload is not None:
         return payload
@@ -49,11 +51,16 @@ def encode_function(fn: Callable[..., object], *, what: str) -> Payload:
     Args:
         what: What the function is, for error messages: ``task 'fit'``.
 
+    A payload of 1 MiB or more warns with ``LargeCaptureWarning`` and names the largest thing in it.
+
     Raises:
         NotSerializableError: It uses something that cannot be turned into bytes; the message says by which name.
     """
     request = Request(what, getattr(fn, "__name__", type(fn).__name__), keeps_paths=True)
-    return _explained(encode_pickle, fn, request, "function")
+    payload = _explained(encode_pickle, fn, request, "function")
+    if payload.size >= LARGE_CAPTURE_BYTES:
+        warn_of_large_capture(fn, request)
+    return payload
 
 
 def decode(data: memoryview, *, scratch: Path | None = None, fill: Sequence[object] = ()) -> object:
@@ -74,14 +81,16 @@ def decode(data: memoryview, *, scratch: Path | None = None, fill: Sequence[obje
     return DECODERS[header.kind](Body(header, data[header.body_start :], scratch, fill))
 
 
+def _name_in(what: str) -> str:
+    _, found, rest = what.partition("argument '")
+    name = rest.partition("'")[0]
+    return name if found and name.isidentifier() else "value"
+
+
 def _explained(make: Callable[[Any, Request, str], Payload], value: Any, request: Request, kind: str) -> Payload:
     try:
         return make(value, request, kind)
     except (NotSerializableError, MemoryError):
         raise
     except Exception as error:  # pickling runs the user's code, which may raise anything
-        raise NotSerializableError(request.sentence(f"cannot be serialized: {error}.")) from error
-
-
-class LargeCaptureWarning(UserWarning):
-    """A function brings a large object with it, each time it is sent."""
+        raise not_serializable(value, request, error) from error

@@ -30,12 +30,11 @@ from pyflow.payload.files import Section, exists, place_section, read_section
 from pyflow.payload.header import padding
 from pyflow.payload.model import Body, Payload, Request, length_of, make_payload
 from pyflow.payload.paths import PATH_TYPE, listed_paths
+from pyflow.payload.references import place_behind_decorator
 
 PROTOCOL: Final = 5
 _MIN_BUFFER: Final = 4096
 """Smaller buffers stay in the stream: an entry in the header and up to 63 zeros cost more than the copy."""
-
-_MAX_UNWRAPS: Final = 10
 
 
 class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -67,7 +66,7 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         if kind is io.TextIOWrapper and obj not in {sys.stdout, sys.stderr}:
             # cloudpickle would read the file and send what is in it.
             raise TypeError(f"cannot pickle an open file, {obj.name!r}")
-        if kind is FunctionType and (place := _place_behind_decorator(obj)) is not None:
+        if kind is FunctionType and (place := place_behind_decorator(obj)) is not None:
             return restore.attribute, place
         if isinstance(obj, BaseException) and _has_own_constructor(kind):
             return _reduce_exception(obj)
@@ -195,28 +194,3 @@ def _reduce_exception(error: BaseException) -> Any:
     if isinstance(reduced, str) or reduced[0] is not type(error):
         return reduced
     return (restore.exception, reduced[:2], *reduced[2:])
-
-
-def _place_behind_decorator(fn: FunctionType) -> tuple[str, str] | None:
-    """Where to find a function whose name in its module stands for what a decorator made of it.
-
-    Pickled by value it would bring copies of its module's globals, classes and caches with it.
-    """
-    module = sys.modules.get(fn.__module__ or "")
-    if module is None or fn.__module__ == "__main__" or "<" in fn.__qualname__:
-        return None
-    if fn.__module__ in cloudpickle.list_registry_pickle_by_value():
-        return None
-    try:
-        found: object = functools.reduce(getattr, fn.__qualname__.split("."), module)
-    except AttributeError:
-        return None
-    path = fn.__qualname__
-    for _ in range(_MAX_UNWRAPS):
-        if found is fn:
-            return None if path == fn.__qualname__ else (fn.__module__, path)
-        name = next((name for name in ("fn", "__wrapped__") if name in getattr(found, "__dict__", ())), None)
-        if name is None:
-            return None
-        found, path = getattr(found, name), f"{path}.{name}"
-    return None
