@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+Array: TypeAlias = "npt.NDArray[np.float64]"
 
 
 def leave_trail(trail: str, arrays: int) -> None:
@@ -40,7 +40,7 @@ def sum_up(array: Array, trail: str) -> float:
     return float(array.sum())
 
 
-def open_mapped(path: str) -> Any:  # noqa: ANN401 - numpy says the same
+def open_mapped(path: str) -> Any:
     """The array in a file, mapped and not read."""
     return np.load(path, mmap_mode="r")
 

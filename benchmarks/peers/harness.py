@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ def answer(request: Request, workloads: Mapping[str, Callable[[Request], object]
         return {"workload": request.workload, "unsupported": True}
     began = time.perf_counter()
     try:
-        value = workloads[request.workload](request)
+        value: Any = workloads[request.workload](request)
     except Exception as error:  # noqa: BLE001 - the reply carries it to the runner, whatever it is
         traceback.print_exc()
         return {"workload": request.workload, "error": f"{type(error).__name__}: {error}"[:500]}
@@ -80,7 +80,9 @@ def serve(
     if start is not None:
         start()
     try:
-        print(json.dumps({"ready": True, "version": version, "python": sys.version.split()[0]}), file=replies, flush=True)
+        print(
+            json.dumps({"ready": True, "version": version, "python": sys.version.split()[0]}), file=replies, flush=True
+        )
         for line in sys.stdin:
             print(json.dumps(answer(Request(**json.loads(line)), workloads)), file=replies, flush=True)
     finally:

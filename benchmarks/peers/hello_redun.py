@@ -15,8 +15,6 @@ def hello(name: str) -> str:
 
 if __name__ == "__main__":
     executor = {"type": "local", "mode": "process", "max_workers": "2"}
-    scheduler = Scheduler(
-        config=Config({"backend": {"db_uri": "sqlite:///:memory:"}, "executors.default": executor})
-    )
+    scheduler = Scheduler(config=Config({"backend": {"db_uri": "sqlite:///:memory:"}, "executors.default": executor}))
     scheduler.load()
     print(scheduler.run(hello("world")))

@@ -9,9 +9,10 @@ KFP ships the source of each component alone and reads its annotations, so that 
 use themselves and annotations cannot be postponed.
 """
 
-import harness
 import kfp
 from kfp import dsl, local
+
+import harness
 
 
 @dsl.component(install_kfp_package=False)

@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+import loky
+
 import array_tasks
 import harness
-import loky
 import small_tasks
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 
+from metaflow import FlowSpec, Parameter, step
+
 import array_tasks
 import small_tasks
-from metaflow import FlowSpec, Parameter, step
 
 
 class ChainFlow(FlowSpec):

@@ -10,6 +10,8 @@ import array_tasks
 import harness
 import small_tasks
 from pyflow import pipeline, task
+from pyflow.packing import pack
+from pyflow.store import ContentStore, Keys, open_blobs
 
 inc = task(small_tasks.inc)
 square = task(small_tasks.square)
@@ -53,12 +55,22 @@ def trace_calls(request: harness.Request) -> harness.Timed:
     return harness.Timed(None, time.perf_counter() - began)
 
 
+def pack_calls(request: harness.Request) -> harness.Timed:
+    """Only the second part of the road: the graph becomes plain JSON, its functions and constants blobs."""
+    graph = fan_calls.trace(request.size, request.seed)
+    content = ContentStore(open_blobs(f"packed-{request.seed}"), Keys(project="benchmark", owner="benchmark"))
+    began = time.perf_counter()
+    pack(graph, content)
+    return harness.Timed(None, time.perf_counter() - began)
+
+
 WORKLOADS = {
     "chain": lambda request: chain(request.size, request.seed),
     "fan_map": lambda request: fan_map(request.size, request.seed),
     "fan_calls": lambda request: fan_calls(request.size, request.seed),
     "array": lambda request: array(request.size, request.seed, request.trail),
     "trace_calls": trace_calls,
+    "pack_calls": pack_calls,
 }
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+import ray
+
 import array_tasks
 import harness
-import ray
 import small_tasks
 
 inc = ray.remote(small_tasks.inc)
@@ -54,6 +55,4 @@ def array(request: harness.Request) -> object:
 
 
 if __name__ == "__main__":
-    harness.serve(
-        {"chain": chain, "fan": fan, "array": array}, version=ray.__version__, start=start, stop=ray.shutdown
-    )
+    harness.serve({"chain": chain, "fan": fan, "array": array}, version=ray.__version__, start=start, stop=ray.shutdown)

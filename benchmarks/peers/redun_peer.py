@@ -13,11 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from redun import File, Scheduler, task
+from redun.config import Config
+
 import array_tasks
 import harness
 import small_tasks
-from redun import File, Scheduler, task
-from redun.config import Config
 
 redun_namespace = "peer"
 
@@ -65,7 +66,7 @@ def sum_up(source: File, trail: str) -> float:
 
 
 @task(cache=False, executor="caller")
-def chain_flow(size: int, seed: int) -> Any:  # noqa: ANN401 - an expression until redun evaluates it
+def chain_flow(size: int, seed: int) -> Any:
     """Tasks one after another."""
     value = seed
     for _ in range(size):
@@ -74,20 +75,20 @@ def chain_flow(size: int, seed: int) -> Any:  # noqa: ANN401 - an expression unt
 
 
 @task(cache=False, executor="caller")
-def fan_flow(size: int, seed: int) -> Any:  # noqa: ANN401
+def fan_flow(size: int, seed: int) -> Any:
     """Tasks side by side and one that joins them."""
     return total([square(number) for number in range(seed, seed + size)])
 
 
 @task(cache=False, executor="caller")
-def array_flow(size: int, seed: int, trail: str) -> Any:  # noqa: ANN401
+def array_flow(size: int, seed: int, trail: str) -> Any:
     """Three tasks that pass an array by file."""
     first, second = (str(Path.cwd() / f"{seed}-{name}.npy") for name in ("first", "second"))
     return sum_up(add_one(make(size, seed, first, trail), second, trail), trail)
 
 
 @cache
-def scheduler() -> Any:  # noqa: ANN401 - redun is not typed
+def scheduler() -> Any:
     """The one scheduler of this process; its pool starts with the first task."""
     logging.getLogger("redun").setLevel(logging.WARNING)
     made = Scheduler(config=Config(CONFIG))
