@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pyflow.errors import StoreError
-from pyflow.store.disk import FILE_MODE, read_range
+from pyflow.store.disk import FILE_MODE, MOST_TRIES, read_range
 
 _SMALL_BLOCK: Final = 64 * 1024
 _LARGE_BLOCK: Final = 1024 * 1024
@@ -174,8 +174,7 @@ class Book:
 def open_to_append(path: str, make_parent: Callable[[], None]) -> int:
     """A descriptor whose every write goes to the end of the file; the file and its folder are made."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-    # Somebody who deletes a run may remove the folder between the two calls.
-    for _ in range(5):
+    for _ in range(MOST_TRIES):
         try:
             return os.open(path, flags, FILE_MODE)
         except FileNotFoundError:

@@ -30,6 +30,10 @@ ALWAYS_MAP_FROM: Final = 16 * 1024 * 1024
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 
+# Somebody who deletes keys may remove a folder right after it was made for another one. Each turn that is
+# lost this way means that the other made progress, so that a hundred in a row do not happen by chance.
+MOST_TRIES: Final = 100
+
 _live_mappings: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
@@ -38,7 +42,8 @@ def make_folder(path: str) -> None:
     try:
         os.mkdir(path, FOLDER_MODE)
     except FileExistsError:
-        if not os.path.isdir(path):
+        # It may also be gone again by now: then the caller, who cannot write into it, asks once more.
+        if os.path.lexists(path) and not os.path.isdir(path):
             raise
     except FileNotFoundError:
         make_folder(os.path.dirname(path))

@@ -23,6 +23,7 @@ from pyflow.digest import Buffer
 from pyflow.errors import NotFoundError, StoreError
 from pyflow.store.book import Book
 from pyflow.store.disk import (
+    MOST_TRIES,
     is_file,
     make_folder,
     private_view,
@@ -273,8 +274,7 @@ class FolderBlobs:
         make_folder(path)
 
     def _place(self, aside: str, path: str, move: Callable[[str, str], None]) -> None:
-        # Somebody who deletes may remove the folder right after it was made.
-        for _ in range(5):
+        for _ in range(MOST_TRIES):
             try:
                 move(aside, path)
                 return

@@ -4,6 +4,7 @@
 
 v1/<project>/blobs/<first 2 of digest>/<digest>            a blob; above one chunk beside it <digest>.chunks
 v1/<project>/runs/<owner>/<run id>/run.json                what was started, by whom, where
+    v1/<project>/runs/<owner>/<run id>/summary.json            how it ended
 v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
 v1/<project>/runs/<owner>/<run id>/logs/<writer>           log of what tasks printed
 v1/<project>/runs/<owner>/<run id>/commits/…               the book of commits
@@ -97,6 +98,10 @@ class Keys:
     def run_info(self, run_id: str) -> str:
         """The record of what was started."""
         return self.run(run_id) + "/run.json"
+
+    def summary(self, run_id: str) -> str:
+        """The record of how it ended."""
+        return self.run(run_id) + "/summary.json"
 
     def events(self, run_id: str, writer: str) -> str:
         """The log of events of one writer."""
