@@ -6,5 +6,15 @@ Nothing heavy is loaded with this folder: parsing, zip files and processes wait 
 from pyflow.bundle.archive import CodeBundle, install
 from pyflow.bundle.discovery import discover, is_by_value
 from pyflow.bundle.fingerprint import fingerprint
+from pyflow.bundle.importable import Missing, ShippedFunction, check_importable
 
-__all__ = ["CodeBundle", "discover", "fingerprint", "install", "is_by_value"]
+__all__ = [
+    "CodeBundle",
+    "Missing",
+    "ShippedFunction",
+    "check_importable",
+    "discover",
+    "fingerprint",
+    "install",
+    "is_by_value",
+]

@@ -69,7 +69,7 @@ def home_of_file(path: str) -> Home:
     """Whose file it is, told by the folder it lies in."""
     if any(f"{os.sep}{folder}{os.sep}" in path + os.sep for folder in INSTALL_FOLDERS):
         return "installed"
-    if any(path.startswith(root) for root in standard_roots()):
+    if any((path + os.sep).startswith(root) for root in standard_roots()):
         return "standard"
     return "local"
 

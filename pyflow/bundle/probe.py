@@ -1,0 +1,127 @@
+"""What the clean process does: load each function, import what its code imports, and say what failed.
+
+Runs in a process of its own, never in the caller's. It writes one line of JSON for each function to standard
+output; what user code prints while it is imported goes to standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, TypeAlias
+
+from pyflow.bundle.imports import imports_in_code
+from pyflow.bundle.references import cells_of, inner_functions, names_used
+
+Answer: TypeAlias = "dict[str, str]"
+
+_PLAIN = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, type(None), ModuleType)
+
+
+def answer(request: dict[str, Any]) -> None:
+    """Write a first line, then one for each function: a list of what is missing, with its place and error."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        module, _, name = request["decoder"].partition(":")
+        decode = getattr(importlib.import_module(module), name)
+        answers.write('"ready"\n')
+        for number, payload in enumerate(request["payloads"]):
+            scratch = Path(f"scratch-{number}").absolute()
+            scratch.mkdir()
+            found = _check(partial(decode, scratch=scratch), Path(payload), request["bundle"])
+            # At once: the next function may end the process.
+            answers.write(json.dumps(found) + "\n")
+            answers.flush()
+
+
+def _check(decode: Callable[[memoryview], Any], payload: Path, bundle: str) -> list[Answer]:
+    try:
+        function = decode(memoryview(bytearray(payload.read_bytes())))
+    except BaseException as error:  # noqa: BLE001 - user code runs here, and may ask the process to end
+        return [_failure(error, bundle)]
+    found = []
+    for code, package in _codes_of(function, {}):
+        for one in imports_in_code(code):
+            names = one.absolute(package)
+            raised = _error_of_import(names) if names else None
+            if raised is not None:
+                found.append(_failure(raised, bundle, f"{code.co_filename}:{one.line}", names[0]))
+    return found
+
+
+def _failure(error: BaseException, bundle: str, at: str = "", module: str = "") -> Answer:
+    """A failure as the caller reports it: by the module that is not there, if that is the reason."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    reason = next((one for one in reversed(causes) if isinstance(one, ImportError)), causes[0])
+    shipped = [
+        frame
+        for one in causes
+        for frame in traceback.extract_tb(one.__traceback__)
+        if _is_below(bundle, frame.filename)
+    ]
+    return {
+        "module": (reason.name if isinstance(reason, ImportError) else None) or module,
+        "at": f"{shipped[-1].filename}:{shipped[-1].lineno}" if shipped else at,
+        "error": "".join(traceback.format_exception_only(type(reason), reason)).strip(),
+    }
+
+
+def _is_below(folder: str, path: str) -> bool:
+    return bool(folder) and path.startswith(folder + os.sep)
+
+
+def _error_of_import(names: list[str]) -> BaseException | None:
+    """Import a module as a function would, with the names it takes from it."""
+    base, *parts = names
+    try:
+        module = importlib.import_module(base)
+        for part in parts:
+            if not hasattr(module, part.rpartition(".")[2]):
+                importlib.import_module(part)
+    except BaseException as error:  # noqa: BLE001 - user code runs here, and may ask the process to end
+        return error
+    return None
+
+
+def _codes_of(value: Any, seen: dict[int, object]) -> Iterator[tuple[CodeType, str]]:
+    """The code of a function and the package it stands in, and of what travels with it: globals, cells, methods."""
+    if id(value) in seen or isinstance(value, _PLAIN):
+        return
+    seen[id(value)] = value
+    inner: list[object] = inner_functions(value)
+    if isinstance(value, FunctionType):
+        scope = value.__globals__
+        yield value.__code__, scope.get("__package__") or ""
+        inner += cells_of(value).values()
+        # Code that came as a file was imported, and its own imports with it.
+        inner += [scope[name] for name in sorted(names_used(value.__code__)) if _came_by_value(scope) and name in scope]
+    elif isinstance(value, type):
+        inner += vars(value).values() if _is_class_by_value(value) else ()
+    elif isinstance(value, partial):
+        inner += [value.func, *value.args, *value.keywords.values()]
+    elif isinstance(value, MethodType):
+        inner += [value.__self__]
+    elif isinstance(value, property):
+        inner += [value.fget, value.fset, value.fdel]
+    else:
+        inner.append(type(value))
+    for part in inner:
+        yield from _codes_of(part, seen)
+
+
+def _came_by_value(scope: dict[str, Any]) -> bool:
+    """True for the globals of a function that was pickled with its code: no import made them."""
+    return "__spec__" not in scope
+
+
+def _is_class_by_value(cls: type) -> bool:
+    functions = [value for value in vars(cls).values() if isinstance(value, FunctionType)]
+    return any(_came_by_value(function.__globals__) for function in functions)
