@@ -1,0 +1,28 @@
+"""``@task``, placeholders, and the body of a pipeline → ``Graph``. Packing and running it are the matter of others."""
+
+from pyflow.tracing.branches import first_of, otherwise, when
+from pyflow.tracing.definition import Definition
+from pyflow.tracing.mapping import each
+from pyflow.tracing.order import parallel, steps
+from pyflow.tracing.placeholder import Placeholder
+from pyflow.tracing.recorder import is_tracing
+from pyflow.tracing.task import Task, task
+from pyflow.tracing.tracer import call_inline, map_inline, trace, trace_template
+
+__all__ = [
+    "Definition",
+    "Placeholder",
+    "Task",
+    "call_inline",
+    "each",
+    "first_of",
+    "is_tracing",
+    "map_inline",
+    "otherwise",
+    "parallel",
+    "steps",
+    "task",
+    "trace",
+    "trace_template",
+    "when",
+]

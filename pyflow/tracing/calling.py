@@ -1,0 +1,103 @@
+"""What tasks and container tasks share: options for one call, order, and how a call reaches the trace."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, TypeVar
+
+from pyflow.errors import DefinitionError
+from pyflow.graph import Function, Location, OptionArgs, Options, Unpack
+from pyflow.tracing.condition import Condition, misplaced
+from pyflow.tracing.location import here
+from pyflow.tracing.names import check_name
+from pyflow.tracing.order import add_edges, calls_of
+from pyflow.tracing.placeholder import Placeholder
+from pyflow.tracing.recorder import Draft, Trace, active, merged, open_trace_count, trace_that_started
+from pyflow.tracing.traced import Traced, refused
+from pyflow.tracing.values import Each
+
+Self = TypeVar("Self", bound="Authored")
+
+
+class Authored:
+    """A function that an author has decorated, with the options for its calls."""
+
+    kind = "task"
+    function: Function
+    _options: OptionArgs
+    _call_options: OptionArgs
+    _after: tuple[Any, ...]
+
+    def with_options(self: Self, **options: Unpack[OptionArgs]) -> Self:
+        """The same task with other options, for the calls that are made of the answer.
+
+        Raises:
+            DefinitionError: An option is unknown or has a wrong value.
+        """
+        check_options(options, f"{self.function.name}.with_options(...)", here())
+        return self._copy(_call_options=merged(options, self._call_options))
+
+    def after(self: Self, *calls: Any) -> Self:
+        """The same task, whose calls wait for these calls to end, without using anything of them."""
+        if active.trace is not None:
+            calls_of(list(calls), f"{self.function.name}.after()")
+        return self._copy(_after=(*self._after, *calls))
+
+    def _copy(self: Self, **changes: Any) -> Self:
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__, **changes)
+        return copy
+
+    def _options_in(self, trace: Trace, defaults: OptionArgs) -> Options:
+        """What the options come to for a call below these defaults: the call's, the decorator's, the pipelines'."""
+        key = (self, id(defaults))
+        options = trace.options.get(key)
+        if options is None:
+            given = merged(self._call_options, merged(self._options, defaults))
+            options = trace.options[key] = Options.of(given)
+        return options
+
+    def _wait(self, draft: Draft) -> None:
+        if self._after:
+            operation = f"{self.function.name}.after()"
+            add_edges(calls_of(list(self._after), operation), [draft], operation)
+
+
+def check_options(options: OptionArgs, what: str, at: Location) -> None:
+    """Refuse wrong options where they are written.
+
+    Raises:
+        DefinitionError: With all the misspelt names, or the wrong value, and the place.
+    """
+    try:
+        Options.of(options)
+    except DefinitionError as error:
+        raise DefinitionError(f"{what} at {at}: {error}") from error
+    if "name" in options:
+        check_name(options["name"], what="A task", at=at)
+
+
+def check_plain_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse a call outside of a trace that only makes sense inside one.
+
+    Raises:
+        DefinitionError: An argument is a placeholder, or the thread was started by a body that is being traced.
+    """
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Traced):
+            raise refused(value, f"A plain call of {name}()", "Call the task in the body of the pipeline, not in a thread or after it.")
+        if isinstance(value, Condition):
+            raise misplaced(value, what=f"An argument of {name}()")
+        if isinstance(value, Each):
+            raise DefinitionError(f"{name}() was called at {here()} with each(...), which only means something in .map().")
+    if open_trace_count():
+        trace = trace_that_started(threading.current_thread())
+        if trace is not None:
+            raise DefinitionError(
+                f"Task {name!r} was called at {here()} in a thread that began while pipeline {trace.name!r} is traced (at {trace.at}). "
+                "A trace sees the calls of its own thread only. Call the task in the body itself: nothing runs there yet, "
+                "and independent tasks run side by side anyway; or use task.map(items)."
+            )
+
+
+__all__ = ["Authored", "Placeholder", "check_options", "check_plain_call"]

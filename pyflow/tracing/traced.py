@@ -1,0 +1,116 @@
+"""The data of a placeholder, and when it may be used; its operators live in ``placeholder``."""
+
+from __future__ import annotations
+
+from pyflow.errors import DefinitionError
+from pyflow.graph import Input, Path, Ref
+from pyflow.tracing.location import here
+from pyflow.tracing.recorder import Draft, InputOrigin, Scope, active
+
+
+class Traced:
+    """Stands for a value: which node or input makes it, and which part of that it is."""
+
+    # The names are odd so that they hide no attribute of the value that this stands for.
+    __slots__ = ("_pyflow_length", "_pyflow_origin", "_pyflow_path", "_pyflow_span")
+
+    _pyflow_origin: Draft | InputOrigin
+    _pyflow_path: Path
+    _pyflow_length: int | None
+    """How many parts the value has, where that is known."""
+    _pyflow_span: tuple[Draft, ...] | None
+    """The calls of a pipeline that was called inside another one, when this is its result."""
+
+
+def part_text(path: Path) -> str:
+    """A path as it is written behind a name: ``['key'].attribute``."""
+    return "".join(f".{key}" if kind == "attr" else f"[{key!r}]" for kind, key in path)
+
+
+def describe(value: Traced) -> str:
+    """What the placeholder stands for, in the words of an error message."""
+    origin = value._pyflow_origin
+    part = part_text(value._pyflow_path)
+    part = f"{part} of " if part else ""
+    if isinstance(origin, Draft):
+        return f"{part}the result of {origin.name!r} (called at {origin.at})"
+    if origin.scope.kind == "map":
+        return f"{part}the parameter {origin.name!r} of a mapped call (at {origin.at})"
+    return f"{part}the parameter {origin.name!r} (of the pipeline at {origin.at})"
+
+
+def is_parameter(value: Traced) -> bool:
+    """Whether the value is a parameter of the whole pipeline, which this trace has no value for."""
+    return isinstance(value._pyflow_origin, InputOrigin) and value._pyflow_origin.scope.kind == "body"
+
+
+def expr_of(value: Traced, scope: Scope) -> Ref | Input:
+    """The expression that means this value in a scope.
+
+    Raises:
+        DefinitionError: The value cannot be used there.
+    """
+    origin = value._pyflow_origin
+    if origin.scope is not scope and not scope.sees(origin.scope):
+        raise cannot_use(value, scope)
+    return origin.expr(value._pyflow_path)
+
+
+def cannot_use(value: Traced, scope: Scope) -> DefinitionError:
+    """Why the value is out of reach in this scope, and what to write instead."""
+    origin = value._pyflow_origin
+    what, at = describe(value), here()
+    theirs, ours = origin.scope.trace, scope.trace
+    if theirs is not ours and theirs.is_open:
+        return DefinitionError(
+            f"At {at}, pipeline {ours.name!r} uses {what}, which belongs to the trace of pipeline {theirs.name!r}. "
+            f"Call {ours.name!r} inside {theirs.name!r} like a function, without .trace(), and give it the value as an argument."
+        )
+    if theirs is not ours:
+        return DefinitionError(f"At {at}, pipeline {ours.name!r} uses {what}. {ended(value)}")
+    if origin.scope.kind == "branch":
+        return DefinitionError(
+            f"{what[0].upper()}{what[1:]} was made inside the branch at {origin.scope.at}, which may not run, and is used outside of "
+            f"it at {at}. Write first_of(value, default=...) after the branch, and use what that gives."
+        )
+    return DefinitionError(
+        f"At {at}, the body of the map {_map_name(scope)!r} uses {what}, which comes from outside of that body. The body runs "
+        "once for each item and sees its arguments only: pass the value as a keyword argument, .map(items, name=value)."
+        if origin.scope.is_open
+        else f"At {at}, {what} is used outside of the map that it belongs to. Return it from the mapped pipeline: "
+        "the map's result is the list of what its body returns."
+    )
+
+
+def _map_name(scope: Scope) -> str:
+    while scope.kind == "branch" and scope.parent is not None:
+        scope = scope.parent
+    return scope.owner.name if scope.owner is not None else scope.trace.name
+
+
+def ended(value: Traced) -> str:
+    """The sentence for a placeholder that outlived its trace."""
+    name = value._pyflow_origin.scope.trace.name
+    return (
+        f"The trace of pipeline {name!r} has ended, and the placeholder stands for nothing any more. Return the value "
+        f"from {name!r}: calling that pipeline gives the real one."
+    )
+
+
+def refused(value: Traced, operation: str, advice: str) -> DefinitionError:
+    """The one error for every use that a placeholder cannot take part in.
+
+    Args:
+        operation: How the user wrote it: ``len()``, ``+``.
+        advice: What to write instead, whole sentences.
+    """
+    what, at = describe(value), here()
+    if not value._pyflow_origin.scope.trace.is_open:
+        return DefinitionError(f"{operation} was used at {at} on {what}. {ended(value)}")
+    if active.trace is None:
+        why = "A placeholder stands for a value that does not exist while the pipeline is traced."
+    elif is_parameter(value):
+        why = "This trace has no values for the pipeline's parameters: they are given later, when the pipeline runs."
+    else:
+        why = "While the pipeline is traced there is no value yet, only a placeholder for it."
+    return DefinitionError(f"{operation} was used at {at} on {what}. {why} {advice}")
