@@ -59,7 +59,7 @@ def hello_seconds(python: Path, name: str) -> float:
         PeerError: It failed or did not say hello.
     """
     script = PEERS / f"hello_{name}.py"
-    with tempfile.TemporaryDirectory(prefix="benchmark-hello-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         words = [str(python), str(script), *ARGUMENTS.get(name, [])]
         began = time.perf_counter()
         done = subprocess.run(

@@ -96,7 +96,8 @@ def draw(document: dict[str, Any], target: Path) -> None:
     """Draw all panels below each other, on one axis."""
     drawn = panels(document["figures"])
     if not drawn:
-        sys.exit("There is nothing to draw: no ratio and no limit was measured.")
+        print("There is nothing to draw: no ratio and no limit was measured.")
+        return
     heights = [len(bars) * BAR_INCHES + PANEL_INCHES for bars in drawn.values()]
     everything = [number for bars in drawn.values() for bar in bars for number in (bar.value, bar.limit or 1.0)]
     figure, rows = plt.subplots(
@@ -121,6 +122,7 @@ def draw(document: dict[str, Any], target: Path) -> None:
         fontsize=13,
     )
     figure.savefig(target, dpi=110)
+    print(target)
 
 
 def draw_panel(axes: Any, title: str, bars: list[Bar]) -> None:

@@ -46,6 +46,7 @@ def environment(home: Path) -> dict[str, str]:
         "HOME": str(home),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on any system: the node's address is 127.0.0.1
+        "RAY_TMPDIR": str(home),
         "METAFLOW_USER": "benchmark",
     }
 
@@ -54,7 +55,7 @@ class Peer:
     """One running peer; a context manager that ends it."""
 
     def __init__(self, python: Path, script: Path, *, log: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix=f"benchmark-{script.stem}-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-")  # short: Ray's socket paths must fit into 107 bytes)
         self._log: IO[bytes] = log.open("ab")
         self._process = subprocess.Popen(
             [str(python), str(script)],
@@ -95,7 +96,7 @@ class Peer:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise PeerError(f"it ended before {workload}; see {self._log_path}") from error
+            raise PeerError(f"it ended before {workload}: {self._last_words()}") from error
         reply = self._read()
         if reply.get("unsupported"):
             raise NotSupportedError(workload)
@@ -112,9 +113,13 @@ class Peer:
         finally:
             alarm.cancel()
         if not line:
-            raise PeerError(f"it ended or took over {REQUEST_LIMIT_S:.0f} s; see {self._log_path}")
+            raise PeerError(f"it ended, or took over {REQUEST_LIMIT_S:.0f} s: {self._last_words()}")
         reply: dict[str, Any] = json.loads(line)
         return reply
+
+    def _last_words(self) -> str:
+        said = self._log_path.read_text(encoding="utf-8", errors="replace").strip()
+        return f"{said.rpartition(chr(10))[2][:300] or 'it said nothing'} ({self._log_path})"
 
     def _kill(self) -> None:
         for pid in family(self.pid):

@@ -95,6 +95,7 @@ def main() -> int:
         skipped=session.skipped,
         seconds=time.monotonic() - began,
     )
+    print(results, flush=True)
     draw(session, environments, results)
     return int(any(figure.reached is False for figure in session.figures))
 
@@ -190,7 +191,6 @@ def draw(session: Session, environments: Environments, results: Path) -> None:
     with session.skipping("the plot"):
         python = environments.for_script(script)
         subprocess.run([str(python), str(script), str(results), str(picture)], check=True)
-        print(f"{results}\n{picture}")
 
 
 if __name__ == "__main__":
