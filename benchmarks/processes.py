@@ -55,7 +55,7 @@ class Peer:
     """One running peer; a context manager that ends it."""
 
     def __init__(self, python: Path, script: Path, *, log: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="bench-")  # short: Ray's socket paths must fit into 107 bytes)
+        self.folder = Path(tempfile.mkdtemp(prefix="bench-"))  # short: socket paths of Ray must fit into 107 bytes
         self._log: IO[bytes] = log.open("ab")
         self._process = subprocess.Popen(
             [str(python), str(script)],
