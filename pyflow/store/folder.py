@@ -262,16 +262,12 @@ class FolderBlobs:
     def _open_book(self, book: str) -> Book:
         self._root.check()
         folder = self._path(book)
-        return Book(f"{folder}/{_BOOK_FILE}", partial(self._make_folder, folder))
+        return Book(f"{folder}/{_BOOK_FILE}", partial(self._root.make_folder, folder))
 
     def _open_log(self, key: str) -> LogFile:
         path = self._path(key)
         self._root.check()
-        return LogFile(path, partial(self._make_folder, os.path.dirname(path)))
-
-    def _make_folder(self, path: str) -> None:
-        self._root.prepare()
-        make_folder(path)
+        return LogFile(path, partial(self._root.make_folder, os.path.dirname(path)))
 
     def _place(self, aside: str, path: str, move: Callable[[str, str], None]) -> None:
         for _ in range(MOST_TRIES):

@@ -1,14 +1,16 @@
-"""Every key of a store is made here, from ids only. Version 1 of the layout is this.
+"""Every key of a store is made here, from ids only.
 
-::
+Version 1 of the layout::
 
-v1/<project>/blobs/<first 2 of digest>/<digest>            a blob; above one chunk beside it <digest>.chunks
-v1/<project>/runs/<owner>/<run id>/run.json                what was started, by whom, where
+    v1/<project>/blobs/<first 2 of digest>/<digest>            a blob; above one chunk beside it <digest>.chunks
+    v1/<project>/runs/<owner>/<run id>/run.json                what was started, by whom, where
     v1/<project>/runs/<owner>/<run id>/summary.json            how it ended
-v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
-v1/<project>/runs/<owner>/<run id>/logs/<writer>           log of what tasks printed
-v1/<project>/runs/<owner>/<run id>/commits/…               the book of commits
-v1/<project>/runs/<owner>/<run id>/cancel                  exists once somebody asked the run to end
+    v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
+    v1/<project>/runs/<owner>/<run id>/logs/<writer>           log of what tasks printed
+    v1/<project>/runs/<owner>/<run id>/commits/…               the book of commits
+    v1/<project>/runs/<owner>/<run id>/cancel                  exists once somebody asked the run to end
+
+A store keeps what marks it as one under ``pyflow-store.json``, beside ``v1``.
 """
 
 from __future__ import annotations

@@ -61,6 +61,11 @@ class StoreRoot:
         self.create(MARKER, json.dumps({"layout": LAYOUT_VERSION}).encode() + b"\n")
         self._is_known = self._has_known_layout()
 
+    def make_folder(self, path: str) -> None:
+        """Make a folder somewhere in the store, and the store when there is none."""
+        self.prepare()
+        make_folder(path)
+
     def write_aside(self, parts: Sequence[Buffer]) -> str:
         """Write a new file that no key names yet; its path. The store is made when there is none."""
         self.check()

@@ -150,11 +150,12 @@ def test_writers_survive_a_deleter(store):
         other = FolderBlobs(store.url.removeprefix("file://"))
         while not is_done.is_set():
             other.delete([f"{RUN}/a/b/c/unknown"])
+            is_done.wait(0.0001)
 
     deleter = threading.Thread(target=delete)
     deleter.start()
     try:
-        for number in range(300):
+        for number in range(100):
             store.put(f"{RUN}/a/b/c/{number}", [b"x"])
             store.delete([f"{RUN}/a/b/c/{number}"])
     finally:
