@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from types import CodeType, FrameType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Final, Literal
 
 from pyflow.payload.references import place_of
 
@@ -122,7 +122,8 @@ def _items(thing: object) -> Iterator[tuple[Step, object]]:
     elif _is_from("numpy", "ndarray", thing):
         yield from _objects_in_array(thing)
     elif _is_from("pandas", "DataFrame", thing):
-        yield from ((Step("item", f"[{_spell(name)}]"), column.to_numpy()) for name, column in thing.items())
+        frame: Any = thing
+        yield from ((Step("item", f"[{_spell(name)}]"), column.to_numpy()) for name, column in frame.items())
 
 
 def _objects_in_array(array: Any) -> Iterator[tuple[Step, object]]:
@@ -132,7 +133,7 @@ def _objects_in_array(array: Any) -> Iterator[tuple[Step, object]]:
             yield Step("item", f"[{', '.join(map(str, place))}]"), item
 
 
-def _is_from(library: str, name: str, thing: object) -> TypeGuard[Any]:
+def _is_from(library: str, name: str, thing: object) -> bool:
     kind = type(thing)
     return kind.__name__ == name and kind.__module__.partition(".")[0] == library
 
