@@ -23,6 +23,8 @@ class LogFile:
         """Add bytes to the end; where they start. When they do not fit, none of them stays."""
         with self._lock:
             size = data.nbytes if isinstance(data, memoryview) else len(data)
+            if not size:  # a write of nothing does not move the position
+                return os.lseek(self._fd, 0, os.SEEK_END)
             start = -1
             try:
                 written = os.write(self._fd, data)

@@ -88,7 +88,7 @@ def check(store: BlobStore, model: Model) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "memory"])
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(operations, max_size=25))
 def test_a_store_does_what_a_dict_would(kind, tmp_path, steps):
     """After any operations, a store holds what plain dicts hold, and every answer was theirs."""
