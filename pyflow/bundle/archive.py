@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import io
 import stat
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -81,7 +82,7 @@ def install(archive: Buffer, into: Path) -> Path:
             if _is_intact(target, members):
                 return target
             _unpack_aside_and_rename(opened, members, target)
-    except BadZipFile as error:
+    except (BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
         raise IntegrityError(f"The code bundle {digest[:12]} is not a readable zip file: {error}.") from error
     return target
 
@@ -99,14 +100,19 @@ def _add(archive: ZipFile, name: str, source: str | bytes) -> None:
 
 
 def _checked_members(archive: ZipFile) -> list[ZipInfo]:
+    from zipfile import ZIP_STORED  # see install()
+
     members = archive.infolist()
     seen: set[str] = set()
     for member in members:
         # ZipFile cuts a name at a NUL and turns backslashes around; the name as written is what counts.
         _check_name(member.orig_filename)
-        if member.filename in seen or stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG}:
+        # Encrypted or compressed is nothing that write() writes, and an archive that is neither is no bomb.
+        is_plain = member.compress_type == ZIP_STORED and not member.flag_bits & 1
+        is_file = stat.S_IFMT(member.external_attr >> 16) in {0, stat.S_IFREG}
+        if member.filename in seen or not is_plain or not is_file:
             raise IntegrityError(
-                f"The code bundle holds {member.filename!r} twice, or not as a plain file. Nothing was unpacked."
+                f"The code bundle holds {member.filename!r} twice, or not as a plain file's bytes. Nothing was unpacked."
             )
         seen.add(member.filename)
     size_bytes = sum(member.file_size for member in members)

@@ -21,7 +21,7 @@ from typing import Any, Final
 from pyflow.bundle.archive import CodeBundle
 from pyflow.bundle.imports import Import, imports_in_code, imports_in_file, tops_mentioned
 from pyflow.bundle.origins import Found, find
-from pyflow.bundle.references import cells_of, inner_functions, names_used
+from pyflow.bundle.references import attributes_of, cells_of, inner_functions, names_used
 from pyflow.bundle.shipping import Shipment
 
 # Containers are looked into for functions and objects of local classes, but a large one is data.
@@ -154,7 +154,7 @@ class _Search:
         for inner in inner_functions(value):
             self.visit(inner, depth)
         if self._home(type(value).__module__) in {"local", "by value"}:
-            self._container(dict(getattr(value, "__dict__", {})), depth)
+            self._container(attributes_of(value), depth)
 
     def _script(self, scope: dict[str, Any]) -> None:
         """The static imports of the script that a function stands in."""

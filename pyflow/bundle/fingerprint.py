@@ -255,12 +255,12 @@ class _Walk:
             self._container([part for part in (value.fget, value.fset, value.fdel) if part is not None], here)
         elif isinstance(value, BuiltinFunctionType):
             self._write(f"{self._home(value.__module__ or 'builtins')} {value.__qualname__};")
-        elif is_dataclass(value):
-            self._type_of(value)
-            self._container({one.name: getattr(value, one.name, None) for one in fields(value)}, here)
         elif inner := inner_functions(value):
             self._write(f"{type(value).__qualname__} ")
             self._container(inner, here)
+        elif is_dataclass(value):
+            self._type_of(value)
+            self._container({one.name: getattr(value, one.name, None) for one in fields(value)}, here)
         else:
             self._type_of(value)
 

@@ -49,7 +49,7 @@ class Import:
         base = self.module
         if self.level:
             parents = package.split(".") if package else []
-            kept = parents[: len(parents) - self.level + 1]
+            kept = parents[: max(0, len(parents) - self.level + 1)]
             if not kept:
                 return []
             base = ".".join([*kept, *([self.module] if self.module else [])])

@@ -31,6 +31,7 @@ def answer(request: dict[str, Any]) -> None:
         module, _, name = request["decoder"].partition(":")
         decode = getattr(importlib.import_module(module), name)
         answers.write('"ready"\n')
+        answers.flush()
         for number, payload in enumerate(request["payloads"]):
             scratch = Path(f"scratch-{number}").absolute()
             scratch.mkdir()

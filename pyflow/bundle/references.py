@@ -24,14 +24,23 @@ def cells_of(function: FunctionType) -> dict[str, Any]:
 def inner_functions(value: object) -> list[object]:
     """The functions that an object wraps: ``__wrapped__``, ``__func__`` of a static method, ``fn`` of a task."""
     wrapped = (_own(value, "__wrapped__"), _own(value, "__func__"))
-    is_ours = (type(value).__module__ or "").partition(".")[0] == "pyflow"
-    task = getattr(value, "fn", None) if is_ours else None
+    is_ours = type(value).__module__.partition(".")[0] == "pyflow"
+    task = _own(value, "fn") if is_ours else None
     return [inner for inner in (*wrapped, task) if inner is not None]
+
+
+def attributes_of(value: object) -> dict[str, Any]:
+    """The attributes that an object itself holds, without asking a hook of its class."""
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:  # an object with slots, or a built-in
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _own(value: object, name: str) -> object | None:
     # An object may answer to every name (a placeholder, a proxy): only what it really has counts.
-    if name in getattr(value, "__dict__", {}) or hasattr(type(value), name):
+    if name in attributes_of(value) or hasattr(type(value), name):
         return getattr(value, name, None)
     return None
 

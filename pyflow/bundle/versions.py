@@ -10,7 +10,6 @@ from pathlib import Path
 from pyflow.bundle.origins import find
 
 
-@lru_cache(maxsize=1024)
 def installed_version(top: str) -> str:
     """``numpy==2.1.0`` for the first name of an installed module; a name alone when its version is unknown.
 
@@ -18,18 +17,18 @@ def installed_version(top: str) -> str:
     of the metadata folders say most, and only where import and distribution differ are they read.
     """
     found = find(top)
-    folder = None if found is None else found.file or next(iter(found.folders or ()), None)
-    if folder is None:
+    if found is None:
         return top
-    site = Path(folder).parent if found is not None and found.folders is None else _parent_of_package(folder)
+    if found.folders:
+        return _version_in(Path(found.folders[0]).parent, top)
+    return _version_in(Path(found.file).parent, top) if found.file is not None else top
+
+
+@lru_cache(maxsize=1024)
+def _version_in(site: Path, top: str) -> str:
     version_by_name = {name.lower().replace("-", "_"): (name, version) for name, version in _distributions(site)}
     name, version = version_by_name.get(top.lower()) or _recorded(site, top) or (top, _own_version(top))
     return f"{name}=={version}" if version else name
-
-
-def _parent_of_package(path: str) -> Path:
-    folder = Path(path)
-    return folder.parent.parent if folder.suffix else folder.parent
 
 
 @lru_cache(maxsize=64)
