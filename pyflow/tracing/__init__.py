@@ -1,6 +1,7 @@
 """``@task``, placeholders, and the body of a pipeline → ``Graph``. Packing and running it are the matter of others."""
 
 from pyflow.tracing.branches import first_of, otherwise, when
+from pyflow.tracing.container import ContainerTask, container
 from pyflow.tracing.definition import Definition
 from pyflow.tracing.mapping import each
 from pyflow.tracing.order import parallel, steps
@@ -10,10 +11,12 @@ from pyflow.tracing.task import Task, task
 from pyflow.tracing.tracer import call_inline, map_inline, trace, trace_template
 
 __all__ = [
+    "ContainerTask",
     "Definition",
     "Placeholder",
     "Task",
     "call_inline",
+    "container",
     "each",
     "first_of",
     "is_tracing",

@@ -28,7 +28,9 @@ _MISSING: Final = _Missing()
 
 def _trace(what: str) -> Trace:
     if active.trace is None:
-        raise DefinitionError(f"{what} was used at {here()}, outside of a pipeline's body. There, values exist: use `if` and `else`.")
+        raise DefinitionError(
+            f"{what} was used at {here()}, outside of a pipeline's body. There, values exist: use `if` and `else`."
+        )
     return active.trace
 
 
@@ -68,7 +70,9 @@ class when:  # noqa: N801 (used like a statement)
         self._inside = trace.inside(draft.then)
         self._inside.__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         assert self._inside is not None
         self._inside.__exit__(kind, error, traceback)
 
@@ -99,7 +103,9 @@ class otherwise:  # noqa: N801 (used like a statement)
         self._inside = trace.inside(last.otherwise)
         self._inside.__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         assert self._inside is not None
         self._inside.__exit__(kind, error, traceback)
 
@@ -138,7 +144,7 @@ def _candidate(value: Any, scope: Scope, needs: set[int]) -> Expr:
             f"first_of() at {here()} was given {value!r}, which is there in any case. It chooses between results of calls; "
             "write default=... for a value to fall back on."
         )
-    origin = value._pyflow_origin
+    origin = value.__pyflow_origin__
     if origin.scope.trace is not scope.trace:
         raise cannot_use(value, scope)
     if isinstance(origin, Draft):
@@ -146,5 +152,5 @@ def _candidate(value: Any, scope: Scope, needs: set[int]) -> Expr:
         if seen is None or (seen is not origin and not isinstance(seen, BranchDraft)):
             raise cannot_use(value, scope)
         needs.add(seen.id)
-        return origin.expr(value._pyflow_path)
+        return origin.expr(value.__pyflow_path__)
     return express(value, scope, needs, "a value of first_of()")

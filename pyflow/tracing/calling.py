@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pyflow.errors import DefinitionError
 from pyflow.graph import Function, Location, OptionArgs, Options, Unpack
 from pyflow.tracing.condition import Condition, misplaced
 from pyflow.tracing.location import here
+from pyflow.tracing.mapping import Argument, arguments_of, body_output, keywords, map_draft, positional, result_of
 from pyflow.tracing.names import check_name
 from pyflow.tracing.order import add_edges, calls_of
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import Draft, Trace, active, merged, open_trace_count, trace_that_started
+from pyflow.tracing.signature import positional_names
 from pyflow.tracing.traced import Traced, refused
 from pyflow.tracing.values import Each
 
-Self = TypeVar("Self", bound="Authored")
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Authored:
     """A function that an author has decorated, with the options for its calls."""
 
-    kind = "task"
     function: Function
+    """What all nodes of this task share."""
+    bound: tuple[Any, ...] = ()
+    """What goes before the arguments: the ``self`` of a method."""
     _options: OptionArgs
     _call_options: OptionArgs
     _after: tuple[Any, ...]
 
-    def with_options(self: Self, **options: Unpack[OptionArgs]) -> Self:
+    def with_options(self, **options: Unpack[OptionArgs]) -> Self:
         """The same task with other options, for the calls that are made of the answer.
 
         Raises:
             DefinitionError: An option is unknown or has a wrong value.
         """
         check_options(options, f"{self.function.name}.with_options(...)", here())
-        return self._copy(_call_options=merged(options, self._call_options))
+        return self.copy_with(_call_options=merged(options, self._call_options))
 
-    def after(self: Self, *calls: Any) -> Self:
+    def after(self, *calls: Any) -> Self:
         """The same task, whose calls wait for these calls to end, without using anything of them."""
         if active.trace is not None:
             calls_of(list(calls), f"{self.function.name}.after()")
-        return self._copy(_after=(*self._after, *calls))
+        return self.copy_with(_after=(*self._after, *calls))
 
-    def _copy(self: Self, **changes: Any) -> Self:
+    def copy_with(self, **changes: Any) -> Self:
+        """The same task with some of its fields changed."""
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__, **changes)
         return copy
 
-    def _options_in(self, trace: Trace, defaults: OptionArgs) -> Options:
+    def options_in(self, trace: Trace, defaults: OptionArgs) -> Options:
         """What the options come to for a call below these defaults: the call's, the decorator's, the pipelines'."""
         key = (self, id(defaults))
         options = trace.options.get(key)
@@ -56,6 +62,53 @@ class Authored:
             given = merged(self._call_options, merged(self._options, defaults))
             options = trace.options[key] = Options.of(given)
         return options
+
+    def record(
+        self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None
+    ) -> Placeholder:
+        """Record one call.
+
+        Args:
+            name: The node's name when it is the one in the body of a map, which is called as the map is.
+        """
+        raise NotImplementedError
+
+    def _map_plainly(self, arguments: list[Argument]) -> Any:
+        """What a map means outside of a pipeline."""
+        raise NotImplementedError
+
+    def _map(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._refuse_lost_class()
+        name = self.function.name
+        arguments = arguments_of(name, positional_names(self.function.fn), args, kwargs, self.bound)
+        trace = active.trace
+        if trace is None:
+            return self._map_plainly(arguments)
+        options = self.options_in(trace, trace.scope.defaults)
+        draft, values = map_draft(trace, options.name or name, arguments)
+        draft.batch = options.batch
+        self._wait(draft)
+        with trace.inside(draft.body):
+            result = self.copy_with(_after=()).record(
+                trace, tuple(positional(arguments, values)), keywords(arguments, values), draft.name
+            )
+            body_output(draft, result)
+        return result_of(draft, arguments)
+
+    def _refuse_lost_class(self) -> None:
+        # Since Python 3.13 a classmethod around a task hides the class from `.map`.
+        names = positional_names(self.function.fn)[:1]
+        if names == ["cls"] and not self.bound and "." in getattr(self.function.fn, "__qualname__", ""):
+            raise DefinitionError(
+                f"{self.function.name}.map() at {here()}: the class is not known here. Write @task above @classmethod (at {self.function.at})."
+            )
+
+    def _refuse_batch(self) -> None:
+        if "batch" in self._call_options:
+            raise DefinitionError(
+                f"{self.function.name}.with_options(batch=...) was called at {here()} without .map(). A batch is a number of items "
+                "of a map: leave it out, or write .map(items)."
+            )
 
     def _wait(self, draft: Draft) -> None:
         if self._after:
@@ -85,11 +138,17 @@ def check_plain_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     """
     for value in (*args, *kwargs.values()):
         if isinstance(value, Traced):
-            raise refused(value, f"A plain call of {name}()", "Call the task in the body of the pipeline, not in a thread or after it.")
+            raise refused(
+                value,
+                f"A plain call of {name}()",
+                "Call the task in the body of the pipeline, not in a thread or after it.",
+            )
         if isinstance(value, Condition):
             raise misplaced(value, what=f"An argument of {name}()")
         if isinstance(value, Each):
-            raise DefinitionError(f"{name}() was called at {here()} with each(...), which only means something in .map().")
+            raise DefinitionError(
+                f"{name}() was called at {here()} with each(...), which only means something in .map()."
+            )
     if open_trace_count():
         trace = trace_that_started(threading.current_thread())
         if trace is not None:

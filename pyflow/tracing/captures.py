@@ -32,7 +32,7 @@ def refuse_captures(fn: Any, name: str, at: Location) -> None:
         found = next(placeholders_in(value), None) if isinstance(value, (Traced, list, tuple, dict)) else None
         if found is not None:
             how = f"Give it to the task as an argument: def {name}(..., {variable}), called {name}(..., {variable}={variable})."
-            late = "" if found._pyflow_origin.scope.trace.is_open else f" {ended(found)}"
+            late = "" if found.__pyflow_origin__.scope.trace.is_open else f" {ended(found)}"
             raise DefinitionError(
                 f"Task {name!r} (called at {at}) uses the {kind} {variable!r}, which holds {describe(found)}. The task would get the "
                 f"placeholder and not the value.{late} {how}"
@@ -59,7 +59,9 @@ def _held_by(fn: Any, seen: set[int]) -> Iterator[tuple[str, str, Any]]:
         yield from _held_by(value, seen)
     names = fn.__code__.co_varnames[: fn.__code__.co_argcount]
     defaults = fn.__defaults__ or ()
-    yield from (("default of", key, value) for key, value in zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    yield from (
+        ("default of", key, value) for key, value in zip(names[len(names) - len(defaults) :], defaults, strict=True)
+    )
     yield from (("default of", key, value) for key, value in (fn.__kwdefaults__ or {}).items())
     for variable in _global_names(fn.__code__):
         if variable in fn.__globals__:

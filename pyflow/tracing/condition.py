@@ -49,7 +49,7 @@ class Condition:
 
 def _both(left: Condition, right: object, op: str) -> Condition:
     if not isinstance(right, Condition):
-        return NotImplemented  # a placeholder answers for itself
+        return NotImplemented  # type: ignore[no-any-return]  # a placeholder answers for itself
     left.is_used = right.is_used = True
     sign = "&" if op == "and" else "|"
     expression = Logic("and" if op == "and" else "or", (left.expression, right.expression))

@@ -42,11 +42,10 @@ class Definition:
         faults = [*self._faults()]
         if faults:
             raise DefinitionError("\n".join(faults))
-        object.__setattr__(self, "_bind", binder(self.fn))
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Raise the TypeError of a plain call when the arguments do not fit."""
-        cast("Any", self)._bind(*args, **kwargs)
+        binder(self.fn)(*args, **kwargs)
 
     def _faults(self) -> list[str]:
         here = f"Pipeline {self.name!r} (at {self.at})"
@@ -54,7 +53,9 @@ class Definition:
         if not isinstance(self.fn, FunctionType):
             faults.append(f"{here} must be a function, got {self.fn!r}.")
         elif self.fn.__code__.co_flags & _NOT_PLAIN:
-            faults.append(f"{here} must be a plain function, not an async one or a generator: its body only calls tasks, and awaits nothing.")
+            faults.append(
+                f"{here} must be a plain function, not an async one or a generator: its body only calls tasks, and awaits nothing."
+            )
         for check in (self._check_name, self._check_defaults, self._check_on_exit):
             try:
                 check()
@@ -84,9 +85,11 @@ class Definition:
         if self.on_exit is None:
             return
         if not isinstance(self.on_exit, Task):
-            raise DefinitionError(f"on_exit of pipeline {self.name!r} at {self.at} must be a task, got {self.on_exit!r}. Write @task above it.")
+            raise DefinitionError(
+                f"on_exit of pipeline {self.name!r} at {self.at} must be a task, got {self.on_exit!r}. Write @task above it."
+            )
         try:
-            self.on_exit._bind(*self.on_exit._bound, None)
+            self.on_exit.bind(*self.on_exit.bound, None)
         except TypeError as error:
             raise DefinitionError(
                 f"on_exit of pipeline {self.name!r} at {self.at} gets the run's outcome as its one argument: {error}."

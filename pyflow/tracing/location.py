@@ -13,7 +13,7 @@ _OWN_FILES: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) 
 
 def here() -> Location:
     """The line of the user's code that is running now; cheap enough to ask at every call of a task."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # noqa: SLF001 (the public way, inspect, reads source files)
     while frame.f_code.co_filename.startswith(_OWN_FILES) and frame.f_back is not None:
         frame = frame.f_back
     return Location(frame.f_code.co_filename, frame.f_lineno)

@@ -41,7 +41,7 @@ class Argument:
     @property
     def length(self) -> int | None:
         """How many items there are, where that is known."""
-        return self.value._pyflow_length if isinstance(self.value, Traced) else len(self.value)
+        return self.value.__pyflow_length__ if isinstance(self.value, Traced) else len(self.value)
 
 
 def arguments_of(

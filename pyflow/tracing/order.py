@@ -27,7 +27,9 @@ class _Block:
             self._scope = active.trace.scope
             open_block(self._scope, is_steps=self.is_steps)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._scope is not None:
             close_block(self._scope)
             self._scope = None
@@ -80,7 +82,7 @@ def calls_of(value: Any, operation: str) -> list[Draft]:
 
 
 def _drafts_of(placeholder: Traced, operation: str) -> list[Draft]:
-    origin = placeholder._pyflow_origin
+    origin = placeholder.__pyflow_origin__
     if not origin.scope.trace.is_open:
         raise DefinitionError(f"{operation} was used at {here()} on {describe(placeholder)}. {ended(placeholder)}")
     if not isinstance(origin, Draft):
@@ -91,7 +93,7 @@ def _drafts_of(placeholder: Traced, operation: str) -> list[Draft]:
     trace = active.trace
     if trace is not None and origin.scope.trace is not trace:
         raise cannot_use(placeholder, trace.scope)
-    return list(placeholder._pyflow_span or (origin,))
+    return list(placeholder.__pyflow_span__ or (origin,))
 
 
 def add_edges(before: list[Draft], after: list[Draft], operation: str) -> None:

@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, NoReturn
 
-from pyflow.errors import DefinitionError
 from pyflow.graph import CallNode, Compare, CompareOp, Path, Truth
 from pyflow.tracing.condition import Condition, misplaced
-from pyflow.tracing.location import here
 from pyflow.tracing.order import add_edges, calls_of
 from pyflow.tracing.recorder import Draft, InputOrigin, LeafDraft, active
 from pyflow.tracing.traced import Traced, cannot_use, describe, ended, part_text, refused
@@ -40,38 +38,38 @@ class Placeholder(Traced):
         _set_span(self, span)
 
     def __repr__(self) -> str:
-        origin = self._pyflow_origin
+        origin = self.__pyflow_origin__
         kind = "result of" if isinstance(origin, Draft) else "parameter"
-        return f"<{kind} {origin.name}{part_text(self._pyflow_path)}>"
+        return f"<{kind} {origin.name}{part_text(self.__pyflow_path__)}>"
 
     # Parts
 
     def __getitem__(self, key: Any) -> Placeholder:
         if isinstance(key, Traced):
             raise refused(
-                self, f"[{key!r}]", "The key is a placeholder, too: pick the item in a task, @task def pick(items, key): return items[key]."
+                self,
+                f"[{key!r}]",
+                "The key is a placeholder, too: pick the item in a task, @task def pick(items, key): return items[key].",
             )
         if isinstance(key, Condition):
             raise misplaced(key, what="An index")
-        return self._pyflow_part("item", key)
+        return self.__pyflow_part__("item", key)
 
     def __getattr__(self, name: str) -> Placeholder:
         # Python, notebooks and libraries probe for protocols by these names; a part would look like a "yes".
-        if name.startswith(("__", "_repr_", "_ipython", "_pyflow")):
+        if name.startswith(("__", "_repr_", "_ipython")):
             raise AttributeError(f"A placeholder has no {name!r}.")
-        return self._pyflow_part("attr", name)
+        return self.__pyflow_part__("attr", name)
 
-    def _pyflow_part(self, kind: Any, key: object) -> Placeholder:
-        origin = self._pyflow_origin
+    def __pyflow_part__(self, kind: Any, key: object) -> Placeholder:
+        origin = self.__pyflow_origin__
         if not origin.scope.trace.is_open:
             raise refused(self, part_text(((kind, key),)), "")
-        check = getattr(origin, "check_part", None)
-        if check is not None and not self._pyflow_path:
-            kind, key = check(kind, key)
-        return Placeholder(origin, (*self._pyflow_path, (kind, key)), None, self._pyflow_span)
+        path = self.__pyflow_path__
+        return Placeholder(origin, (*path, origin.step(path, (kind, key))), None, self.__pyflow_span__)
 
     def __iter__(self) -> Iterator[Placeholder]:
-        length = self._pyflow_length
+        length = self.__pyflow_length__
         if length is None:
             raise refused(
                 self,
@@ -80,12 +78,12 @@ class Placeholder(Traced):
                 "To do something for each item, write other_task.map(value).",
             )
         _fix_length(self, length)
-        return iter([self._pyflow_part("item", index) for index in range(length)])
+        return iter([self.__pyflow_part__("item", index) for index in range(length)])
 
     def __len__(self) -> int:
-        if self._pyflow_length is None:
+        if self.__pyflow_length__ is None:
             raise refused(self, "len()", "Count inside a task: @task def count(items): return len(items).")
-        return self._pyflow_length
+        return self.__pyflow_length__
 
     # Conditions
 
@@ -140,14 +138,15 @@ class Placeholder(Traced):
     def __deepcopy__(self, memo: object) -> Placeholder:
         return self
 
-    def __hash__(self) -> NoReturn:  # type: ignore[override]
+    def __hash__(self) -> NoReturn:
         raise refused(
             self,
             "A set, or the key of a dict,",
             "A set cannot hold a placeholder, since it compares what it holds: use a list, or make the set in a task.",
         )
 
-    def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        """Refuse: what a task returned can only be called in another task."""
         raise refused(self, "A call ()", _advice_for_call(self))
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
@@ -158,10 +157,10 @@ class Placeholder(Traced):
             "dicts, dataclasses and named tuples placeholders are found.",
         )
 
-    def __array_ufunc__(self, ufunc: Any, *args: object, **kwargs: object) -> NoReturn:
+    def __array_ufunc__(self, ufunc: Any, *_: object, **__: object) -> NoReturn:
         raise refused(self, f"numpy.{getattr(ufunc, '__name__', ufunc)}", _IN_A_TASK)
 
-    def __array_function__(self, function: Any, *args: object, **kwargs: object) -> NoReturn:
+    def __array_function__(self, function: Any, *_: object, **__: object) -> NoReturn:
         raise refused(self, f"{function.__module__}.{function.__name__}", _IN_A_TASK)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -172,10 +171,10 @@ class Placeholder(Traced):
 
 
 # The slots' own setters: the class refuses assignments from outside.
-_set_origin: Final = Traced.__dict__["_pyflow_origin"].__set__
-_set_path: Final = Traced.__dict__["_pyflow_path"].__set__
-_set_length: Final = Traced.__dict__["_pyflow_length"].__set__
-_set_span: Final = Traced.__dict__["_pyflow_span"].__set__
+_set_origin: Final = Traced.__dict__["__pyflow_origin__"].__set__
+_set_path: Final = Traced.__dict__["__pyflow_path__"].__set__
+_set_length: Final = Traced.__dict__["__pyflow_length__"].__set__
+_set_span: Final = Traced.__dict__["__pyflow_span__"].__set__
 
 
 def _compare(left: Placeholder, op: CompareOp, right: object) -> Condition:
@@ -191,7 +190,7 @@ def _compare(left: Placeholder, op: CompareOp, right: object) -> Condition:
 
 def _short(value: object) -> str:
     if isinstance(value, Traced):
-        return f"{value._pyflow_origin.name}{part_text(value._pyflow_path)}"
+        return f"{value.__pyflow_origin__.name}{part_text(value.__pyflow_path__)}"
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 
@@ -214,17 +213,19 @@ def _operand(value: Placeholder, other: object, operation: str) -> Condition:
 
 
 def _advice_for_call(value: Placeholder) -> str:
-    path = value._pyflow_path
+    path = value.__pyflow_path__
     if path and path[-1][0] == "attr":
         name = path[-1][1]
         return f"Call the method inside a task: @task def {name}(value): return value.{name}()."
-    return "Only tasks and pipelines can be called in a pipeline's body: call what the task returned inside another task."
+    return (
+        "Only tasks and pipelines can be called in a pipeline's body: call what the task returned inside another task."
+    )
 
 
 def _fix_length(value: Placeholder, length: int) -> None:
     """Remember that the result was unpacked: another number of parts must fail the task, as it does in Python."""
-    origin = value._pyflow_origin
-    if value._pyflow_path or not isinstance(origin, LeafDraft) or not isinstance(origin.node, CallNode):
+    origin = value.__pyflow_origin__
+    if value.__pyflow_path__ or not isinstance(origin, LeafDraft) or not isinstance(origin.node, CallNode):
         return
     if origin.node.options.outputs is None:
         origin.node = replace(origin.node, options=replace(origin.node.options, outputs=length))
@@ -257,8 +258,7 @@ _REFUSED: Final = {
     "int": ("int()", _NUMBER),
     "float": ("float()", _NUMBER),
     "complex": ("complex()", _NUMBER),
-    "index": ("An index or a count (range(), [i], slices)", "The body runs before the value exists. To do something n times, map over task that "
-              "returns a list."),
+    "index": ("A count or an index (range(), [i], slices)", "To do something n times, map over a task that returns a list."),
     "fspath": ("open(), Path() or os.path", _PATH),
     "array": ("A numpy or pandas call", _IN_A_TASK),
     "dataframe": ("A data frame call", _IN_A_TASK),

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pyflow.graph import (
     BranchNode,
@@ -30,6 +30,7 @@ from pyflow.graph import (
     Ref,
     Region,
     SelectNode,
+    Step,
 )
 from pyflow.graph import Literal as Known
 from pyflow.tracing.frames import Frame, Member
@@ -44,7 +45,19 @@ ScopeKind = Literal["body", "map", "branch"]
 class Scope:
     """A region in the making."""
 
-    __slots__ = ("at", "defaults", "drafts", "frames", "inputs", "is_open", "kind", "owner", "parent", "prefix", "trace")
+    __slots__ = (
+        "at",
+        "defaults",
+        "drafts",
+        "frames",
+        "inputs",
+        "is_open",
+        "kind",
+        "owner",
+        "parent",
+        "prefix",
+        "trace",
+    )
 
     def __init__(
         self, trace: Trace, kind: ScopeKind, at: Location, *, owner: Draft | None = None, parent: Scope | None = None
@@ -98,6 +111,10 @@ class Draft:
         """The result of this node, or a part of it."""
         return Ref(self.id, path)
 
+    def step(self, path: Path, step: Step) -> Step:  # noqa: ARG002
+        """One step further into the result; a node that knows its parts refuses others."""
+        return step
+
     def regions(self) -> tuple[Scope, ...]:
         """The scopes that this node holds."""
         return ()
@@ -114,6 +131,7 @@ class LeafDraft(Draft):
     node: CallNode | ContainerNode | SelectNode
 
     def freeze(self) -> Node:
+        """The finished node, with its order."""
         return replace(self.node, after=tuple(sorted(self.after))) if self.after else self.node
 
 
@@ -129,10 +147,18 @@ class MapDraft(Draft):
         self.body = Scope(scope.trace, "map", at, owner=self, parent=scope)
         self.output: Expr = Known(None)
 
+    def step(self, path: Path, step: Step) -> Step:
+        """One step further; a part of an item is the matter of the node that makes the items."""
+        if len(path) == 1 and isinstance(self.output, Ref) and not self.output.path:
+            return self.scope.trace.drafts[self.output.node].step((), step)  # a part of one item
+        return step
+
     def regions(self) -> tuple[Scope, ...]:
+        """The scopes that this node holds."""
         return (self.body,)
 
     def freeze(self) -> Node:
+        """The finished map."""
         return MapNode(
             id=self.id,
             name=self.name,
@@ -162,9 +188,11 @@ class BranchDraft(Draft):
         return scope
 
     def regions(self) -> tuple[Scope, ...]:
+        """The scopes that this node holds."""
         return (self.then,) if self.otherwise is None else (self.then, self.otherwise)
 
     def freeze(self) -> Node:
+        """The finished branch."""
         nothing = Known(None)
         return BranchNode(
             id=self.id,
@@ -194,12 +222,16 @@ class InputOrigin:
         """The input, or a part of it."""
         return Input(self.index, path)
 
+    def step(self, path: Path, step: Step) -> Step:  # noqa: ARG002
+        """One step further into the value; nothing is known about its parts."""
+        return step
+
 
 class Trace:
     """One run of the body of a pipeline."""
 
     __slots__ = (
-        "at", "conditions", "drafts", "functions", "has_backward_edge", "is_open", "is_template", "name", "names",
+        "at", "conditions", "defaults", "drafts", "functions", "has_backward_edge", "is_open", "is_template", "name", "names",
         "options", "outer", "scope", "threads",
     )  # fmt: skip
 
@@ -219,8 +251,19 @@ class Trace:
         """Functions that were called, and where first."""
         self.options: dict[tuple[object, int], Options] = {}
         """What a task's options come to below these defaults; a cache."""
+        self.defaults: dict[tuple[int, int], tuple[OptionArgs, ...]] = {}
+        """Defaults of pipelines inside each other; kept, since ``options`` knows them by their ids."""
         self.has_backward_edge = False
         """Whether a call was told to wait for a later one; without that, there is no cycle."""
+
+    def defaults_below(self, outer: OptionArgs, inner: OptionArgs) -> OptionArgs:
+        """The defaults in the body of a called pipeline: its own, and behind them those around it."""
+        if not inner:
+            return outer
+        key = (id(outer), id(inner))
+        if key not in self.defaults:
+            self.defaults[key] = (cast("OptionArgs", merged(inner, outer)), outer, inner)
+        return self.defaults[key][0]
 
     def record(self, draft: Draft) -> None:
         """Give a new draft its place in the order of the calls."""

@@ -40,7 +40,8 @@ def _twin(fn: FunctionType) -> FunctionType:
         "co_kwonlyargcount": code.co_kwonlyargcount,
         "co_varnames": parameter_names(code),
         "co_nlocals": len(parameter_names(code)),
-        "co_flags": (code.co_flags & (_VARARGS | _VARKEYWORDS)) | (_nothing.__code__.co_flags & ~(_VARARGS | _VARKEYWORDS)),
+        "co_flags": (code.co_flags & (_VARARGS | _VARKEYWORDS))
+        | (_nothing.__code__.co_flags & ~(_VARARGS | _VARKEYWORDS)),
         "co_name": code.co_name,
         "co_filename": code.co_filename,
         "co_firstlineno": code.co_firstlineno,
@@ -74,7 +75,7 @@ def positional_names(fn: Callable[..., Any]) -> list[str]:
 
 def parameters_of(fn: Callable[..., Any]) -> tuple[Parameter, ...]:
     """The parameters of a pipeline, for listings; ``*args`` and ``**kwargs`` are marked by their stars."""
-    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    stars: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     listed = []
     for p in inspect.signature(fn).parameters.values():
         is_required = p.default is p.empty and p.kind not in stars

@@ -14,11 +14,11 @@ from pyflow.graph import CallNode, Expr, Function, Location, OptionArgs, Unpack
 from pyflow.tracing.calling import Authored, check_options, check_plain_call
 from pyflow.tracing.captures import refuse_captures
 from pyflow.tracing.location import here
-from pyflow.tracing.mapping import arguments_of, body_output, keywords, map_draft, map_plainly, positional, result_of
+from pyflow.tracing.mapping import Argument, map_plainly
 from pyflow.tracing.names import name_of
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import LeafDraft, Trace, active
-from pyflow.tracing.signature import binder, known_length, positional_names
+from pyflow.tracing.signature import binder, known_length
 from pyflow.tracing.values import express
 
 P = ParamSpec("P")
@@ -38,7 +38,9 @@ class Task(Authored, Generic[P, R]):
     fn: Callable[P, R]
 
     def __init__(self, fn: Callable[P, R], options: OptionArgs, at: Location) -> None:
-        self._binding = "static" if isinstance(fn, staticmethod) else "class" if isinstance(fn, classmethod) else "instance"
+        self._binding = (
+            "static" if isinstance(fn, staticmethod) else "class" if isinstance(fn, classmethod) else "instance"
+        )
         plain: Callable[P, R] = fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn
         _check_function(plain, at)
         if isinstance(plain, FunctionType):
@@ -48,9 +50,9 @@ class Task(Authored, Generic[P, R]):
             self.__wrapped__ = plain
         self.fn = plain
         self.function = Function(plain, name_of(plain), at)
-        self._bind = binder(plain)
+        self.bind = binder(plain)
         self._length = known_length(plain)
-        self._bound: tuple[Any, ...] = ()
+        self.bound: tuple[Any, ...] = ()
         self._options = options
         self._call_options: OptionArgs = {}
         self._after: tuple[Any, ...] = ()
@@ -59,18 +61,15 @@ class Task(Authored, Generic[P, R]):
         return f"<task {self.function.name}>"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Record a node in a pipeline's body; run the function anywhere else."""
         trace = active.trace
-        if self._bound:
-            args = (*self._bound, *args)  # type: ignore[assignment]
+        if self.bound:
+            args = (*self.bound, *args)  # type: ignore[assignment]
         if trace is None:
             check_plain_call(self.function.name, args, kwargs)
             return self.fn(*args, **kwargs)
-        if "batch" in self._call_options:
-            raise DefinitionError(
-                f"{self.function.name}.with_options(batch=...) was called at {here()} without .map(). A batch is a number of items "
-                "of a map: leave it out, or write .map(items)."
-            )
-        return cast("R", self._record(trace, args, kwargs))
+        self._refuse_batch()
+        return cast("R", self.record(trace, args, kwargs))
 
     def map(self, *args: Any, **kwargs: Any) -> list[R]:
         """One call for each item: positional arguments are mapped, keywords are passed whole unless in ``each()``.
@@ -81,30 +80,22 @@ class Task(Authored, Generic[P, R]):
         Raises:
             DefinitionError: Nothing is mapped, an argument cannot be, or two lengths differ.
         """
-        self._refuse_lost_class()
-        name = self.function.name
-        arguments = arguments_of(name, positional_names(self.fn), args, kwargs, self._bound)
-        trace = active.trace
-        if trace is None:
-            check_plain_call(name, args, {a.name: a.value for a in arguments})
-            return map_plainly(self.fn, arguments)
-        options = self._options_in(trace, trace.scope.defaults)
-        draft, values = map_draft(trace, options.name or name, arguments)
-        draft.batch = options.batch
-        self._wait(draft)
-        with trace.inside(draft.body):
-            one = self._copy(_after=())
-            result = one._record(trace, tuple(positional(arguments, values)), keywords(arguments, values), name=draft.name)
-            body_output(draft, result)
-        return cast("list[R]", result_of(draft, arguments))
+        return cast("list[R]", self._map(args, kwargs))
 
-    def _record(self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None) -> Placeholder:
-        self._bind(*args, **kwargs)
+    def _map_plainly(self, arguments: list[Argument]) -> list[R]:
+        check_plain_call(self.function.name, (), {a.name: a.value for a in arguments})
+        return map_plainly(self.fn, arguments)
+
+    def record(
+        self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None
+    ) -> Placeholder:
+        """Record one call as a node."""
+        self.bind(*args, **kwargs)
         scope, function, at = trace.scope, self.function, here()
         if function not in trace.functions:
             trace.functions[function] = at
             refuse_captures(function.fn, function.name, at)
-        options = self._options_in(trace, scope.defaults)
+        options = self.options_in(trace, scope.defaults)
         needs: set[int] = set()
         label = function.name
         values: tuple[Expr, ...] = tuple([express(v, scope, needs, f"an argument of {label!r}") for v in args])
@@ -122,22 +113,15 @@ class Task(Authored, Generic[P, R]):
         receiver = owner if self._binding == "class" else instance
         if self._binding == "static" or receiver is None or not isinstance(self.fn, FunctionType):
             return self
-        return self._copy(_bound=(receiver,))
-
-    def _refuse_lost_class(self) -> None:
-        # Since Python 3.13 a classmethod around a task hides the class from `.map`.
-        names = positional_names(self.fn)[:1]
-        if names == ["cls"] and not self._bound and "." in getattr(self.fn, "__qualname__", ""):
-            raise DefinitionError(
-                f"{self.function.name}.map() at {here()}: the class is not known here. Write @task above @classmethod (at {self.function.at})."
-            )
+        return self.copy_with(bound=(receiver,))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By name where the module can be imported, else by value: a task may travel inside another task's function."""
         module, qualname = getattr(self.fn, "__module__", None), getattr(self.fn, "__qualname__", "")
         if module != "__main__" and _found(module, qualname) is self:
             return task_named, (module, qualname)
-        return _rebuilt, (self.fn, self._binding, self._bound, self._options, self._call_options, self.function.name, self.function.at)
+        changes = {"_binding": self._binding, "bound": self.bound, "_call_options": self._call_options}
+        return _rebuilt, (self.fn, self._options, self.function.at, changes)
 
 
 def _found(module: str | None, qualname: str) -> Any:
@@ -153,11 +137,13 @@ def task_named(module: str, qualname: str) -> Any:
     return _found(module, qualname)
 
 
-def _rebuilt(
-    fn: Any, binding: str, bound: tuple[Any, ...], options: OptionArgs, call_options: OptionArgs, name: str, at: Location
-) -> Task[..., Any]:
+def _rebuilt(fn: Any, options: OptionArgs, at: Location, changes: dict[str, Any]) -> Task[..., Any]:
     made: Task[..., Any] = Task(fn, options, at)
-    return made._copy(_binding=binding, _bound=bound, _call_options=call_options, function=Function(fn, name, at))
+    return made.copy_with(**changes)
+
+
+def _call_method(instance: Any) -> Any:
+    return type(instance).__dict__.get("__call__")
 
 
 def _check_function(fn: Any, at: Location) -> None:
@@ -166,11 +152,13 @@ def _check_function(fn: Any, at: Location) -> None:
     if not callable(fn):
         raise DefinitionError(f"@task at {at} needs a function, got {fn!r}. Options are given by name: @task(cpus=2).")
     if hasattr(fn, "definition"):
-        raise DefinitionError(f"{name_of(fn)!r} is a pipeline (at {at}); it is called in other pipelines as it is, without @task.")
+        raise DefinitionError(
+            f"{name_of(fn)!r} is a pipeline (at {at}); it is called in other pipelines as it is, without @task."
+        )
     inner = fn
     while hasattr(inner, "func"):
         inner = inner.func
-    code = getattr(inner, "__code__", None) or getattr(getattr(type(inner), "__call__", None), "__code__", None)
+    code = getattr(inner, "__code__", None) or getattr(_call_method(inner), "__code__", None)
     if code is not None and code.co_flags & _GENERATORS and not isinstance(inner, type):
         raise DefinitionError(
             f"Task {name_of(fn)!r} (at {at}) is a generator: it contains `yield`. The result of a task is one value, which is kept. "

@@ -12,13 +12,13 @@ class Traced:
     """Stands for a value: which node or input makes it, and which part of that it is."""
 
     # The names are odd so that they hide no attribute of the value that this stands for.
-    __slots__ = ("_pyflow_length", "_pyflow_origin", "_pyflow_path", "_pyflow_span")
+    __slots__ = ("__pyflow_length__", "__pyflow_origin__", "__pyflow_path__", "__pyflow_span__")
 
-    _pyflow_origin: Draft | InputOrigin
-    _pyflow_path: Path
-    _pyflow_length: int | None
+    __pyflow_origin__: Draft | InputOrigin
+    __pyflow_path__: Path
+    __pyflow_length__: int | None
     """How many parts the value has, where that is known."""
-    _pyflow_span: tuple[Draft, ...] | None
+    __pyflow_span__: tuple[Draft, ...] | None
     """The calls of a pipeline that was called inside another one, when this is its result."""
 
 
@@ -29,8 +29,8 @@ def part_text(path: Path) -> str:
 
 def describe(value: Traced) -> str:
     """What the placeholder stands for, in the words of an error message."""
-    origin = value._pyflow_origin
-    part = part_text(value._pyflow_path)
+    origin = value.__pyflow_origin__
+    part = part_text(value.__pyflow_path__)
     part = f"{part} of " if part else ""
     if isinstance(origin, Draft):
         return f"{part}the result of {origin.name!r} (called at {origin.at})"
@@ -41,7 +41,7 @@ def describe(value: Traced) -> str:
 
 def is_parameter(value: Traced) -> bool:
     """Whether the value is a parameter of the whole pipeline, which this trace has no value for."""
-    return isinstance(value._pyflow_origin, InputOrigin) and value._pyflow_origin.scope.kind == "body"
+    return isinstance(value.__pyflow_origin__, InputOrigin) and value.__pyflow_origin__.scope.kind == "body"
 
 
 def expr_of(value: Traced, scope: Scope) -> Ref | Input:
@@ -50,15 +50,15 @@ def expr_of(value: Traced, scope: Scope) -> Ref | Input:
     Raises:
         DefinitionError: The value cannot be used there.
     """
-    origin = value._pyflow_origin
+    origin = value.__pyflow_origin__
     if origin.scope is not scope and not scope.sees(origin.scope):
         raise cannot_use(value, scope)
-    return origin.expr(value._pyflow_path)
+    return origin.expr(value.__pyflow_path__)
 
 
 def cannot_use(value: Traced, scope: Scope) -> DefinitionError:
     """Why the value is out of reach in this scope, and what to write instead."""
-    origin = value._pyflow_origin
+    origin = value.__pyflow_origin__
     what, at = describe(value), here()
     theirs, ours = origin.scope.trace, scope.trace
     if theirs is not ours and theirs.is_open:
@@ -90,7 +90,7 @@ def _map_name(scope: Scope) -> str:
 
 def ended(value: Traced) -> str:
     """The sentence for a placeholder that outlived its trace."""
-    name = value._pyflow_origin.scope.trace.name
+    name = value.__pyflow_origin__.scope.trace.name
     return (
         f"The trace of pipeline {name!r} has ended, and the placeholder stands for nothing any more. Return the value "
         f"from {name!r}: calling that pipeline gives the real one."
@@ -105,7 +105,7 @@ def refused(value: Traced, operation: str, advice: str) -> DefinitionError:
         advice: What to write instead, whole sentences.
     """
     what, at = describe(value), here()
-    if not value._pyflow_origin.scope.trace.is_open:
+    if not value.__pyflow_origin__.scope.trace.is_open:
         return DefinitionError(f"{operation} was used at {at} on {what}. {ended(value)}")
     if active.trace is None:
         why = "A placeholder stands for a value that does not exist while the pipeline is traced."

@@ -6,16 +6,15 @@ import warnings
 from typing import Any
 
 from pyflow.errors import DefinitionError, PyflowError, add_note
-from pyflow.graph import CallNode, Expr, Graph, Input, OptionArgs
+from pyflow.graph import CallNode, Expr, Graph, Input
 from pyflow.tracing.captures import refuse_captures
 from pyflow.tracing.definition import Definition
 from pyflow.tracing.location import here
 from pyflow.tracing.mapping import arguments_of, body_output, keywords, map_draft, positional, result_of
 from pyflow.tracing.order import add_edges, calls_of, close_block, open_block
 from pyflow.tracing.placeholder import Placeholder
-from pyflow.tracing.recorder import Draft, InputOrigin, Scope, Trace, activated, active, merged
+from pyflow.tracing.recorder import Draft, InputOrigin, Scope, Trace, activated, active
 from pyflow.tracing.signature import parameters_of, positional_names
-from pyflow.tracing.traced import Traced
 from pyflow.tracing.values import express
 
 
@@ -47,7 +46,9 @@ def trace_template(definition: Definition) -> Graph:
         )
     values = [Placeholder(InputOrigin(recorder.scope, parameter.name, definition.at)) for parameter in parameters]
     by_position = len(positional_names(definition.fn))
-    rest = {parameter.name: value for parameter, value in zip(parameters[by_position:], values[by_position:], strict=True)}
+    rest = {
+        parameter.name: value for parameter, value in zip(parameters[by_position:], values[by_position:], strict=True)
+    }
     return _traced(definition, recorder, tuple(values[:by_position]), rest)
 
 
@@ -56,7 +57,9 @@ def _traced(definition: Definition, recorder: Trace, args: tuple[Any, ...], kwar
     scope.defaults = definition.defaults
     with activated(recorder):
         open_block(scope, is_steps=definition.order == "calls")
-        output = express(_run_body(definition, args, kwargs), scope, set(), f"the result of pipeline {definition.name!r}")
+        output = express(
+            _run_body(definition, args, kwargs), scope, set(), f"the result of pipeline {definition.name!r}"
+        )
         close_block(scope)
         _refuse_leftovers(recorder)
         on_exit = _exit_handler(definition, recorder)
@@ -109,8 +112,8 @@ def _exit_handler(definition: Definition, recorder: Trace) -> CallNode | None:
         return None
     at, function = handler.function.at, handler.function
     refuse_captures(function.fn, function.name, at)
-    options = handler._options_in(recorder, definition.defaults)
-    bound: tuple[Expr, ...] = tuple(express(value, recorder.scope, set(), "self") for value in handler._bound)
+    options = handler.options_in(recorder, definition.defaults)
+    bound: tuple[Expr, ...] = tuple(express(value, recorder.scope, set(), "self") for value in handler.bound)
     return CallNode(
         id=len(recorder.drafts),
         name=recorder.names.take(options.name or function.name),
@@ -122,7 +125,9 @@ def _exit_handler(definition: Definition, recorder: Trace) -> CallNode | None:
     )
 
 
-def call_inline(definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any], after: tuple[Any, ...] = ()) -> Any:
+def call_inline(
+    definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any], after: tuple[Any, ...] = ()
+) -> Any:
     """Call a pipeline in the body of another one: its calls become calls of that one, named ``clean/load``.
 
     Args:
@@ -145,10 +150,13 @@ def call_inline(definition: Definition, args: tuple[Any, ...], kwargs: dict[str,
     return _as_one_step(value, inner)
 
 
-def _run_inside(definition: Definition, scope: Scope, prefix: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _run_inside(
+    definition: Definition, scope: Scope, prefix: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     """Run the body into this scope, with its own prefix, defaults and order of calls."""
     around = scope.prefix, scope.defaults
-    scope.prefix, scope.defaults = f"{prefix}/", _defaults(scope, definition)
+    scope.prefix = f"{prefix}/"
+    scope.defaults = scope.trace.defaults_below(scope.defaults, definition.defaults)
     open_block(scope, is_steps=definition.order == "calls")
     try:
         return _run_body(definition, args, kwargs)
@@ -157,15 +165,9 @@ def _run_inside(definition: Definition, scope: Scope, prefix: str, args: tuple[A
         scope.prefix, scope.defaults = around
 
 
-def _defaults(scope: Scope, definition: Definition) -> OptionArgs:
-    if not definition.defaults:
-        return scope.defaults
-    return merged(definition.defaults, scope.defaults)  # type: ignore[return-value]
-
-
 def _as_one_step(value: Any, inner: tuple[Draft, ...]) -> Any:
     if isinstance(value, Placeholder):
-        return Placeholder(value._pyflow_origin, value._pyflow_path, value._pyflow_length, inner)
+        return Placeholder(value.__pyflow_origin__, value.__pyflow_path__, value.__pyflow_length__, inner)
     if type(value) in (list, tuple):
         return type(value)(_as_one_step(item, inner) for item in value)
     if type(value) is dict:
@@ -173,7 +175,9 @@ def _as_one_step(value: Any, inner: tuple[Draft, ...]) -> Any:
     return value
 
 
-def map_inline(definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any], after: tuple[Any, ...] = ()) -> Any:
+def map_inline(
+    definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any], after: tuple[Any, ...] = ()
+) -> Any:
     """Map a pipeline in the body of another one: its body is traced once, and will run for each item.
 
     Returns:
@@ -206,6 +210,3 @@ def _warn_of_exit(definition: Definition) -> None:
             "will not run. Only the outermost pipeline's on_exit does.",
             stacklevel=4,
         )
-
-
-__all__ = ["Traced", "call_inline", "map_inline", "trace", "trace_template"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pyflow.errors import DefinitionError
 from pyflow.graph import Build, Expr, Literal
@@ -58,8 +58,9 @@ def express(value: Any, scope: Scope, needs: set[int], what: str) -> Expr:
 
 
 def _note_need(value: Traced, needs: set[int]) -> None:
-    if value._pyflow_origin.id >= 0:
-        needs.add(value._pyflow_origin.id)
+    node = value.__pyflow_origin__.id
+    if node >= 0:
+        needs.add(node)
 
 
 def _refuse_markers(value: Any, what: str) -> None:
@@ -80,7 +81,7 @@ def _is_record(value: Any) -> bool:
 def _field_names(value: Any) -> tuple[str, ...]:
     kind = type(value)
     if issubclass(kind, tuple):
-        return tuple(kind._fields)
+        return tuple(cast("Any", kind)._fields)
     return tuple(field.name for field in fields(value))
 
 
