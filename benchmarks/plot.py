@@ -140,7 +140,7 @@ def draw_panel(axes: Any, title: str, bars: list[Bar]) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yticks(list(places), [textwrap.fill(bar.label, 26) for bar in bars], fontsize=9)
+    axes.set_yticks(list(places), [textwrap.fill(bar.label, 36) for bar in bars], fontsize=8.5)
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=4)
     axes.grid(axis="x", color="#dddddd", linewidth=0.7, zorder=0)
