@@ -166,18 +166,20 @@ class _Scope:
 
 
 def _write_form(node: Any, write: Callable[[str], object], skipped: frozenset[str] = _SKIPPED_FIELDS) -> None:
+    kind = type(node).__name__
     names = getattr(node, "_fields", None)
     if names is None:
-        write(f"{type(node).__name__} {node!r};")
+        write(f"{kind} {node!r};")
         return
-    kind = type(node).__name__
     write(kind + "(")
     for name in names:
         value = getattr(node, name, None)
-        if name in skipped or value is None or value == []:
+        if value is None or name in skipped or value == []:
             continue
         write(name + "=")
-        if isinstance(value, list):
+        if type(value) is str:  # a name; constants are longer ways round, and rarer
+            write(repr(value))
+        elif type(value) is list:
             write("[")
             for item in value[1:] if name == "body" and kind in _DOCUMENTED and _is_text(value[0]) else value:
                 _write_form(item, write)

@@ -53,7 +53,7 @@ def unit_of_class(qualified_name: str, sources: tuple[Source, ...]) -> Unit | No
 @lru_cache(maxsize=512)
 def unit_of_module(source: Source) -> Unit:
     """The unit of a whole module. What it uses is either its own or imported."""
-    return Unit(_digest([source.tree]), frozenset(), tuple(imports_below(source.tree)))
+    return Unit(_sha256(normal_form(source.tree)), frozenset(), tuple(imports_below(source.tree)))
 
 
 @lru_cache(maxsize=8192)
@@ -71,14 +71,15 @@ def unit_of_bytecode(code: CodeType, docstring: str | None) -> Unit:
 def _unit_of(nodes: Sequence[Any]) -> Unit:
     """Of several nodes that may be meant (lambdas on one line, a class defined twice) all count."""
     decorators = [decorator for node in nodes for decorator in getattr(node, "decorator_list", ())]
-    forms = tuple((_digest([decorator]), open_names(decorator)) for decorator in decorators)
+    forms = tuple((_sha256(normal_form(decorator)), open_names(decorator)) for decorator in decorators)
     chains = open_names(*nodes, without_decorators=True)
-    imports = tuple(one for node in nodes for one in imports_below(node))
-    return Unit(_digest(nodes), chains, imports, forms)
-
-
-def _digest(nodes: Sequence[Any]) -> str:
     text = "".join(normal_form(node) for node in nodes)
+    # Most functions import nothing, and their normal form shows it for less than a walk.
+    imports = tuple(one for node in nodes for one in imports_below(node)) if "mport" in text else ()
+    return Unit(_sha256(text), chains, imports, forms)
+
+
+def _sha256(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
