@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import math
+import pickle
 import sys
 from typing import Any, Final
 
 from pyflow.errors import IntegrityError
+from pyflow.payload import restore
 from pyflow.payload.model import Body, Payload, Request, make_payload
 
 _PLAIN_KINDS: Final = "biufcmMSU"
@@ -22,7 +24,7 @@ _BUILT_IN_TYPES: Final = 24  # NumPy counts its own types below this (NPY_NTYPES
 def encode_array(value: Any, _request: Request) -> Payload | None:
     """A plain array, aliased; None when a pickle keeps it better."""
     numpy: Any = sys.modules.get("numpy")
-    if numpy is None or type(value) is not numpy.ndarray or not _is_plain(value):
+    if numpy is None or type(value) is not numpy.ndarray or not _is_plain(value) or not _is_one_block(value):
         return None
     header = io.BytesIO()
     form = numpy.lib.format
@@ -30,8 +32,7 @@ def encode_array(value: Any, _request: Request) -> Payload | None:
         form.write_array_header_1_0(header, form.header_data_from_array_1_0(value))
     except ValueError:  # more dimensions or longer names than this version of the format has room for
         return None
-    in_order = value if value.flags.c_contiguous else value.T
-    data = memoryview(in_order.reshape(-1).view(numpy.uint8))
+    data = memoryview(_flat_bytes(value))
     length = len(value) if value.ndim else None
     return make_payload("npy", (header.getvalue(), data), length=length)
 
@@ -55,12 +56,31 @@ def decode_array(body: Body) -> object:
     return np.ndarray(shape, dtype, buffer=data, order="F" if is_fortran else "C")
 
 
+def reduce_array(array: Any) -> Any:
+    """How a pickle holds a plain array that NumPy itself would copy into the stream.
+
+    Those of times, which offer no buffer, and those with gaps. NumPy also forgets the order of their bytes.
+    """
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None or type(array) is not numpy.ndarray or not _is_plain(array):
+        return NotImplemented
+    if _is_one_block(array) and array.dtype.kind not in "mM":
+        return NotImplemented
+    block = array if _is_one_block(array) else array.copy("C")
+    order = "C" if block.flags.c_contiguous else "F"
+    return restore.array, (pickle.PickleBuffer(_flat_bytes(block)), array.dtype.str, array.shape, order)
+
+
 def _is_plain(array: Any) -> bool:
     dtype = array.dtype
-    return (
-        dtype.kind in _PLAIN_KINDS
-        and dtype.num < _BUILT_IN_TYPES
-        and dtype.itemsize > 0
-        and dtype.metadata is None
-        and (array.flags.c_contiguous or array.flags.f_contiguous)
-    )
+    return dtype.kind in _PLAIN_KINDS and dtype.num < _BUILT_IN_TYPES and dtype.itemsize > 0 and dtype.metadata is None
+
+
+def _is_one_block(array: Any) -> bool:
+    return bool(array.flags.c_contiguous or array.flags.f_contiguous)
+
+
+def _flat_bytes(array: Any) -> Any:
+    """The memory of an array in one block, as one row of bytes."""
+    in_order = array if array.flags.c_contiguous else array.T
+    return in_order.reshape(-1).view("u1")

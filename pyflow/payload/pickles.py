@@ -12,6 +12,7 @@ arguments than ``args``, functions that a decorator hides in their module, paths
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import io
 import pickle
@@ -26,6 +27,7 @@ import cloudpickle
 from pyflow.digest import Buffer
 from pyflow.errors import EnvironmentMismatchError, IntegrityError
 from pyflow.payload import restore
+from pyflow.payload.arrays import reduce_array
 from pyflow.payload.files import Section, exists, place_section, read_section
 from pyflow.payload.header import padding
 from pyflow.payload.model import Body, Payload, Request, length_of, make_payload
@@ -63,11 +65,12 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         kind = type(obj)
         if kind is PATH_TYPE and self._travels(obj):
             return self._reduce_path(obj)
-        if kind is io.TextIOWrapper and obj not in {sys.stdout, sys.stderr}:
-            # cloudpickle would read the file and send what is in it.
-            raise TypeError(f"cannot pickle an open file, {obj.name!r}")
+        if isinstance(obj, io.TextIOBase) and kind is not io.StringIO:
+            return _reduce_text_stream(obj)
         if kind is FunctionType and (place := place_behind_decorator(obj)) is not None:
             return restore.attribute, place
+        if kind.__name__ == "ndarray":
+            return reduce_array(obj)
         if isinstance(obj, BaseException) and _has_own_constructor(kind):
             return _reduce_exception(obj)
         return super().reducer_override(obj)
@@ -180,6 +183,8 @@ def _append_aligned(parts: list[Buffer], more: Sequence[Buffer]) -> list[list[in
 
 def _has_own_constructor(kind: type[BaseException]) -> bool:
     """True when Python code makes exceptions of this class, and nothing says how to pickle them."""
+    if kind in copyreg.dispatch_table:
+        return False
     made_here = any(isinstance(getattr(kind, name), FunctionType) for name in ("__init__", "__new__"))
     return made_here and not any(
         name in vars(base)
@@ -187,6 +192,17 @@ def _has_own_constructor(kind: type[BaseException]) -> bool:
         if base.__module__ != "builtins"
         for name in ("__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
     )
+
+
+def _reduce_text_stream(stream: io.TextIOBase) -> Any:
+    # Standard output means the other side's own, also where pytest or a notebook has put something in its place.
+    for name in ("stdout", "stderr"):
+        if stream is getattr(sys, name):
+            return getattr, (sys, name)
+    if isinstance(stream, io.TextIOWrapper):
+        # cloudpickle would read the file and send what is in it.
+        raise TypeError(f"cannot pickle an open file, {stream!r}")
+    return NotImplemented
 
 
 def _reduce_exception(error: BaseException) -> Any:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pyflow.errors import IntegrityError
 
@@ -66,6 +66,13 @@ def exception(kind: type[BaseException], args: tuple[object, ...]) -> BaseExcept
     made: BaseException = _inherited_from_c(kind, "__new__")(kind, *args)
     _inherited_from_c(kind, "__init__")(made, *args)
     return made
+
+
+def array(data: memoryview | bytes | bytearray, dtype: str, shape: tuple[int, ...], order: Literal["C", "F"]) -> object:
+    """An array on top of a buffer."""
+    import numpy as np  # heavy, and here there is an array to make
+
+    return np.frombuffer(data, dtype).reshape(shape, order=order) if len(data) else np.empty(shape, dtype, order)
 
 
 def attribute(module: str, path: str) -> object:

@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 
 import pytest
+
 from pyflow.errors import IntegrityError
 from pyflow.payload import decode, encode
 from pyflow.payload.header import write_header

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
+
 from pyflow.payload import decode, encode
 
 np = pytest.importorskip("numpy")
@@ -16,6 +19,7 @@ def round_trip(value: object) -> object:
     return decode(memoryview(bytearray(b"".join(encode(value).parts))))
 
 
+@functools.cache
 def frames() -> dict:
     texts = [f"t{i % 7}" for i in range(MANY)]
     number = pd.DataFrame({"a": range(MANY), "b": np.linspace(0, 1, MANY)})

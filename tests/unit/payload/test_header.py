@@ -7,6 +7,7 @@ import pickle
 import struct
 
 import pytest
+
 from pyflow.errors import EnvironmentMismatchError, IntegrityError
 from pyflow.payload import decode, encode, read_header
 from pyflow.payload.header import ALIGNMENT, MAGIC, PYTHON_MINOR, padding

@@ -15,6 +15,7 @@ import zoneinfo
 from dataclasses import dataclass, field
 
 import pytest
+
 from pyflow.errors import NotSerializableError
 from pyflow.payload import NOT_SMALL, decode, encode, encode_small, read_header
 
@@ -45,7 +46,7 @@ Pair = collections.namedtuple("Pair", "a b")
 
 
 class Text(str):
-    pass
+    __slots__ = ("note",)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +284,21 @@ def test_small_values_stand_for_themselves(value):
 
 @pytest.mark.parametrize(
     "value",
-    [2**53, -(2**53), math.nan, math.inf, "x" * 1025, "ü" * 513, "\ud800", [], {}, b"", Text("x"), Level.HIGH, object()],
+    [
+        2**53,
+        -(2**53),
+        math.nan,
+        math.inf,
+        "x" * 1025,
+        "ü" * 513,
+        "\ud800",
+        [],
+        {},
+        b"",
+        Text("x"),
+        Level.HIGH,
+        object(),
+    ],
 )
 def test_other_values_are_not_small(value):
     """Everything else needs a payload of its own."""
