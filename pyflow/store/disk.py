@@ -6,6 +6,7 @@ What they mean for keys, and which words an ``OSError`` gets, is for ``folder.py
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import stat
@@ -129,9 +130,9 @@ def sync_file_system(folder: str) -> None:
     """Return when all that was written to the folder's file system is on its disk, whoever wrote it.
 
     ``syncfs(2)`` rather than an ``fsync`` per file: workers write files that this process never opened,
-    and one call for a thousand small files costs what fsync costs for two or three of them (about 15 ms
-    beside 5 ms each on the machine it was measured on). The price is that other programs' unwritten data
-    on the same file system is written too.
+    and the time goes by data and not by files: one call for a thousand new files took 12 ms where an fsync
+    for each of a hundred took 35 ms (ext4), and with nothing to write 0.3 ms. The price is that other
+    programs' unwritten data on the same file system is written too.
     """
     if not sys.platform.startswith("linux"):
         os.sync()
@@ -143,6 +144,8 @@ def sync_file_system(folder: str) -> None:
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
             error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error), folder)
+            if error != errno.ENOSYS:  # some sandboxes lack the call
+                raise OSError(error, os.strerror(error), folder)
+            os.sync()
     finally:
         os.close(fd)

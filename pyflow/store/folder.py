@@ -39,7 +39,7 @@ from pyflow.store.protocol import BlobInfo
 from pyflow.store.recent import Recent
 from pyflow.store.root import StoreRoot, file_url
 
-# An index of a book of 10,000 commits takes about 3 MB.
+# An index of a book of 10,000 commits takes about 2 MB.
 _MOST_BOOKS: Final = 8
 _MOST_LOGS: Final = 32
 _BOOK_FILE: Final = "log"
@@ -282,11 +282,11 @@ class FolderBlobs:
         """Remove empty folders upwards, up to the root."""
         while len(folder) > len(self._root.path):
             try:
-                os.rmdir(folder)
-            except FileNotFoundError:
-                pass  # somebody else was faster; what is above may still be empty
+                # When somebody else was faster, what is above may still be empty.
+                with contextlib.suppress(FileNotFoundError):
+                    os.rmdir(folder)
             except OSError:
-                return  # not empty
+                return  # not empty, as a rule
             folder = os.path.dirname(folder)
 
 
