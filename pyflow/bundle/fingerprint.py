@@ -24,7 +24,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final, TypeAlias
 
 from pyflow.bundle.origins import Found, find
-from pyflow.bundle.references import cells_of, inner_functions
+from pyflow.bundle.references import cells_of, inner_functions, is_ours
 from pyflow.bundle.syntax import Chain, Source, source_of
 from pyflow.bundle.units import Unit, unit_of_bytecode, unit_of_class, unit_of_function, unit_of_module
 from pyflow.bundle.versions import installed_version
@@ -108,7 +108,9 @@ class _Walk:
         home = self._home(module)
         if home is not None:
             # A wrapper made by an installed decorator holds the user's function in a cell.
-            self._write(f"{home} {getattr(value, '__qualname__', value.__name__)};")
+            # Some modules answer to names they lack, with an import or a warning.
+            name = value.__name__ if isinstance(value, ModuleType) else value.__qualname__
+            self._write(f"{home} {name};")
             if isinstance(value, FunctionType) and (value.__closure__ or inner_functions(value)):
                 self._container([*cells_of(value).values(), *inner_functions(value)], here)
         elif isinstance(value, FunctionType):
@@ -195,7 +197,7 @@ class _Walk:
         self._write(unit.digest)
         chains = set(unit.chains)
         for form, names in unit.decorators:
-            if not any(self._is_ours(scope.get(chain[0], _ABSENT)) for chain in names):
+            if not any(is_ours(scope.get(chain[0], _ABSENT)) for chain in names):
                 self._write(form)
                 chains |= names
         for chain in sorted(chains):
@@ -256,6 +258,10 @@ class _Walk:
         elif isinstance(value, BuiltinFunctionType):
             self._write(f"{self._home(value.__module__ or 'builtins')} {value.__qualname__};")
         elif inner := inner_functions(value):
+            if is_ours(type(value)):
+                # A task is its function: what else it holds are options.
+                self.value(inner[-1], here)
+                return
             self._write(f"{type(value).__qualname__} ")
             self._container(inner, here)
         elif is_dataclass(value):
@@ -267,10 +273,6 @@ class _Walk:
     def _type_of(self, value: object) -> None:
         self._write("a ")
         self._numbered(type(value), "")
-
-    def _is_ours(self, value: object) -> bool:
-        module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        return isinstance(module, str) and module.partition(".")[0] == "pyflow"
 
     def _home(self, module_name: str | None) -> str | None:
         """What is known of code from elsewhere: ``numpy==2.1.0``, ``python``; None for the user's own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 
@@ -24,9 +24,14 @@ def cells_of(function: FunctionType) -> dict[str, Any]:
 def inner_functions(value: object) -> list[object]:
     """The functions that an object wraps: ``__wrapped__``, ``__func__`` of a static method, ``fn`` of a task."""
     wrapped = (_own(value, "__wrapped__"), _own(value, "__func__"))
-    is_ours = type(value).__module__.partition(".")[0] == "pyflow"
-    task = _own(value, "fn") if is_ours else None
+    task = _own(value, "fn") if is_ours(type(value)) else None
     return [inner for inner in (*wrapped, task) if inner is not None]
+
+
+def is_ours(value: object) -> bool:
+    """True for a module, class or function of pyflow itself."""
+    module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    return isinstance(module, str) and module.partition(".")[0] == "pyflow"
 
 
 def attributes_of(value: object) -> dict[str, Any]:

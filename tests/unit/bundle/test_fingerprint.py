@@ -1,12 +1,14 @@
 """When the code fingerprint changes, and when it does not."""
 
+import linecache
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pyflow.bundle import fingerprint
+from pyflow.bundle import discover, fingerprint
+from pyflow.tracing import task
 
 BASE = {
     "flow.py": '''
@@ -211,6 +213,40 @@ def test_options_of_our_decorators_are_no_code(load):
     base = fingerprint(load({"flow.py": source, "helper.py": helper}).f)
     assert fingerprint(load({"flow.py": source.replace("cpus=2", "cpus=4"), "helper.py": helper}).f) == base
     assert fingerprint(load({"flow.py": source.replace("mine(1)", "mine(2)"), "helper.py": helper}).f) != base
+
+
+def test_task_is_its_function(load):
+    """A task has the fingerprint of its function, and a task that is called counts as a helper does."""
+    source = (
+        "from pyflow.tracing import task\nK = {1}\ndef plain(x): return x + K\nhelper = {0}\ndef f(x): return helper(x)"
+    )
+    plain = load({"flow.py": source.format("plain", 1)})
+    assert fingerprint(task(plain.f)) == fingerprint(plain.f)
+    as_task = load({"flow.py": source.format("task(plain)", 1)})
+    options = load({"flow.py": source.format("task(cpus=2)(plain)", 1)})
+    other = load({"flow.py": source.format("task(plain)", 2)})
+    assert fingerprint(as_task.f)[4:] != fingerprint(other.f)[4:]
+    assert fingerprint(as_task.f).startswith("ast:")
+    assert discover([as_task.helper, options.helper]).modules == ("flow",)
+
+
+def test_notebook_cells_are_source(monkeypatch):
+    """Functions and classes of notebook cells are read from the cells, by whatever name these go."""
+    scope = {"__name__": "__main__"}
+
+    def run_cell(number, source):
+        name = f"/tmp/ipykernel_1/{number}.py"
+        monkeypatch.setitem(linecache.cache, name, (len(source), None, source.splitlines(keepends=True), name))
+        exec(compile(source, name, "exec"), scope)
+
+    run_cell(1, "class Model:\n    size = 3\n    def m(self): return self.size\n")
+    run_cell(2, "\n\ndef f(x):\n    return Model().m() + x\n")
+    first = fingerprint(scope["f"])
+    run_cell(3, "def f(x):\n    return Model().m() + x  # run again\n")
+    assert fingerprint(scope["f"]) == first
+    run_cell(4, "class Model:\n    size = 4\n    def m(self): return self.size\n")
+    assert fingerprint(scope["f"]) != first
+    assert first.startswith("ast:")
 
 
 def test_names_of_its_own_do_not_count(load):
