@@ -104,9 +104,10 @@ def pack(graph: Graph, content: ContentStore, *, bundle: CodeBundle | None = Non
 
 
 def _keep_bundle(bundle: CodeBundle | None, content: ContentStore) -> Json:
-    if bundle is None:
+    archive = bundle.write() if bundle else None
+    if archive is None:
         return None
-    digest = content.put_blob([bundle.write()])
+    digest = content.put_blob([archive])
     return {"digest": digest.hex, "size": digest.size_bytes}
 
 
@@ -306,6 +307,7 @@ class _Packer:
                 backoff_s=options.backoff_s,
                 retry_on=keep(options.retry_on, self._content, what="retry_on") if options.retry_on else None,
                 timeout_s=options.timeout_s,
+                outputs=options.outputs,
                 env=dict(options.env),
                 labels=dict(options.labels),
                 given=sorted(options.given),

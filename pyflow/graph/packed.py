@@ -43,6 +43,7 @@ class PackedOptions:
     retry_on: Json = None
     """Artifact that holds a tuple of exception classes; None: every ``Exception``."""
     timeout_s: float | None = None
+    outputs: int | None = None
     env: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     given: list[str] = field(default_factory=list)

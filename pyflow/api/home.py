@@ -1,0 +1,56 @@
+"""Where runs of this process are kept: settings → store, project, owner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyflow.config import Settings, default_owner, load_settings, project_folder, slug
+from pyflow.contract import Home
+from pyflow.errors import ConfigError
+from pyflow.runtime import open_home
+from pyflow.store import ContentStore
+
+STORE_FOLDER = ".pyflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """All that is settled before a run is started or looked up."""
+
+    settings: Settings
+    home: Home
+    content: ContentStore
+    results: Path
+    """Folder for files that results consist of."""
+
+
+def open_workplace(
+    given: Settings, *, environment: Mapping[str, str] = os.environ, folder: Path | None = None
+) -> Workplace:
+    """The store and the names that hold for a call in this process.
+
+    Args:
+        given: What the call itself says.
+        environment: The environment variables.
+        folder: The working folder; None: the process's.
+
+    Raises:
+        ConfigError: A setting is unknown or wrong.
+        StoreError: The store's URL is not one.
+    """
+    folder = folder or Path.cwd()
+    settings = given.over(load_settings(environment, folder))
+    base = project_folder(folder)
+    project = settings.project or slug(base.name, otherwise="project")
+    owner = settings.owner or default_owner(environment)
+    for name, value in (("project", project), ("owner", owner)):
+        if slug(value, otherwise="") != value:
+            raise ConfigError(f"The {name} {value!r} must be made of letters, digits, '.', '_' and '-', at most 64.")
+    url = settings.store or str(base / STORE_FOLDER)
+    home = Home(
+        store_url=os.path.abspath(os.path.expanduser(url)) if "://" not in url else url, project=project, owner=owner
+    )
+    return Workplace(settings, home, open_home(home), base / STORE_FOLDER / "results")

@@ -1,0 +1,204 @@
+"""``@pipeline``, and what can be done with a pipeline: call it, submit it, trace it, map it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
+
+from pyflow.api.home import open_workplace
+from pyflow.api.run import Run
+from pyflow.api.start import Started, carry_out_aside, prepare
+from pyflow.config import Settings, checked
+from pyflow.errors import DefinitionError
+from pyflow.graph import Graph, Location, OptionArgs, suggestion
+from pyflow.tracing import Definition, Task, call_inline, is_tracing, map_inline, trace
+
+if sys.version_info >= (3, 11):
+    from typing import Unpack
+else:
+    from typing_extensions import Unpack
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class PipelineArgs(TypedDict, total=False):
+    """What a user may write in ``@pipeline(...)``."""
+
+    name: str
+    defaults: OptionArgs
+    parallelism: int
+    fail_fast: bool
+    order: Literal["data", "calls"]
+    on_exit: Task[..., Any]
+
+
+class RunArgs(PipelineArgs, total=False):
+    """What a user may write in ``pipeline.with_options(...)``."""
+
+    executor: str
+    store: str
+    project: str
+    owner: str
+    progress: bool
+
+
+_SETTINGS = frozenset({"executor", "store", "project", "owner", "progress"})
+
+
+class Pipeline(Generic[P, R]):
+    """A function whose calls of tasks make a graph. Call it, and the graph runs and its value comes back."""
+
+    def __init__(self, definition: Definition, settings: Settings = Settings()) -> None:  # noqa: B008  frozen
+        self.definition = definition
+        self._settings = settings
+        functools.update_wrapper(self, definition.fn)
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.definition.name!r} at {self.definition.at}>"
+
+    @property
+    def fn(self) -> Callable[P, R]:
+        """The function itself."""
+        return self.definition.fn
+
+    @property
+    def name(self) -> str:
+        """What its runs are called."""
+        return self.definition.name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Trace, run, wait, and give the value; inside of another pipeline become a part of it.
+
+        Raises:
+            Exception: What a task raised, of its own type where that can be rebuilt.
+            KeyboardInterrupt: Ctrl-C was pressed; what had finished is kept.
+            PyflowError: Something stands against the run, or it was cancelled or lost.
+        """
+        if is_tracing():
+            value: R = call_inline(self.definition, args, kwargs)
+            return value
+        started = self._prepare(args, kwargs)
+        ending = started.carry_out()
+        if ending.is_interrupted:
+            raise KeyboardInterrupt(
+                f"Run {started.run.id} was stopped. What had finished is kept: pyflow show {started.run.id}"
+            )
+        if not ending.is_success:
+            error = started.run.failure()
+            # What was raised while the error was rebuilt here is of no interest to the author.
+            raise error.with_traceback(error.__traceback__) from error.__cause__
+        result: R = started.run.result()
+        return result
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Run:
+        """Start a run, and give a handle to it at once.
+
+        On ``inprocess`` the run has ended when this returns.
+
+        Raises:
+            PyflowError: Something stands against the run.
+        """
+        started = self._prepare(args, kwargs)
+        if started.executor.name == "inprocess":
+            started.carry_out()
+        else:
+            carry_out_aside(started)
+        return started.run
+
+    def trace(self, *args: P.args, **kwargs: P.kwargs) -> Graph:
+        """The graph that a call with these arguments would run."""
+        return trace(self.definition, args, kwargs)
+
+    def map(self, *args: Any, **kwargs: Any) -> list[R]:
+        """Inside of another pipeline: run this one for each item, as the built-in ``map`` would.
+
+        Positional arguments are mapped, keywords passed whole unless wrapped in ``each``.
+
+        Raises:
+            DefinitionError: Called outside of a pipeline's body.
+        """
+        if not is_tracing():
+            raise DefinitionError(
+                f"{self.name}.map() works inside of another pipeline. Outside of one, call {self.name}() for each item, "
+                "or write a pipeline whose body says this."
+            )
+        results: list[R] = map_inline(self.definition, args, kwargs)
+        return results
+
+    def with_options(self, **options: Unpack[RunArgs]) -> Pipeline[P, R]:
+        """The same pipeline with other options: ``executor``, ``store``, ``name``, ``parallelism``, …
+
+        Raises:
+            DefinitionError: There is no such option; a near one is suggested.
+        """
+        settings = {k: v for k, v in options.items() if k in _SETTINGS}
+        rest: dict[str, Any] = {k: v for k, v in options.items() if k not in _SETTINGS}
+        _check_names(rest, RunArgs.__annotations__, "with_options()")
+        definition = replace(self.definition, **rest) if rest else self.definition
+        given = checked(settings, source=f"{self.name}.with_options()")
+        return Pipeline(definition, given.over(self._settings))
+
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Started:
+        graph = trace(self.definition, args, kwargs)
+        return prepare(graph, open_workplace(self._settings), arguments=_arguments_text(args, kwargs))
+
+
+@overload
+def pipeline(fn: Callable[P, R], /) -> Pipeline[P, R]: ...
+@overload
+def pipeline(**options: Unpack[PipelineArgs]) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
+
+
+def pipeline(fn: Callable[..., Any] | None = None, /, **options: Unpack[PipelineArgs]) -> Any:
+    """Make a pipeline of a function that calls tasks.
+
+    Args:
+        fn: The function, for ``@pipeline`` without brackets.
+        **options: ``name``; ``defaults``, options for its tasks; ``parallelism``, how many tasks may run at
+            once; ``fail_fast=False`` to go on with what does not depend on a failure; ``order="calls"`` to let
+            each call wait for the one before; ``on_exit``, a task that gets the run's outcome at its end.
+
+    Raises:
+        DefinitionError: An option is unknown or wrong, or this is not a function.
+    """
+    frame = sys._getframe(1)  # noqa: SLF001  the cheap way to the caller's line
+    at = Location(frame.f_code.co_filename, frame.f_lineno)
+    _check_names(options, PipelineArgs.__annotations__, f"@pipeline at {at}")
+
+    def decorate(function: Callable[..., Any]) -> Pipeline[..., Any]:
+        if isinstance(function, (Pipeline, Task)):
+            kind = "pipeline" if isinstance(function, Pipeline) else "task"
+            raise DefinitionError(f"{function!r} is a {kind} already, so @pipeline at {at} cannot make it one.")
+        named = dict(options)
+        name = named.pop("name", None) or getattr(function, "__name__", type(function).__name__)
+        return Pipeline(Definition(fn=function, name=name, at=_definition_place(function, at), **named))
+
+    return decorate if fn is None else decorate(fn)
+
+
+def _definition_place(function: Any, at: Location) -> Location:
+    code = getattr(function, "__code__", None)
+    return at if code is None else Location(code.co_filename, code.co_firstlineno)
+
+
+def _check_names(options: Mapping[str, object], known: Mapping[str, object], what: str) -> None:
+    for name in options:
+        if name not in known:
+            raise DefinitionError(f"{what} has no option {name!r}.{suggestion(name, known)}")
+
+
+def _arguments_text(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The call's arguments as one short line; of values that are not plain only the type."""
+    texts = [_short(value) for value in args] + [f"{name}={_short(value)}" for name, value in kwargs.items()]
+    return ", ".join(texts)[:200]
+
+
+def _short(value: object) -> str:
+    if isinstance(value, (str, int, float, bool, type(None))):
+        text = repr(value)
+        return text if len(text) <= 40 else text[:39] + "…"
+    return type(value).__name__

@@ -1,0 +1,284 @@
+"""A run, as the person who started it, or anyone who knows its id, sees it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pyflow.api.logs import LogReader
+from pyflow.api.raising import rebuild
+from pyflow.contract import ErrorRecord, parse_slot
+from pyflow.errors import DefinitionError, LostTaskError, NotFoundError, RunCancelledError, add_note
+from pyflow.graph import Json, PackedGraph, PackedMap, suggestion
+from pyflow.runs import (
+    ENDED,
+    Event,
+    NodeView,
+    RunRecord,
+    RunSummary,
+    RunView,
+    SlotView,
+    Status,
+    is_caller_alive,
+    read_events,
+)
+from pyflow.runtime import Place, Program, Resolver
+from pyflow.store import ContentStore
+
+_POLL_S: Final = 0.1
+
+
+class Run:
+    """One run of a pipeline. Everything about it is read from its store.
+
+    ``pipeline.submit(...)`` gives one, and ``load_run(id)``, in any process.
+    """
+
+    def __init__(self, content: ContentStore, record: RunRecord, results: Path) -> None:
+        self._content = content
+        self._record = record
+        self._results = results
+        self._graph: PackedGraph | None = None
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self._record.pipeline!r}: {self.status}>"
+
+    @property
+    def id(self) -> str:
+        """The name of the run, unique in its store."""
+        return self._record.run_id
+
+    @property
+    def record(self) -> RunRecord:
+        """What was started, when, by whom and where."""
+        return self._record
+
+    @property
+    def summary(self) -> RunSummary | None:
+        """How it ended; None while it has not."""
+        return RunSummary.read(self._content, self.id)
+
+    @property
+    def status(self) -> Status:
+        """``pending``, ``running``, ``succeeded``, ``failed``, ``cancelled`` or ``lost`` (its caller died)."""
+        summary = self.summary
+        if summary is not None:
+            return summary.status
+        if is_caller_alive(self._record) is False:
+            # It may have ended between the two looks.
+            summary = self.summary
+            return "lost" if summary is None else summary.status
+        return "running"
+
+    @property
+    def graph(self) -> PackedGraph:
+        """What runs, as it was packed."""
+        if self._graph is None:
+            data = self._content.read_blob(self._record.graph_digest, self._record.graph_size)
+            self._graph = PackedGraph.from_bytes(data)
+        return self._graph
+
+    @property
+    def nodes(self) -> Mapping[str, NodeView]:
+        """Its nodes by name, in the order of the trace, with status, attempts and times."""
+        return self.view().by_name()
+
+    def view(self) -> RunView:
+        """The whole state of the run, as its events tell it."""
+        status = self.status
+        view = RunView(self.graph, self.events())
+        if status == "lost":
+            view.caller_died()
+        return view
+
+    def events(self) -> Iterator[Event]:
+        """What happened so far, in order."""
+        return read_events(self._content, self.id)
+
+    def wait(self, timeout_s: float | None = None) -> Status:
+        """Wait until the run has ended, or the time is up; the status then.
+
+        A run that failed raises nothing here: ``result`` does.
+        """
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        status = self.status
+        while status not in ENDED and (end is None or time.monotonic() < end):
+            time.sleep(_POLL_S)
+            status = self.status
+        return status
+
+    def result(self, node: str | None = None, index: int | None = None) -> Any:
+        """The value that the pipeline returned, or the result of one node; waits until there is one.
+
+        Args:
+            node: A node's name, ``fit`` or ``clean/fit``; None: what the pipeline's body returned.
+            index: Which item of a map; None: all of them.
+
+        Raises:
+            Exception: What the task raised, if the run failed: the original type where it can be rebuilt.
+            RunCancelledError: It was cancelled.
+            LostTaskError: Its caller died before it ended.
+            NotFoundError: There is no such node, or no result of it.
+        """
+        if node is not None:
+            return self._resolver().node_value(*self._find(node, index, whole_maps=True))
+        status = self.wait()
+        if status != "succeeded":
+            raise self.failure(status)
+        return self._resolver().value(self.graph.region.output, _TOP, ())
+
+    def artifact(self, node: str, index: int | None = None) -> Json:
+        """Where the result of a node is kept.
+
+        Raises:
+            NotFoundError: There is no such node, or no result of it.
+        """
+        found, indices = self._find(node, index)
+        return self._resolver().outcome(found, indices).result
+
+    def logs(self, node: str | None = None, index: int | None = None, *, follow: bool = False) -> Any:
+        """What the tasks printed: text, or with ``follow`` an iterator of lines that ends with the run.
+
+        Args:
+            node: Of this node only; None: of all, in the order in which they started.
+            index: Of this item of a map only.
+            follow: Go on while the run goes on.
+        """
+        reader = LogReader(self._content, self.id)
+
+        def select(view: RunView) -> list[SlotView]:
+            if node is None:
+                return [slot for n in view.nodes.values() for slot in n.slots.values()]
+            return self.slots_of(view, node, index)
+
+        return reader.follow(self.view, select) if follow else reader.read(self.view(), select)
+
+    def cancel(self) -> None:
+        """Ask the run to end, from whatever process. What has finished is kept."""
+        if self.status not in ENDED:
+            self._content.blobs.create(self._content.keys.cancel(self.id), b"{}")
+
+    def slots_of(self, view: RunView, node: str, index: int | None = None) -> list[SlotView]:
+        """The slots that a name stands for: ``fit`` for all items of a map, ``fit[3]`` for one.
+
+        Raises:
+            NotFoundError: There is no such node.
+        """
+        base, indices = split_name(node)
+        if index is not None:
+            indices = (*indices, index)
+        nodes = [n for n in view.nodes.values() if n.name == base]
+        if not nodes:
+            raise NotFoundError(f"Run {self.id} has no node {base!r}.{suggestion(base, list(view.by_name()))}")
+        return [slot for n in nodes for slot in n.slots.values() if slot_indices(slot.slot)[: len(indices)] == indices]
+
+    def failure(self, status: Status | None = None) -> BaseException:
+        """The error that the run ended with, ready to be raised.
+
+        Raises:
+            DefinitionError: It did not fail.
+        """
+        status = status or self.status
+        if status == "cancelled":
+            return RunCancelledError(self.id)
+        view = self.view()
+        failed = _failed_slots(view)
+        if status == "lost":
+            running = [name for name, slot in failed if slot.status == "lost"]
+            return LostTaskError(", ".join(running) or self._record.pipeline, 1, self._how_lost())
+        if not failed:
+            raise DefinitionError(f"Run {self.id} has not failed: it is {status}.")
+        return self._error_of(*failed[0], others=failed[1:])
+
+    def _error_of(self, name: str, slot: SlotView, others: list[tuple[str, SlotView]]) -> BaseException:
+        attempt = slot.attempts[-1].number if slot.attempts else 1
+        record = ErrorRecord(**slot.error)
+        error = rebuild(record, node=name, attempt=attempt, content=self._content)
+        add_note(
+            error,
+            f"Raised by task {name!r}, attempt {attempt}, in run {self.id}. Its log: pyflow logs {self.id} '{name}'",
+        )
+        for other_name, other in others[:10]:
+            add_note(error, f"Also failed: {other_name!r} ({other.error['type']}: {other.error['message'][:200]})")
+        if len(others) > 10:
+            add_note(error, f"… and {len(others) - 10} more. All of them: pyflow show {self.id}")
+        return error
+
+    def _how_lost(self) -> str:
+        return (
+            f"the process that drove run {self.id} ({self._record.host}, pid {self._record.pid}) ended before the run did, "
+            "and its exit handler could not run. What had finished is kept: "
+            f"pyflow show {self.id}"
+        )
+
+    def _resolver(self) -> Resolver:
+        numbers = iter(range(1_000_000))
+
+        def make_scratch() -> Path:
+            while True:
+                folder = self._results / self.id / f"{next(numbers)}"
+                try:
+                    folder.mkdir(parents=True)
+                except FileExistsError:
+                    continue
+                return folder
+
+        return Resolver(Program(self.graph), self._content, self.id, make_scratch)
+
+    def _find(self, name: str, index: int | None, *, whole_maps: bool = False) -> tuple[int, tuple[int, ...]]:
+        """Node and index vector of a name, with ``fit[3]`` meaning item 3."""
+        base, indices = split_name(name)
+        if index is not None:
+            indices = (*indices, index)
+        nodes = [n for n in self.graph.walk() if n.name == base]
+        if self.graph.on_exit is not None and self.graph.on_exit.name == base:
+            nodes.append(self.graph.on_exit)
+        if not nodes:
+            names = [node for node in self.view().by_name()]
+            raise NotFoundError(f"Run {self.id} has no node {base!r}.{suggestion(base, names)}")
+        depths = {n.id: len(Program(self.graph).place(n.id).maps) for n in nodes}
+        for node in nodes:
+            if depths[node.id] == len(indices) and (whole_maps or not isinstance(node, PackedMap)):
+                return node.id, indices
+        wanted = " or ".join(str(depth) for depth in sorted(set(depths.values())))
+        raise NotFoundError(
+            f"Node {base!r} of run {self.id} is inside of {wanted} maps, and the name gives {len(indices)} indices. "
+            f"Write {base}[0] for its first item."
+        )
+
+
+_TOP: Final = Place(None, (), ())  # type: ignore[arg-type]
+
+
+def split_name(name: str) -> tuple[str, tuple[int, ...]]:
+    """``scene[3]/fit[2]`` → ``scene/fit`` and (3, 2)."""
+    indices = tuple(int(n) for n in re.findall(r"\[(\d+)\]", name))
+    return re.sub(r"\[\d+\]", "", name), indices
+
+
+def slot_indices(slot: str) -> tuple[int, ...]:
+    """The index vector in a slot."""
+    return parse_slot(slot)[1]
+
+
+def slot_name(node: NodeView, slot: str, names: Mapping[int, str]) -> str:
+    """A slot as people write it: each index behind the map that it counts."""
+    _, *indices = slot.split(".")
+    text = node.name
+    for map_id, index in zip(reversed(node.maps), reversed(indices), strict=False):
+        prefix = names[map_id]
+        text = f"{text}[{index}]" if text == prefix else f"{prefix}[{index}]{text[len(prefix) :]}"
+    return text
+
+
+def _failed_slots(view: RunView) -> list[tuple[str, SlotView]]:
+    names = {node.id: node.name for node in view.nodes.values()}
+    return [
+        (slot_name(node, slot.slot, names), slot)
+        for node in sorted(view.nodes.values(), key=lambda node: node.id)
+        for slot in sorted(node.slots.values(), key=lambda slot: tuple(map(int, slot.slot.split("."))))
+        if slot.status in {"failed", "lost"} and slot.error
+    ]

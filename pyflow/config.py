@@ -1,0 +1,165 @@
+"""Settings: from ``configure``, ``PYFLOW_*`` variables and ``[tool.pyflow]``, in that order.
+
+What a call or a decorator says comes before all of these; that is the matter of ``pyflow.api``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from pyflow.errors import ConfigError
+
+PREFIX: Final = "PYFLOW_"
+_NOT_SETTINGS: Final = ("PYFLOW_TEST_",)
+"""Prefixes of variables that belong to the tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What may be set outside of a call. None: nobody has set it."""
+
+    executor: str | None = None
+    store: str | None = None
+    project: str | None = None
+    owner: str | None = None
+    parallelism: int | None = None
+    progress: bool | None = None
+
+    def over(self, other: Settings) -> Settings:
+        """These, and where nothing is set the others."""
+        mine = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return replace(other, **mine)
+
+
+_KINDS: Final[dict[str, type]] = {
+    "executor": str, "store": str, "project": str, "owner": str, "parallelism": int, "progress": bool,
+}  # fmt: skip
+
+_configured = Settings()
+
+
+def configure(**settings: Any) -> None:
+    """Set defaults for this process: ``configure(executor="inprocess", store="/data/pyflow")``.
+
+    Raises:
+        ConfigError: A setting is unknown, or has a wrong type.
+    """
+    global _configured  # noqa: PLW0603  a notebook's settings are the process's
+    _configured = checked(settings, source="configure()").over(_configured)
+
+
+def reset() -> None:
+    """Forget what ``configure`` has set."""
+    global _configured  # noqa: PLW0603
+    _configured = Settings()
+
+
+def load_settings(environment: Mapping[str, str], folder: Path) -> Settings:
+    """All settings that hold for a process with this environment in this folder.
+
+    Raises:
+        ConfigError: A setting is unknown, or has a wrong type; the message says where it was made.
+    """
+    file = find_pyproject(folder)
+    from_file = Settings() if file is None else _from_file(file)
+    return _configured.over(_from_environment(environment)).over(from_file)
+
+
+def find_pyproject(folder: Path) -> Path | None:
+    """The nearest ``pyproject.toml``, in this folder or above."""
+    for candidate in (folder, *folder.parents):
+        file = candidate / "pyproject.toml"
+        if file.is_file():
+            return file
+    return None
+
+
+def project_folder(folder: Path) -> Path:
+    """The folder of the nearest ``pyproject.toml``; without one the folder itself."""
+    file = find_pyproject(folder)
+    return folder if file is None else file.parent
+
+
+def checked(values: Mapping[str, Any], *, source: str) -> Settings:
+    """Settings from names and values.
+
+    Raises:
+        ConfigError: A name is unknown, or a value of the wrong type.
+    """
+    for name, value in values.items():
+        kind = _KINDS.get(name)
+        if kind is None:
+            near = difflib.get_close_matches(name, _KINDS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(_KINDS)}."
+            raise ConfigError(f"{source} has no setting {name!r}. {hint}")
+        if value is None:
+            continue
+        if type(value) is not kind and not (kind is str and isinstance(value, os.PathLike)):
+            raise ConfigError(f"{source}: {name} must be of type {kind.__name__}, got {value!r}.")
+        if name == "parallelism" and value < 1:
+            raise ConfigError(f"{source}: parallelism must be 1 or more, got {value!r}.")
+    return Settings(**{k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in values.items()})
+
+
+def slug(text: str, *, otherwise: str) -> str:
+    """A text as one segment of a key: letters, digits, dots, dashes and underscores."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:64] or otherwise
+
+
+def default_owner(environment: Mapping[str, str]) -> str:
+    """The user's name, as the system knows it."""
+    name = environment.get("LOGNAME") or environment.get("USER") or environment.get("USERNAME") or f"uid{os.getuid()}"
+    return slug(name, otherwise="user")
+
+
+def _from_environment(environment: Mapping[str, str]) -> Settings:
+    values: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if variable.startswith(PREFIX) and not variable.startswith(_NOT_SETTINGS):
+            name = variable[len(PREFIX) :].lower()
+            values[name] = _parsed(text, _KINDS.get(name), variable)
+    try:
+        return checked(values, source="The environment")
+    except ConfigError as error:
+        raise ConfigError(f"{error} (Variables that start with {PREFIX} are settings.)") from error
+
+
+def _parsed(text: str, kind: type | None, variable: str) -> object:
+    if kind is int:
+        if not re.fullmatch(r"\d{1,9}", text):
+            raise ConfigError(f"The variable {variable} must be a whole number, got {text!r}.")
+        return int(text)
+    if kind is bool:
+        known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        if text.lower() not in known:
+            raise ConfigError(f"The variable {variable} must be true or false, got {text!r}.")
+        return known[text.lower()]
+    return text
+
+
+def _from_file(file: Path) -> Settings:
+    text = file.read_text(encoding="utf-8")
+    if "tool.pyflow" not in text and "pyflow" not in text:
+        # Reading TOML costs 15 ms at the first time.
+        return Settings()
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}.") from error
+    found = table.get("tool", {}).get("pyflow", {})
+    settings = checked(found, source=f"[tool.pyflow] in {file}")
+    store = settings.store
+    if store is not None and "://" not in store:
+        return replace(settings, store=str(file.parent / Path(store).expanduser()))
+    return settings

@@ -1,0 +1,288 @@
+"""Drives one run in this process: carries out what the scheduler decides, and tells it what came of it.
+
+The same driver serves every place whose tasks are started one by one; only the launcher differs.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome
+from pyflow.executors.launcher import Launcher, Lost, Report
+from pyflow.graph import PackedCall, PackedContainer, PackedGraph
+from pyflow.runs import Event, Journal
+from pyflow.scheduling import (
+    CancelRequested,
+    Capacity,
+    Command,
+    Due,
+    Ended,
+    Expand,
+    Fail,
+    Finish,
+    Pause,
+    Scheduler,
+    Skip,
+    Start,
+)
+from pyflow.store import ContentStore
+
+_LOOK_INTERVAL_S: Final = 0.25
+"""How often a waiting driver looks for a request to cancel, and shows that time goes on."""
+
+
+class Watcher(Protocol):
+    """Somebody who is told what happens in a run, while it does."""
+
+    def on_event(self, event: Event) -> None:
+        """Something was noted in the journal."""
+
+    def on_tick(self) -> None:
+        """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run to be carried out."""
+
+    run_id: str
+    graph: PackedGraph
+    graph_digest: str
+    graph_size: int
+    home: Home
+    content: ContentStore
+    capacity: Capacity
+    watchers: tuple[Watcher, ...] = ()
+    is_cancel_requested: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A slot that failed for good."""
+
+    slot: str
+    name: str
+    attempt: int
+    error: ErrorRecord
+    exit_code: int
+    is_lost: bool = False
+    log: tuple[str, int, int] | None = None
+
+
+@dataclass(slots=True)
+class Ending:
+    """How the tasks of a run ended."""
+
+    is_success: bool = False
+    is_cancelled: bool = False
+    is_interrupted: bool = False
+    """Somebody pressed Ctrl-C."""
+    failures: list[Failure] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Driver:
+    """Carries one job out with one launcher."""
+
+    def __init__(self, job: Job, launcher: Launcher, journal: Journal) -> None:
+        self._job = job
+        self._launcher = launcher
+        self._journal = journal
+        self._scheduler = Scheduler(job.graph, job.capacity)
+        self._pauses: list[tuple[float, str]] = []
+        self._ending = Ending()
+        self._is_finished = False
+        self._look_at = time.monotonic() + _LOOK_INTERVAL_S
+        self._names = {node.id: node.name for node in job.graph.walk()}
+
+    def run(self) -> Ending:
+        """Carry the job out until nothing runs any more."""
+        self._do(self._scheduler.begin())
+        while not self._is_finished:
+            self._journal.flush()
+            for report in self._launcher.wait(self._patience()):
+                self._do(self._tell(report))
+            self._look_around()
+        self._journal.flush()
+        return self._ending
+
+    def run_one(self, node: PackedCall) -> Ending:
+        """Carry out a node that stands outside of the graph's body: the exit handler."""
+        self._names[node.id] = node.name
+        self._launch([self._invocation(node.id, (), 1)], node)
+        waits = True
+        while waits:
+            for report in self._launcher.wait(_LOOK_INTERVAL_S):
+                self._tell(report, is_alone=True)
+                waits = False
+        self._journal.flush()
+        self._ending.is_success = not self._ending.failures
+        return self._ending
+
+    def request_cancel(self) -> None:
+        """Start nothing more, and end what runs."""
+        if not self._ending.is_cancelled:
+            self._ending.is_cancelled = True
+            self._note("cancel-requested")
+            self._launcher.end(self._scheduler.running)
+            self._do(self._scheduler.handle(CancelRequested()))
+
+    # Commands
+
+    def _do(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            if isinstance(command, Start):
+                node = command.slots[0].node
+                invocations = [
+                    self._invocation(slot.node.id, slot.indices, attempt)
+                    for slot, attempt in zip(command.slots, command.attempts, strict=True)
+                ]
+                self._launch(invocations, node)  # type: ignore[arg-type]
+            elif isinstance(command, Pause):
+                heapq.heappush(self._pauses, (time.monotonic() + command.seconds, str(command.slot)))
+            elif isinstance(command, Skip):
+                self._count("skipped")
+                self._note("skipped", slot=str(command.slot))
+            elif isinstance(command, Expand):
+                self._note("expanded", slot=str(command.slot), count=command.count)
+            elif isinstance(command, Fail):
+                error = ErrorRecord(
+                    type="pyflow.errors.DefinitionError", message=command.reason, traceback=command.reason
+                )
+                self._note("failed", slot=str(command.slot), error=_error_wire(error))
+                self._fail(
+                    Failure(str(command.slot), command.slot.node.name, 0, error, int(ExitCode.TASK_RAISED_FOR_GOOD))
+                )
+            elif isinstance(command, Finish):
+                self._ending.is_success = command.is_success
+                self._is_finished = True
+
+    def _launch(self, invocations: list[Invocation], node: PackedCall | PackedContainer) -> None:
+        worker = self._launcher.launch(invocations, self._job.graph.options[node.options].timeout_s)
+        for invocation in invocations:
+            self._note("started", slot=invocation.slot, attempt=invocation.attempt, worker=worker)
+
+    def _invocation(self, node: int, indices: tuple[int, ...], attempt: int) -> Invocation:
+        job = self._job
+        return Invocation(
+            home=job.home,
+            run_id=job.run_id,
+            graph_digest=job.graph_digest,
+            graph_size=job.graph_size,
+            node=node,
+            indices=indices,
+            attempt=attempt,
+            nonce=os.urandom(6).hex(),
+        )
+
+    # Reports
+
+    def _tell(self, report: Report, *, is_alone: bool = False) -> list[Command]:
+        if isinstance(report, Lost):
+            return self._tell_lost(report, is_alone=is_alone)
+        outcome = report.outcome
+        if outcome.is_committed:
+            self._note("ended", **_brief(outcome), status="succeeded")
+            self._count("succeeded")
+            ended = Ended(outcome.slot, is_success=True, facts=tuple(outcome.facts))
+            return [] if is_alone else self._scheduler.handle(ended)
+        status = "cancelled" if self._ending.is_cancelled else "failed"
+        assert outcome.error is not None
+        self._note("ended", **_brief(outcome), status=status, error=_error_wire(outcome.error))
+        failure = Failure(
+            outcome.slot,
+            self._name(outcome.slot),
+            outcome.attempt,
+            outcome.error,
+            outcome.exit_code,
+            log=None if outcome.log is None else (outcome.log.writer, outcome.log.start, outcome.log.end),
+        )
+        return self._failed_attempt(failure, is_retryable=outcome.exit_code in RETRYABLE, is_alone=is_alone)
+
+    def _tell_lost(self, report: Lost, *, is_alone: bool) -> list[Command]:
+        exit_code = int(ExitCode.TIMEOUT) if report.is_timeout else -1
+        kind = "TaskTimeoutError" if report.is_timeout else "LostTaskError"
+        error = ErrorRecord(type=f"pyflow.errors.{kind}", message=report.reason, traceback=report.reason)
+        status = "cancelled" if self._ending.is_cancelled else "failed" if report.is_timeout else "lost"
+        details = {"log": list(report.log)} if report.log else {}
+        self._note(
+            "ended", slot=report.slot, attempt=report.attempt, status=status, error=_error_wire(error), **details
+        )
+        failure = Failure(
+            report.slot, self._name(report.slot), report.attempt, error, exit_code, is_lost=True, log=report.log
+        )
+        return self._failed_attempt(failure, is_retryable=True, is_alone=is_alone)
+
+    def _failed_attempt(self, failure: Failure, *, is_retryable: bool, is_alone: bool) -> list[Command]:
+        if is_alone:
+            self._fail(failure)
+            return []
+        commands = self._scheduler.handle(Ended(failure.slot, is_success=False, is_retryable=is_retryable))
+        if self._ending.is_cancelled:
+            self._count("cancelled")
+        elif not any(isinstance(c, Pause) and str(c.slot) == failure.slot for c in commands):
+            self._fail(failure)
+        return commands
+
+    def _fail(self, failure: Failure) -> None:
+        self._count("lost" if failure.is_lost else "failed")
+        self._ending.failures.append(failure)
+
+    def _count(self, status: str) -> None:
+        self._ending.counts[status] = self._ending.counts.get(status, 0) + 1
+
+    # Time
+
+    def _patience(self) -> float:
+        if not self._pauses:
+            return _LOOK_INTERVAL_S
+        return max(0.0, min(_LOOK_INTERVAL_S, self._pauses[0][0] - time.monotonic()))
+
+    def _look_around(self) -> None:
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_INTERVAL_S
+            if not self._is_finished and self._job.is_cancel_requested():
+                self.request_cancel()
+            for watcher in self._job.watchers:
+                watcher.on_tick()
+        while self._pauses and self._pauses[0][0] <= now:
+            self._do(self._scheduler.handle(Due(heapq.heappop(self._pauses)[1])))
+
+    def _note(self, event: str, **details: object) -> None:
+        noted = self._journal.add(event, **details)
+        for watcher in self._job.watchers:
+            watcher.on_event(noted)
+
+    def _name(self, slot: str) -> str:
+        node, *indices = slot.split(".")
+        return self._names[int(node)] + "".join(f"[{i}]" for i in indices)
+
+
+def _brief(outcome: Outcome) -> dict[str, object]:
+    """What the journal says of an attempt; the rest is in its commit."""
+    brief: dict[str, object] = {
+        "slot": outcome.slot,
+        "attempt": outcome.attempt,
+        "duration_s": outcome.duration_s,
+    }
+    if outcome.peak_memory_bytes:
+        brief["peak_memory_bytes"] = outcome.peak_memory_bytes
+    if outcome.log is not None:
+        brief["log"] = [outcome.log.writer, outcome.log.start, outcome.log.end]
+    return brief
+
+
+def _error_wire(error: ErrorRecord) -> dict[str, object]:
+    return {
+        "type": error.type,
+        "message": error.message,
+        "traceback": error.traceback,
+        "frames": error.frames,
+        "pickled": error.pickled,
+    }

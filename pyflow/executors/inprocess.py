@@ -1,0 +1,90 @@
+"""Tasks in the caller's own process, one after the other: for debuggers and tests."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from pyflow.contract import Invocation
+from pyflow.errors import TaskTimeoutError
+from pyflow.executors.interrupts import Interrupts
+from pyflow.executors.launcher import Finished, Lost, Report
+from pyflow.runtime import Session, Spool
+from pyflow.store import ContentStore
+
+WRITER = "caller"
+
+
+class InprocessLauncher:
+    """Runs invocations in this thread, while somebody waits for them."""
+
+    def __init__(self, content: ContentStore, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+        self._queue: deque[Invocation] = deque()
+        self._lost: list[Report] = []
+        self._folder = Path(tempfile.mkdtemp(prefix="pyflow-"))
+        self._spool = Spool(self._folder / "spool")
+        self._session = Session(self._folder, self._spool, WRITER, blobs=content.blobs, time_limit=_time_limit)
+
+    def launch(self, invocations: Sequence[Invocation], timeout_s: float | None) -> str:  # noqa: ARG002  the session reads it
+        """Remember these; they run in ``wait``."""
+        self._queue.extend(invocations)
+        return WRITER
+
+    def wait(self, timeout_s: float | None) -> list[Report]:  # noqa: ARG002  the next task is what is waited for
+        """Run the next one to its end."""
+        lost, self._lost = self._lost, []
+        if lost or not self._queue:
+            return lost
+        invocation = self._queue.popleft()
+        presses = self._interrupts.count
+        self._interrupts.raises_at_once = True
+        try:
+            with self._spool.borrowed_streams():
+                outcome = self._session.run(invocation)
+        finally:
+            self._interrupts.raises_at_once = False
+        if self._interrupts.count > presses and not outcome.is_committed:
+            return [Lost(invocation.slot, invocation.attempt, "the run was interrupted.")]
+        return [Finished(outcome)]
+
+    def end(self, slots: Sequence[str]) -> None:
+        """Forget these, unless they have run."""
+        ended = [i for i in self._queue if i.slot in set(slots)]
+        self._queue = deque(i for i in self._queue if i not in ended)
+        self._lost += [Lost(i.slot, i.attempt, "the run was cancelled.") for i in ended]
+
+    def close(self) -> None:
+        """Take the code off ``sys.path``, and remove the files of the tasks."""
+        self._session.close()
+        self._spool.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _time_limit(timeout_s: float | None) -> Iterator[None]:
+    """Raise ``TaskTimeoutError`` in the block when the time is up: best effort, for code in C may not be interrupted.
+
+    Only the main thread gets signals; elsewhere there is no limit.
+    """
+    if timeout_s is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise TaskTimeoutError("", 0, f"it ran longer than its timeout of {timeout_s:g} s.")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,57 @@
+"""Where one task runs: the seam between the driver of a run and a place.
+
+A launcher knows nothing of graphs, retries or order. It is told to start invocations, and tells how
+each of them ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from pyflow.contract import Invocation, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A place told what came of an invocation."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A place died before it told."""
+
+    slot: str
+    attempt: int
+    reason: str
+    """What ended it, with the likely cause."""
+    is_timeout: bool = False
+    log: tuple[str, int, int] | None = None
+    """Writer, start and end of what it had printed."""
+
+
+Report: TypeAlias = "Finished | Lost"
+
+
+class Launcher(Protocol):
+    """A place where tasks run."""
+
+    def launch(self, invocations: Sequence[Invocation], timeout_s: float | None) -> str:
+        """Start these, one after the other, and answer the name of the worker that has them.
+
+        Args:
+            invocations: All of one run and of one node.
+            timeout_s: How long each of them may take.
+        """
+
+    def wait(self, timeout_s: float | None) -> list[Report]:
+        """What has ended, as soon as something has; nothing when the time is up."""
+
+    def end(self, slots: Sequence[str]) -> None:
+        """End these: politely first, by force after a short time. ``wait`` reports them as lost."""
+
+    def close(self) -> None:
+        """End all that runs, at once, and leave nothing behind."""

@@ -1,0 +1,159 @@
+"""One worker process, as seen by the process that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from pyflow.contract import Invocation, Outcome
+from pyflow.executors.local.processes import signal_tree
+from pyflow.runtime import Messages, command_of, send
+
+_numbers = count(1)
+
+_PROGRAM: Final = "import sys; sys.path.append(sys.argv.pop(1)); from pyflow.runtime.worker import main; main()"
+_PACKAGE_PARENT: Final = str(Path(__file__).parents[3])
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What must be the same for a worker to be used again: the code it has imported, and where it stands."""
+
+    code_digest: str
+    folder: str
+    environment: Mapping[str, str]
+
+
+class Worker:
+    """A process that runs invocations, one after the other.
+
+    Raises:
+        OSError: The process cannot be started.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.name = f"w{next(_numbers)}-{os.urandom(3).hex()}"
+        self.queue: deque[Invocation] = deque()
+        self.is_clean = True
+        self.ending: str | None = None
+        """Why it is being ended; None while it may go on."""
+        self.kill_at: float | None = None
+        self.is_accounted = False
+        """What it was ended for has been reported."""
+        self.timeout_s: float | None = None
+        self._deadline: float | None = None
+        self._log_end = 0
+        self._run_id = ""
+        self._path = tempfile.mkdtemp(prefix="pyflow-")
+        self._commands_fd, self.outcomes_fd, self._lifeline_fd, self._process = self._start()
+        self._messages = Messages(self.outcomes_fd)
+
+    def _start(self) -> tuple[int, int, int, subprocess.Popen[bytes]]:
+        scratch = os.path.join(self._path, "tmp")
+        os.mkdir(scratch, 0o700)
+        commands, outcomes, lifeline = os.pipe(), os.pipe(), os.pipe()
+        theirs = (commands[0], outcomes[1], lifeline[0])
+        spool = os.open(os.path.join(self._path, "spool"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, _PACKAGE_PARENT, self._path, self.name, *map(str, theirs)],
+                stdin=subprocess.DEVNULL,
+                stdout=spool,
+                stderr=spool,
+                pass_fds=theirs,
+                cwd=self.kind.folder,
+                env={**self.kind.environment, "TMPDIR": scratch},
+                # A session of its own: Ctrl-C in the terminal is the caller's to handle, and all that the
+                # task starts can be ended with it.
+                start_new_session=True,
+            )
+        finally:
+            for fd in (*theirs, spool):
+                os.close(fd)
+        return commands[1], outcomes[0], lifeline[1], process
+
+    def give(self, invocations: Sequence[Invocation], timeout_s: float | None) -> None:
+        """Let it run these."""
+        if invocations[0].run_id != self._run_id:
+            self._run_id, self._log_end = invocations[0].run_id, 0
+        self.queue.extend(invocations)
+        self.timeout_s = timeout_s
+        self._wind_up()
+        # A worker that has just died is found out when its outcomes end.
+        with contextlib.suppress(BrokenPipeError):
+            send(self._commands_fd, command_of(list(invocations)))
+
+    def read(self) -> list[Outcome]:
+        """The outcomes that have arrived. ``is_over`` when there will be no more."""
+        outcomes = []
+        for message in self._messages.read():
+            outcome = Outcome.from_wire(message["outcome"])
+            self.is_clean = self.is_clean and message["clean"]
+            if outcome.log is not None and outcome.log.writer == self.name:
+                self._log_end = outcome.log.end
+            self.queue.popleft()
+            self._wind_up()
+            outcomes.append(outcome)
+        return outcomes
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing will come from it any more."""
+        return self._messages.is_ended
+
+    @property
+    def deadline(self) -> float | None:
+        """When something must be done about it, by ``time.monotonic()``; None for never."""
+        return self.kill_at if self.kill_at is not None else self._deadline
+
+    def end(self, reason: str, grace_s: float) -> None:
+        """Ask it to end; it is killed when the grace is over."""
+        if self.ending is None:
+            self.ending = reason
+            self.kill_at = time.monotonic() + grace_s
+            signal_tree(self._process.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it, and all that it has started, at once."""
+        self.kill_at = None
+        self._deadline = None
+        signal_tree(self._process.pid, signal.SIGKILL)
+
+    def bury(self) -> int:
+        """Wait for its end, remove what it leaves, and answer its return code."""
+        self.kill()
+        return_code = self._process.wait()
+        for fd in (self._commands_fd, self.outcomes_fd, self._lifeline_fd):
+            os.close(fd)
+        shutil.rmtree(self._path, ignore_errors=True)
+        return return_code
+
+    def rest_of_log(self, log_size: int) -> tuple[int, bytes]:
+        """Where the last attempt's part of the log starts, and what of it is not in the store yet."""
+        with open(os.path.join(self._path, "spool"), "rb") as spool:
+            spool.seek(max(0, log_size - self._log_end))
+            return self._log_end, spool.read()
+
+    def _wind_up(self) -> None:
+        has_limit = self.timeout_s is not None and self.queue
+        self._deadline = time.monotonic() + self.timeout_s if has_limit and self.timeout_s else None
+
+    def wait_for_exit(self, timeout_s: float) -> int | None:
+        """Its return code, if it ends within the time."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None

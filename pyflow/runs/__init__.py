@@ -1,0 +1,35 @@
+"""What happened: states, events and records, kept in the store, readable by anyone who has its address."""
+
+from pyflow.runs.journal import Event, Journal, read_events
+from pyflow.runs.record import (
+    ExitOutcome,
+    RunRecord,
+    RunSummary,
+    is_caller_alive,
+    new_run_id,
+    process_started,
+    this_host,
+)
+from pyflow.runs.state import ENDED, TRANSITIONS, Status, is_allowed
+from pyflow.runs.view import AttemptView, NodeView, RunView, SlotView
+
+__all__ = [
+    "ENDED",
+    "TRANSITIONS",
+    "AttemptView",
+    "Event",
+    "ExitOutcome",
+    "Journal",
+    "NodeView",
+    "RunRecord",
+    "RunSummary",
+    "RunView",
+    "SlotView",
+    "Status",
+    "is_allowed",
+    "is_caller_alive",
+    "new_run_id",
+    "process_started",
+    "read_events",
+    "this_host",
+]

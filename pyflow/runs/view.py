@@ -1,0 +1,206 @@
+"""What a run looks like now, put together from its events: for handles, listings and progress displays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from pyflow.contract import parse_slot
+from pyflow.graph import Json, PackedGraph, PackedMap, PackedNode, PackedRegion, kind_of, packed_regions_of
+from pyflow.runs.journal import Event
+from pyflow.runs.state import ENDED, Status
+
+
+@dataclass(slots=True)
+class AttemptView:
+    """One attempt at one slot."""
+
+    slot: str
+    number: int
+    worker: str
+    started_at: float
+    status: Status = "running"
+    duration_s: float | None = None
+    peak_memory_bytes: int | None = None
+    log: tuple[str, int, int] | None = None
+    """Writer, start and end of what it printed."""
+    error: Json = None
+
+
+@dataclass(slots=True)
+class SlotView:
+    """One node at one index vector."""
+
+    slot: str
+    status: Status = "pending"
+    attempts: list[AttemptView] = field(default_factory=list)
+    error: Json = None
+
+
+@dataclass(slots=True)
+class NodeView:
+    """One node of the graph with all its slots: one, or as many as the map around it has items."""
+
+    id: int
+    name: str
+    kind: str
+    at: str
+    maps: tuple[int, ...]
+    """The maps around it."""
+    is_helper: bool
+    """pyflow added it; the author did not write it."""
+    slots: dict[str, SlotView] = field(default_factory=dict)
+    status: Status = "pending"
+    count: int | None = None
+    """Items of a map, once that is known."""
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts were made, at all slots together."""
+        return sum(len(slot.attempts) for slot in self.slots.values())
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds of all attempts that have ended, together; None when there is none."""
+        durations = [a.duration_s for slot in self.slots.values() for a in slot.attempts if a.duration_s is not None]
+        return sum(durations) if durations else None
+
+    @property
+    def started_at(self) -> float | None:
+        """When its first attempt started, in seconds since 1970."""
+        return min((a.started_at for slot in self.slots.values() for a in slot.attempts), default=None)
+
+    def counts(self) -> dict[Status, int]:
+        """How many of its slots are in which state."""
+        found: dict[Status, int] = {}
+        for slot in self.slots.values():
+            found[slot.status] = found.get(slot.status, 0) + 1
+        return found
+
+
+class RunView:
+    """The state of a run, brought up to date by one event after the other."""
+
+    def __init__(self, graph: PackedGraph, events: Iterable[Event] = ()) -> None:
+        self.status: Status = "pending"
+        self.is_cancel_requested = False
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.nodes: dict[int, NodeView] = {
+            node.id: _node_view(graph, node, maps) for node, maps in _walk(graph.region, ())
+        }
+        if graph.on_exit is not None:
+            self.nodes[graph.on_exit.id] = _node_view(graph, graph.on_exit, ())
+        for event in events:
+            self.add(event)
+
+    def add(self, event: Event) -> NodeView | None:
+        """Take one more event in; the answer is the node that it is about."""
+        kind = event["event"]
+        if "slot" in event:
+            return self._add_to_node(kind, event)
+        if kind == "run-started":
+            self.status, self.started_at = "running", event["at"]
+        elif kind == "run-ended":
+            self.status, self.ended_at = event["status"], event["at"]
+            self._end()
+        elif kind == "cancel-requested":
+            self.is_cancel_requested = True
+        return None
+
+    def by_name(self) -> dict[str, NodeView]:
+        """The nodes that the author wrote, by their names, in the order of the trace.
+
+        The node inside a map of one task has its map's name, and stands for both.
+        """
+        found: dict[str, NodeView] = {}
+        for node in self.nodes.values():
+            if node.is_helper or node.kind == "select":
+                continue
+            outer = found.get(node.name)
+            if outer is not None and node.count is None:
+                node.count = outer.count
+            found[node.name] = node
+        return found
+
+    def caller_died(self) -> None:
+        """Nobody drives the run any more: what was under way is lost, and the rest will not be."""
+        self.status = "lost"
+        for node in self.nodes.values():
+            for slot in node.slots.values():
+                if slot.status == "running":
+                    slot.status = "lost"
+                    slot.attempts[-1].status = "lost"
+        self._end()
+
+    def _add_to_node(self, kind: str, event: Event) -> NodeView | None:
+        slot_id = event["slot"]
+        node = self.nodes.get(parse_slot(slot_id)[0])
+        if node is None:
+            return None
+        if kind == "expanded":
+            node.count = (node.count or 0) + event["count"]
+            node.status = "running"
+            return node
+        slot = node.slots.get(slot_id)
+        if slot is None:
+            slot = node.slots[slot_id] = SlotView(slot_id)
+        if kind == "started":
+            slot.attempts.append(AttemptView(slot_id, event["attempt"], event["worker"], event["at"]))
+            slot.status = "running"
+        elif kind == "ended":
+            _end_attempt(slot, event)
+        elif kind == "skipped":
+            slot.status = "skipped"
+        elif kind == "failed":
+            slot.status, slot.error = "failed", event.get("error")
+        node.status = _status_of(node)
+        return node
+
+    def _end(self) -> None:
+        """What has not ended when the run has will never be."""
+        for node in self.nodes.values():
+            for slot in node.slots.values():
+                if slot.status == "pending":
+                    slot.status = "failed" if slot.error else "cancelled"
+            if not node.slots and node.status not in ENDED:
+                inner_ended = node.kind in {"map", "branch", "select"} and self.status == "succeeded"
+                node.status = "succeeded" if inner_ended else "cancelled"
+            elif node.slots:
+                node.status = _status_of(node)
+
+
+_WORST: tuple[Status, ...] = ("running", "failed", "lost", "cancelled", "pending", "succeeded", "skipped")
+
+
+def _status_of(node: NodeView) -> Status:
+    present = {slot.status for slot in node.slots.values()}
+    return next((status for status in _WORST if status in present), "pending")
+
+
+def _end_attempt(slot: SlotView, event: Event) -> None:
+    slot.status = event["status"]
+    slot.error = event.get("error")
+    attempt = next((a for a in reversed(slot.attempts) if a.number == event["attempt"]), None)
+    if attempt is not None:
+        attempt.status = event["status"]
+        attempt.duration_s = event.get("duration_s", round(event["at"] - attempt.started_at, 4))
+        attempt.peak_memory_bytes = event.get("peak_memory_bytes")
+        attempt.error = event.get("error")
+        if "log" in event:
+            writer, start, end = event["log"]
+            attempt.log = (writer, start, end)
+
+
+def _walk(region: PackedRegion, maps: tuple[int, ...]) -> Iterator[tuple[PackedNode, tuple[int, ...]]]:
+    for node in region.nodes:
+        yield node, maps
+        inside = (*maps, node.id) if isinstance(node, PackedMap) else maps
+        for inner in packed_regions_of(node):
+            yield from _walk(inner, inside)
+
+
+def _node_view(graph: PackedGraph, node: PackedNode, maps: tuple[int, ...]) -> NodeView:
+    kind = kind_of(node)
+    is_helper = kind == "call" and graph.functions[node.function].builtin is not None  # type: ignore[union-attr]
+    return NodeView(node.id, node.name, kind, node.at, maps, is_helper)

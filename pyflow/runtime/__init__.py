@@ -1,0 +1,24 @@
+"""What runs beside the author's code, in whatever place: small, and light to import."""
+
+from pyflow.runtime.capture import Spool
+from pyflow.runtime.execute import Site, execute
+from pyflow.runtime.program import Place, Program
+from pyflow.runtime.resolve import EXIT_SLOT, Resolver
+from pyflow.runtime.session import Session, open_home
+from pyflow.runtime.wire import Messages, send
+from pyflow.runtime.worker import command_of
+
+__all__ = [
+    "EXIT_SLOT",
+    "Messages",
+    "Place",
+    "Program",
+    "Resolver",
+    "Session",
+    "Site",
+    "Spool",
+    "command_of",
+    "execute",
+    "open_home",
+    "send",
+]

@@ -1,0 +1,158 @@
+"""What tasks print, at the level of file descriptors, so that C code and child processes are heard too.
+
+Standard output and error go to one file beside the process, the *spool*, in the order they were written.
+What is in it is shipped to the log in the store, now and then while an attempt runs and when it has ended.
+If the process dies in between, whoever started it finds the rest in the spool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, TextIO
+
+from pyflow.contract import LogSpan
+from pyflow.store import BlobStore
+
+_STDOUT: Final = 1
+_STDERR: Final = 2
+_PIECE: Final = 1024 * 1024
+_ECHO_INTERVAL_S: Final = 0.05
+
+
+class Spool:
+    """The file that this process prints to, and how much of it is in the store.
+
+    Args:
+        path: Where to make the file. Whoever starts the process knows it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._lock = threading.Lock()
+        self._shipped = 0
+        self._target: tuple[BlobStore, str, str] | None = None
+        self._log_end = 0
+        self._show: Callable[[bytes], None] | None = None
+
+    def take_standard_streams(self) -> None:
+        """Let all that this process and its children print go to the file, from now on."""
+        _point_at(self._fd)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A process that dies by a signal loses what Python still holds; a line at a time is little.
+                stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+    def aim(self, blobs: BlobStore, key: str, writer: str) -> None:
+        """Ship to this log from now on. The log has no other writer."""
+        if self._target is None or self._target[1] != key:
+            self._target = (blobs, key, writer)
+            self._log_end = 0
+
+    @contextlib.contextmanager
+    def capture(self) -> Iterator[Callable[[], LogSpan | None]]:
+        """Keep what is printed within; the function tells where, after the block; None for nothing."""
+        start = self._log_end
+        try:
+            yield lambda: self._span(start)
+        finally:
+            _flush_python()
+            self.ship(is_end=True)
+
+    def ship(self, *, is_end: bool = False) -> None:
+        """Append what is new to the log in the store."""
+        with self._lock:
+            size = os.fstat(self._fd).st_size
+            while self._target is not None and self._shipped < size:
+                blobs, key, _ = self._target
+                piece = os.pread(self._fd, min(_PIECE, size - self._shipped), self._shipped)
+                blobs.append(key, piece)
+                if self._show is not None:
+                    self._show(piece)
+                self._shipped += len(piece)
+                self._log_end += len(piece)
+            if is_end and size:
+                os.ftruncate(self._fd, 0)
+                self._shipped = 0
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
+    def _span(self, start: int) -> LogSpan | None:
+        if self._target is None or self._log_end == start:
+            return None
+        return LogSpan(writer=self._target[2], start=start, end=self._log_end)
+
+    @contextlib.contextmanager
+    def borrowed_streams(self) -> Iterator[None]:
+        """Within the block this process prints to the file, and what is shipped is shown where it would have been.
+
+        For tasks that run in the caller's own process, where a person watches, or a debugger asks.
+        """
+        _flush_python()
+        shown_on, saved = _shown_on(), (os.dup(_STDOUT), os.dup(_STDERR))
+        before, stop = (sys.stdout, sys.stderr), threading.Event()
+        echo = threading.Thread(target=self._ship_until, args=(stop,), daemon=True)
+        _point_at(self._fd)
+        if shown_on is None:
+            self._show = lambda piece: _write_all(saved[0], piece)
+        else:
+            self._show = lambda piece: _write_text(shown_on, piece)
+            sys.stdout = sys.stderr = io.TextIOWrapper(
+                io.FileIO(os.dup(_STDOUT), "w"), errors="backslashreplace", write_through=True
+            )
+        echo.start()
+        try:
+            yield
+        finally:
+            _flush_python()
+            sys.stdout, sys.stderr = before
+            stop.set()
+            echo.join()
+            self.ship(is_end=True)
+            self._show = None
+            os.dup2(saved[0], _STDOUT)
+            os.dup2(saved[1], _STDERR)
+            for fd in saved:
+                os.close(fd)
+
+    def _ship_until(self, stop: threading.Event) -> None:
+        while not stop.wait(_ECHO_INTERVAL_S):
+            self.ship()
+
+
+def _write_all(fd: int, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _write_text(stream: TextIO, piece: bytes) -> None:
+    stream.write(piece.decode(errors="backslashreplace"))
+    stream.flush()
+
+
+def _shown_on() -> TextIO | None:
+    """The object that shows what is printed, where that is not descriptor 1 itself: notebooks, test runners."""
+    try:
+        is_terminal = sys.stdout.fileno() == _STDOUT
+    except (OSError, AttributeError, ValueError):
+        is_terminal = False
+    return None if is_terminal else sys.stdout
+
+
+def _point_at(fd: int) -> None:
+    os.dup2(fd, _STDOUT)
+    os.dup2(fd, _STDERR)
+
+
+def _flush_python() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()

@@ -1,0 +1,243 @@
+"""The one way a task runs: in the caller's process, in a pool, in a container or in a pod.
+
+    look for a commit → load code and inputs → call the function → keep the result → tell facts → commit
+
+Whatever happens on the way ends in an ``Outcome``; nothing is raised but what must end the process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import CoroutineType
+from typing import Any, Final
+
+from pyflow.artifacts import keep, keep_items
+from pyflow.contract import ErrorRecord, ExitCode, Invocation, LogSpan, Outcome
+from pyflow.errors import (
+    DefinitionError,
+    EnvironmentMismatchError,
+    IntegrityError,
+    NotFoundError,
+    StoreUnavailableError,
+    TaskTimeoutError,
+)
+from pyflow.graph import Json, PackedCall, PackedOptions
+from pyflow.runtime.failure import record_error
+from pyflow.runtime.isolation import isolated
+from pyflow.runtime.preview import preview
+from pyflow.runtime.program import Place, Program
+from pyflow.runtime.resolve import Resolver
+from pyflow.runtime.usage import Usage
+from pyflow.store import ContentStore
+
+PYTHON_MINOR: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What the place lends to an attempt. Executors differ in this only."""
+
+    make_scratch: Callable[[], Path]
+    """Gives an empty private folder that is removed after the attempt."""
+    capture: Callable[[], AbstractContextManager[Callable[[], LogSpan | None]]]
+    """Keeps what is printed meanwhile; gives a function that answers where it was kept."""
+    origins: dict[str, str]
+    """Where the author's files lie that run here from the code bundle, by their paths here."""
+    time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext()
+    """For places without anyone outside who could end the attempt: raises ``TaskTimeoutError`` within."""
+
+
+def execute(invocation: Invocation, program: Program, content: ContentStore, site: Site) -> Outcome:
+    """Run one node at one index vector, and commit what it returns.
+
+    If somebody has committed a result for it already, that one holds and nothing runs.
+
+    Returns:
+        What holds for the slot from now on, or how the attempt failed.
+    """
+    found = content.blobs.committed(content.keys.commits(invocation.run_id), invocation.slot)
+    if found is not None:
+        return Outcome.from_wire(json.loads(found))
+    return _Attempt(invocation, program, content, site).run()
+
+
+class _Attempt:
+    """One attempt at one slot."""
+
+    def __init__(self, invocation: Invocation, program: Program, content: ContentStore, site: Site) -> None:
+        self._invocation = invocation
+        self._program = program
+        self._content = content
+        self._site = site
+        self._place = program.place(invocation.node)
+        self._node: PackedCall = _call(self._place)
+        self._options: PackedOptions = program.graph.options[self._node.options]
+        self._started_at = time.time()
+        self._usage = Usage()
+        self._log: LogSpan | None = None
+
+    def run(self) -> Outcome:
+        with isolated(self._options.env):
+            with self._site.capture() as log_span:
+                ended = self._produce()
+            self._log = log_span()
+        return self._commit(ended) if isinstance(ended, _Made) else ended_with(self._blank(), ended)
+
+    def _produce(self) -> _Made | _Failed:
+        try:
+            resolver = Resolver(self._program, self._content, self._invocation.run_id, self._site.make_scratch)
+            function = self._program.function(self._node, self._content)
+        except Exception as error:  # noqa: BLE001  unpickling runs the author's imports
+            return self._failed(error, loading_exit_code(error))
+        try:
+            args, kwargs = self._arguments(resolver)
+        except Exception as error:  # noqa: BLE001  taking parts of values runs the author's code
+            return self._failed(error, loading_exit_code(error, otherwise=ExitCode.TASK_RAISED_FOR_GOOD))
+        try:
+            with self._site.time_limit(self._options.timeout_s):
+                value = finish(function(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001  an attempt ends with an outcome, whatever the author raises
+            return self._failed(error, self._raised(error))
+        try:
+            return self._keep(value, resolver)
+        except Exception as error:  # noqa: BLE001  pickling and iterating run the author's code
+            return self._failed(error, loading_exit_code(error, otherwise=ExitCode.TASK_RAISED_FOR_GOOD))
+
+    def _arguments(self, resolver: Resolver) -> tuple[list[Any], dict[str, Any]]:
+        place, indices = self._place, self._invocation.indices
+        args = [resolver.value(expr, place, indices) for expr in self._node.args]
+        return args, {name: resolver.value(expr, place, indices) for name, expr in self._node.kwargs.items()}
+
+    def _keep(self, value: object, resolver: Resolver) -> _Made:
+        name = self._node.name
+        outputs = self._options.outputs
+        if outputs is not None and (not isinstance(value, Sequence) or len(value) != outputs):
+            much = f"{len(value)} parts" if isinstance(value, Sequence) else f"a {type(value).__name__}"
+            raise DefinitionError(
+                f"Task {name!r} returned {much}, and its option says outputs={outputs}. It is defined at "
+                f"{self._program.graph.functions[self._node.function].at}."
+            )
+        result = keep(value, self._content, what=f"the result of task {name!r}")
+        resolver.know(self._node.id, self._invocation.indices, value)
+        facts = [self._fact(fact, resolver) for fact in self._node.facts]
+        return _Made(result, facts, preview(value))
+
+    def _fact(self, fact: Json, resolver: Resolver) -> Json:
+        kind, what = fact
+        if kind == "test":
+            return resolver.holds(what, self._place, self._invocation.indices)
+        expr = {"ref": self._node.id, "path": what}
+        items: Any = resolver.value(expr, self._place, self._invocation.indices)
+        try:
+            iterator = iter(items)
+        except TypeError as error:
+            raise DefinitionError(
+                f"The result of task {self._node.name!r} is to be mapped, and {type(items).__name__} has no items. "
+                f"It was called at {self._node.at}."
+            ) from error
+        return keep_items(iterator, self._content, what=f"the result of task {self._node.name!r}")
+
+    def _commit(self, made: _Made) -> Outcome:
+        outcome = replace(
+            self._blank(), exit_code=int(ExitCode.COMMITTED), result=made.result, facts=made.facts, preview=made.preview
+        )
+        book = self._content.keys.commits(self._invocation.run_id)
+        try:
+            record = outcome.to_bytes()
+            held = self._content.blobs.commit(book, self._invocation.slot, record)
+        except Exception as error:  # noqa: BLE001  whatever the store raises, the attempt has an outcome
+            return ended_with(self._blank(), self._failed(error, loading_exit_code(error)))
+        return outcome if held == record else Outcome.from_wire(json.loads(held))
+
+    def _blank(self) -> Outcome:
+        return Outcome(
+            slot=self._invocation.slot,
+            attempt=self._invocation.attempt,
+            nonce=self._invocation.nonce,
+            exit_code=int(ExitCode.TASK_RAISED),
+            started_at=self._started_at,
+            duration_s=self._usage.wall_s(),
+            cpu_s=self._usage.cpu_s(),
+            peak_memory_bytes=self._usage.peak_memory_bytes(),
+            log=self._log,
+            fingerprint=self._program.graph.functions[self._node.function].fingerprint,
+            environment=PYTHON_MINOR,
+        )
+
+    def _raised(self, error: BaseException) -> ExitCode:
+        if isinstance(error, TaskTimeoutError):
+            return ExitCode.TIMEOUT
+        types = self._program.retry_types(self._node, self._content)
+        return ExitCode.TASK_RAISED if isinstance(error, types) else ExitCode.TASK_RAISED_FOR_GOOD
+
+    def _failed(self, error: BaseException, exit_code: ExitCode) -> _Failed:
+        return _Failed(exit_code, record_error(error, self._content, origins=self._site.origins))
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A result that is kept and waits for its commit."""
+
+    result: Json
+    facts: list[Json]
+    preview: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """How an attempt failed."""
+
+    exit_code: ExitCode
+    error: ErrorRecord
+
+
+def ended_with(blank: Outcome, failed: _Failed) -> Outcome:
+    """The outcome of a failed attempt."""
+    return replace(blank, exit_code=int(failed.exit_code), error=failed.error)
+
+
+def finish(value: Any) -> Any:
+    """The value that a function returned; for an async function, what it returns when run to completion."""
+    if isinstance(value, CoroutineType):
+        import asyncio  # 60 ms, and most functions are not async
+
+        return asyncio.run(value)
+    return value
+
+
+def loading_exit_code(error: BaseException, *, otherwise: ExitCode = ExitCode.ENVIRONMENT) -> ExitCode:
+    """Whose fault it is that code or values could not be loaded or kept."""
+    if isinstance(error, EnvironmentMismatchError):
+        return ExitCode.ENVIRONMENT
+    if isinstance(error, (IntegrityError, NotFoundError)):
+        return ExitCode.INTEGRITY
+    if isinstance(error, StoreUnavailableError):
+        return ExitCode.STORE_UNAVAILABLE
+    return otherwise
+
+
+def _call(place: Place) -> PackedCall:
+    if not isinstance(place.node, PackedCall):
+        raise IntegrityError(
+            f"Node {place.node.id} ({place.node.name!r}) is not a Python task, so it cannot be run as one."
+        )
+    return place.node
+
+
+def not_tried(invocation: Invocation, error: Exception) -> Outcome:
+    """The outcome of an attempt for which not even the graph or the code could be read."""
+    return Outcome(
+        slot=invocation.slot,
+        attempt=invocation.attempt,
+        nonce=invocation.nonce,
+        exit_code=int(loading_exit_code(error)),
+        error=record_error(error, None, origins={}),
+        started_at=time.time(),
+        duration_s=0.0,
+    )

@@ -1,0 +1,88 @@
+"""An exception as a record: text first, so that it can be read whether or not it can be rebuilt."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pyflow.artifacts import keep_payload
+from pyflow.contract import ErrorRecord
+from pyflow.graph import Json
+from pyflow.payload import decode, encode
+from pyflow.store import ContentStore
+
+_PACKAGE: Final = str(Path(__file__).parents[1]) + os.sep
+_MAX_TEXT: Final = 64 * 1024
+_MAX_FRAMES: Final = 200
+
+
+def record_error(error: BaseException, content: ContentStore | None, *, origins: Mapping[str, str]) -> ErrorRecord:
+    """What is kept of an exception that a task raised.
+
+    Args:
+        error: The exception.
+        content: Where its pickle goes when it is large; None: there is none to be.
+        origins: Where the author's files lie that run here from the code bundle, by their paths here.
+    """
+    told = traceback.TracebackException.from_exception(error, compact=True)
+    _clean(told, origins)
+    frames = [[frame.filename, frame.lineno, frame.name] for frame in told.stack[-_MAX_FRAMES:]]
+    return ErrorRecord(
+        type=_type_name(type(error)),
+        message=_shortened(_message(error)),
+        traceback=_shortened("".join(told.format())),
+        frames=frames,
+        pickled=None if content is None else _pickled(error, content),
+    )
+
+
+def _clean(told: traceback.TracebackException, origins: Mapping[str, str]) -> None:
+    """Leave pyflow's own frames out, and name files as the author knows them, in causes as well."""
+    frames = [frame for frame in told.stack if not frame.filename.startswith(_PACKAGE)]
+    told.stack = traceback.StackSummary.from_list(
+        [
+            traceback.FrameSummary(
+                origins.get(f.filename, f.filename), f.lineno, f.name, lookup_line=False, line=f.line
+            )
+            for f in frames
+        ]
+    )
+    inner = [told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())]
+    for other in inner:
+        if other is not None:
+            _clean(other, origins)
+
+
+def _pickled(error: BaseException, content: ContentStore) -> Json:
+    """The artifact of the exception; None unless loading it gives an exception of the same class."""
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+        return None
+    try:
+        payload = encode(error, what="the error")
+        if payload.size > _MAX_TEXT * 16:
+            return None
+        copy: Any = decode(memoryview(bytearray(b"".join(payload.parts))))
+        return keep_payload(payload, content) if type(copy) is type(error) else None
+    except Exception:  # noqa: BLE001  pickling runs the author's code, which may raise anything
+        # The pickle is an extra: without it the caller gets a TaskError with the same text.
+        return None
+
+
+def _type_name(cls: type) -> str:
+    return cls.__qualname__ if cls.__module__ in {"builtins", "__main__"} else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001  an author's __str__ may raise anything
+        return f"<{type(failure).__name__} while this message was made>"
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _MAX_TEXT:
+        return text
+    return f"{text[: _MAX_TEXT // 2]}\n… {len(text) - _MAX_TEXT} characters left out …\n{text[-_MAX_TEXT // 2 :]}"

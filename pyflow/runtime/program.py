@@ -1,0 +1,115 @@
+"""A packed graph as a worker reads it: which map is around a node, and which branches lead to it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pyflow.artifacts import load, load_items
+from pyflow.errors import IntegrityError, PyflowError
+from pyflow.graph import (
+    Json,
+    PackedBranch,
+    PackedCall,
+    PackedGraph,
+    PackedMap,
+    PackedNode,
+    PackedRegion,
+    packed_regions_of,
+)
+from pyflow.runtime.builtins import BUILTINS
+from pyflow.store import ContentStore
+
+_MOST_SEQUENCES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node stands in its graph."""
+
+    node: PackedNode
+    maps: tuple[int, ...]
+    """The maps around it, from the outside in; an index vector has one number for each."""
+    guards: tuple[tuple[PackedBranch, bool], ...]
+    """The branches around it within its innermost map, from the outside in, each with its side."""
+
+
+@dataclass(slots=True)
+class Program:
+    """One packed graph, with what a worker keeps of it between tasks."""
+
+    graph: PackedGraph
+    places: dict[int, Place] = field(default_factory=dict)
+    _functions: dict[int, Callable[..., Any]] = field(default_factory=dict)
+    _retry_types: dict[int, tuple[type[BaseException], ...]] = field(default_factory=dict)
+    _sequences: OrderedDict[str, Any] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.places.update(_places(self.graph.region, (), ()))
+        if self.graph.on_exit is not None:
+            self.places[self.graph.on_exit.id] = Place(self.graph.on_exit, (), ())
+
+    def place(self, node: int) -> Place:
+        """Where a node stands.
+
+        Raises:
+            PyflowError: The graph has no such node.
+        """
+        found = self.places.get(node)
+        if found is None:
+            raise PyflowError(f"The packed graph of {self.graph.name!r} has no node {node}.")
+        return found
+
+    def map_of(self, node: int) -> PackedMap:
+        """A node that must be a map."""
+        found = self.place(node).node
+        if not isinstance(found, PackedMap):
+            raise IntegrityError(f"Node {node} of {self.graph.name!r} is not a map, though items of it are asked for.")
+        return found
+
+    def function(self, node: PackedCall, content: ContentStore) -> Callable[..., Any]:
+        """The function that a node calls, unpickled once in a process."""
+        function = self._functions.get(node.function)
+        if function is None:
+            packed = self.graph.functions[node.function]
+            loaded: Any = BUILTINS[packed.builtin] if packed.builtin else load(packed.artifact, content)
+            function = self._functions[node.function] = loaded
+        return function
+
+    def retry_types(self, node: PackedCall, content: ContentStore) -> tuple[type[BaseException], ...]:
+        """The errors after which a node may be tried again."""
+        packed = self.graph.options[node.options].retry_on
+        if packed is None:
+            return (Exception,)
+        types = self._retry_types.get(node.options)
+        if types is None:
+            loaded: Any = load(packed, content)
+            types = self._retry_types[node.options] = loaded
+        return types
+
+    def items(self, sequence: Json, content: ContentStore) -> Any:
+        """The artifacts of a sequence's items, parsed once for all the items that one worker gets."""
+        digest = sequence.get("digest")
+        if digest is None:
+            return load_items(sequence, content)
+        items = self._sequences.get(digest)
+        if items is None:
+            items = self._sequences[digest] = load_items(sequence, content)
+            if len(self._sequences) > _MOST_SEQUENCES:
+                self._sequences.popitem(last=False)
+        return items
+
+
+def _places(
+    region: PackedRegion, maps: tuple[int, ...], guards: tuple[tuple[PackedBranch, bool], ...]
+) -> Iterator[tuple[int, Place]]:
+    for node in region.nodes:
+        yield node.id, Place(node, maps, guards)
+        if isinstance(node, PackedBranch):
+            yield from _places(node.then, maps, (*guards, (node, True)))
+            yield from _places(node.otherwise, maps, (*guards, (node, False)))
+        else:
+            for inner in packed_regions_of(node):
+                yield from _places(inner, (*maps, node.id), ())

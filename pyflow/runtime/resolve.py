@@ -1,0 +1,197 @@
+"""Packed expressions → values, by looking up what has been committed.
+
+Nobody hands values to a worker: it reads each from the store, so that its inputs are its own, wherever
+it runs. A value that several arguments share is loaded once and shared, as in a plain call.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from pyflow.artifacts import load
+from pyflow.contract import Outcome, slot_of
+from pyflow.errors import IntegrityError, add_note
+from pyflow.graph import Json, PackedMap, PackedSelect, nodes_in
+from pyflow.runtime.program import Place, Program
+from pyflow.store import ContentStore
+
+Indices = tuple[int, ...]
+
+EXIT_SLOT: Final = "exit"
+"""Where the outcome of the whole run is committed for the exit handler."""
+
+
+class Resolver:
+    """Values for one node at one index vector of one run.
+
+    Args:
+        program: The graph.
+        content: The store of the run.
+        run_id: The run.
+        make_scratch: Gives the folder for files that values consist of; called only if there are any.
+    """
+
+    def __init__(self, program: Program, content: ContentStore, run_id: str, make_scratch: Callable[[], Path]) -> None:
+        self._program = program
+        self._content = content
+        self._book = content.keys.commits(run_id)
+        self._run_id = run_id
+        self._make_scratch = make_scratch
+        self._values: dict[tuple[int, Indices], object] = {}
+        self._outcomes: dict[str, Outcome] = {}
+
+    def value(self, expr: Json, place: Place, indices: Indices) -> Any:
+        """The value of an expression that stands at a place, for an index vector of that place."""
+        if not isinstance(expr, dict):
+            return expr
+        if "ref" in expr:
+            return self._walk(self.node_value(expr["ref"], indices), expr, place, indices)
+        if "in" in expr:
+            return self._walk(self._input(expr["in"], place, indices), expr, place, indices)
+        if "artifact" in expr:
+            return self._load(expr["artifact"])
+        if "list" in expr:
+            return [self.value(item, place, indices) for item in expr["list"]]
+        if "tuple" in expr:
+            return tuple(self.value(item, place, indices) for item in expr["tuple"])
+        if "dict" in expr:
+            return {self.value(k, place, indices): self.value(v, place, indices) for k, v in expr["dict"]}
+        return self._object(expr, place, indices)
+
+    def count(self, node: PackedMap, indices: Indices) -> int:
+        """How many items a map has."""
+        value = next(i["value"] for i in node.inputs if i["each"])
+        if "sequence" in value:
+            return int(value["sequence"]["length"])
+        if "list" in value:
+            return len(value["list"])
+        if "items" in value:
+            return int(self._fact(value["items"], indices)["length"])
+        return self.count(self._program.map_of(value["ref"]), indices)
+
+    def holds(self, condition: Json, place: Place, indices: Indices) -> bool:
+        """Whether a packed condition is true."""
+        op, *operands = condition
+        if op == "not":
+            return not self.holds(operands[0], place, indices)
+        if op == "and":
+            return all(self.holds(operand, place, indices) for operand in operands)
+        if op == "or":
+            return any(self.holds(operand, place, indices) for operand in operands)
+        values = [self.value(operand, place, indices) for operand in operands]
+        return bool(values[0]) if op == "truth" else bool(getattr(operator, op)(*values))
+
+    def know(self, node: int, indices: Indices, value: object) -> None:
+        """Use this value for a node, rather than look it up."""
+        self._values[node, indices] = value
+
+    def outcome(self, node: int, indices: Indices) -> Outcome:
+        """What was committed for a node.
+
+        Raises:
+            IntegrityError: Nothing was, though somebody waited for it.
+        """
+        slot = slot_of(node, indices)
+        found = self._outcomes.get(slot)
+        if found is None:
+            record = self._content.blobs.committed(self._book, slot)
+            if record is None:
+                name = self._program.place(node).node.name
+                raise IntegrityError(
+                    f"Run {self._run_id} has no committed result for {name!r} (slot {slot}) in "
+                    f"{self._content.blobs.url}, though a task that needs it was started."
+                )
+            found = self._outcomes[slot] = Outcome.from_wire(json.loads(record))
+        return found
+
+    def node_value(self, node: int, indices: Indices) -> object:
+        """The result of a node; of a map the list of its items' results."""
+        key = (node, indices)
+        if key not in self._values:
+            self._values[key] = self._make_node_value(node, indices)
+        return self._values[key]
+
+    def _make_node_value(self, node: int, indices: Indices) -> object:
+        place = self._program.place(node)
+        if isinstance(place.node, PackedMap):
+            output = place.node.body.output
+            inside = Place(place.node, (*place.maps, node), ())
+            return [self.value(output, inside, (*indices, i)) for i in range(self.count(place.node, indices))]
+        if isinstance(place.node, PackedSelect):
+            return self._select(place.node, place, indices)
+        return self._load(self.outcome(node, indices).result)
+
+    def _select(self, node: PackedSelect, place: Place, indices: Indices) -> object:
+        for candidate in node.candidates:
+            if all(self._was_taken(n, indices) for n in nodes_in(candidate)):
+                return self.value(candidate, place, indices)
+        return self.value(node.default, place, indices)
+
+    def _was_taken(self, node: int, indices: Indices) -> bool:
+        """Whether the branches around a node were decided its way, from the outside in."""
+        guards = self._program.place(node).guards
+        return all(bool(self._fact(branch.fact, indices)) is side for branch, side in guards)
+
+    def _fact(self, which: list[int], indices: Indices) -> Any:
+        node, index = which
+        return self.outcome(node, indices).facts[index]
+
+    def _input(self, index: int, place: Place, indices: Indices) -> object:
+        if not place.maps:
+            return self._load(self._exit_outcome())
+        around = self._program.place(place.maps[-1])
+        source = self._program.map_of(place.maps[-1]).inputs[index]
+        outer, item = indices[:-1], indices[-1]
+        if not source["each"]:
+            return self.value(source["value"], around, outer)
+        return self._item(source["value"], around, outer, item)
+
+    def _item(self, value: Json, around: Place, outer: Indices, item: int) -> object:
+        if "sequence" in value:
+            return self._load(self._program.items(value["sequence"], self._content)[item])
+        if "list" in value:
+            return self.value(value["list"][item], around, outer)
+        if "items" in value:
+            return self._load(self._program.items(self._fact(value["items"], outer), self._content)[item])
+        source = self._program.map_of(value["ref"])
+        inside = Place(source, (*self._program.place(source.id).maps, source.id), ())
+        return self.value(source.body.output, inside, (*outer, item))
+
+    def _exit_outcome(self) -> Json:
+        record = self._content.blobs.committed(self._book, EXIT_SLOT)
+        if record is None:
+            raise IntegrityError(f"Run {self._run_id} has not ended, so its exit handler has no outcome to get.")
+        return json.loads(record)["result"]
+
+    def _walk(self, value: Any, expr: Json, place: Place, indices: Indices) -> Any:
+        for kind, packed_key in expr.get("path", ()):
+            key = self.value(packed_key, place, indices)
+            try:
+                value = value[key] if kind == "item" else getattr(value, key)
+            except Exception as error:  # indexing runs the user's code, which may raise anything
+                part = f"[{key!r}]" if kind == "item" else f".{key}"
+                source = self._program.place(expr["ref"]).node.name if "ref" in expr else "the mapped item"
+                add_note(error, f"This was raised by taking the part {part} of the result of {source!r}.")
+                raise
+        return value
+
+    def _object(self, expr: Json, place: Place, indices: Indices) -> object:
+        made_of = {name: self.value(value, place, indices) for name, value in expr["fields"]}
+        cls: Any = self._load(expr["object"])
+        if issubclass(cls, tuple):
+            return cls._make(made_of.values())
+        # The author's object was initialised while tracing; doing it again could have other effects.
+        made = object.__new__(cls)
+        for name, value in made_of.items():
+            object.__setattr__(made, name, value)
+        return made
+
+    def _load(self, artifact: Json) -> object:
+        if "json" in artifact:
+            return artifact["json"]
+        is_file = artifact.get("kind") not in {"npy", "bytes", "text"}
+        return load(artifact, self._content, scratch=self._make_scratch() if is_file else None)

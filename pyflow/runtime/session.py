@@ -1,0 +1,105 @@
+"""What a process keeps between the tasks that it runs: the store, the program, the code on ``sys.path``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from pyflow.bundle import install
+from pyflow.contract import Home, Invocation, Outcome
+from pyflow.graph import PackedGraph
+from pyflow.runtime.capture import Spool
+from pyflow.runtime.execute import Site, execute, not_tried
+from pyflow.runtime.program import Program
+from pyflow.runtime.scratch import Scratch
+from pyflow.store import BlobStore, ContentStore, Keys, open_blobs
+
+
+def open_home(home: Home, blobs: BlobStore | None = None) -> ContentStore:
+    """The store of a run, as the part of it that belongs to a project and an owner."""
+    return ContentStore(blobs or open_blobs(home.store_url), Keys(home.project, home.owner))
+
+
+class Session:
+    """Runs invocations in this process, one after the other.
+
+    Args:
+        folder: A private folder that exists as long as the process.
+        spool: What the process prints to.
+        writer: Name of the log that it writes, unique in each run.
+        blobs: The store, when it is open already.
+        time_limit: See ``Site``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        spool: Spool,
+        writer: str,
+        *,
+        blobs: BlobStore | None = None,
+        time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> None:
+        self._folder = folder
+        self._spool = spool
+        self._writer = writer
+        self._blobs = blobs
+        self._time_limit = time_limit
+        self._home: Home | None = None
+        self._content: ContentStore | None = None
+        self._graph_digest = ""
+        self._program: Program | None = None
+        self._origins: dict[str, str] = {}
+        self._code_path: str | None = None
+        self._scratch = Scratch(folder / "tmp")
+
+    def run(self, invocation: Invocation) -> Outcome:
+        """Run one invocation, and say what came of it."""
+        try:
+            content = self._open(invocation.home)
+            program = self._load(invocation, content)
+        except Exception as error:  # noqa: BLE001  nothing else may end the process that others rely on
+            return not_tried(invocation, error)
+        self._spool.aim(content.blobs, content.keys.log(invocation.run_id, self._writer), self._writer)
+        site = Site(
+            make_scratch=self._scratch.folder,
+            capture=self._spool.capture,
+            origins=self._origins,
+            time_limit=self._time_limit,
+        )
+        try:
+            return execute(invocation, program, content, site)
+        finally:
+            self._scratch.clear()
+
+    def close(self) -> None:
+        """Take the code off ``sys.path`` again."""
+        if self._code_path is not None and self._code_path in sys.path:
+            sys.path.remove(self._code_path)
+            self._code_path = None
+
+    def _open(self, home: Home) -> ContentStore:
+        if self._content is None or home != self._home:
+            self._home, self._content = home, open_home(home, self._blobs)
+        return self._content
+
+    def _load(self, invocation: Invocation, content: ContentStore) -> Program:
+        if self._program is None or invocation.graph_digest != self._graph_digest:
+            graph = PackedGraph.from_bytes(content.read_blob(invocation.graph_digest, invocation.graph_size))
+            self._install(graph, content)
+            self._program, self._graph_digest = Program(graph), invocation.graph_digest
+        return self._program
+
+    def _install(self, graph: PackedGraph, content: ContentStore) -> None:
+        self.close()
+        self._origins = {}
+        if graph.code is None:
+            return
+        archive = content.read_blob(graph.code["digest"], graph.code["size"])
+        folder = str(install(archive, self._folder / "code"))
+        self._origins = {os.path.join(folder, name): path for name, path in graph.origins.items()}
+        self._code_path = folder
+        sys.path.insert(0, folder)

@@ -1,0 +1,51 @@
+"""What an attempt took: time by a clock that never goes back, CPU time, peak memory."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from typing import Final
+
+# macOS counts bytes where Linux counts KiB (getrusage(2)).
+_MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+
+
+class Usage:
+    """Measures from the moment it is made, for this process and the children it has waited for."""
+
+    def __init__(self) -> None:
+        _reset_peak()
+        self._wall = time.monotonic()
+        self._cpu = _cpu()
+
+    def wall_s(self) -> float:
+        """Seconds since the beginning."""
+        return round(time.monotonic() - self._wall, 6)
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU time since the beginning."""
+        return round(_cpu() - self._cpu, 6)
+
+    def peak_memory_bytes(self) -> int:
+        """The most memory that was resident at once; where it cannot be reset, since the process began."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
+
+
+def _cpu() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _reset_peak() -> None:
+    # proc(5): writing 5 to clear_refs resets the peak resident set size. Other systems do not have the
+    # file, and some containers do not allow it; the peak is then that of the whole process.
+    try:
+        fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
+    except OSError:
+        return
+    try:
+        os.write(fd, b"5")
+    finally:
+        os.close(fd)

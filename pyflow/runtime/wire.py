@@ -1,0 +1,52 @@
+"""Messages through a pipe: JSON behind its length. Both ends are the same version of pyflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from typing import Any, Final
+
+_LENGTH: Final = struct.Struct(">I")
+_PIECE: Final = 256 * 1024
+
+
+def send(fd: int, message: object) -> None:
+    """Write one message, whole.
+
+    Raises:
+        BrokenPipeError: Nobody reads any more.
+    """
+    data = json.dumps(message, separators=(",", ":")).encode()
+    rest = memoryview(_LENGTH.pack(len(data)) + data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+class Messages:
+    """The messages that arrive at the end of a pipe."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._held = bytearray()
+        self.is_ended = False
+        """Nobody writes any more, and all that was written has been given out."""
+
+    def read(self) -> list[Any]:
+        """Wait for bytes, and give the messages that are complete now: none, one or several."""
+        piece = os.read(self._fd, _PIECE)
+        if not piece:
+            self.is_ended = True
+            return []
+        self._held += piece
+        found = []
+        start = 0
+        while len(self._held) - start >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._held, start)
+            end = start + _LENGTH.size + length
+            if end > len(self._held):
+                break
+            found.append(json.loads(self._held[start + _LENGTH.size : end]))
+            start = end
+        del self._held[:start]
+        return found

@@ -1,0 +1,124 @@
+"""A worker of the local pool: a process of its own that runs what it is sent, until nobody sends any more.
+
+    python -c "from pyflow.runtime.worker import main; main()" FOLDER WRITER COMMANDS_FD OUTCOMES_FD LIFELINE_FD
+
+Commands and outcomes are messages (``wire.py``). The lifeline is a pipe that nobody writes to: when its
+other end closes, the process that started this one is gone, and this one goes too, whatever it is doing.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+from pyflow.contract import Home, Invocation
+from pyflow.runtime.capture import Spool
+from pyflow.runtime.session import Session
+from pyflow.runtime.wire import Messages, send
+
+SHIP_INTERVAL_S: Final = 1.0
+"""How far the log in the store may lag behind what a running task prints."""
+
+
+def main() -> None:
+    """Run until the commands end."""
+    folder, writer = Path(sys.argv[1]), sys.argv[2]
+    commands_fd, outcomes_fd, lifeline_fd = map(int, sys.argv[3:6])
+    for fd in (commands_fd, outcomes_fd, lifeline_fd):
+        os.set_inheritable(fd, False)  # noqa: FBT003  the parameter has no name
+    # The author's code may put anything on sys.path[0] of a script; here it is the working folder, and
+    # local code must come from the bundle alone.
+    sys.path[:] = [entry for entry in sys.path if entry not in {"", os.getcwd()}]
+    sys.argv[:] = ["pyflow-worker"]
+    spool = Spool(folder / "spool")
+    spool.take_standard_streams()
+    _enable_fault_handler()
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_watch, args=(lifeline_fd, spool), daemon=True).start()
+    _serve(Session(folder, spool, writer), Messages(commands_fd), outcomes_fd)
+
+
+def _serve(session: Session, commands: Messages, outcomes_fd: int) -> None:
+    while not commands.is_ended:
+        for command in commands.read():
+            for invocation in invocations_of(command):
+                outcome = session.run(invocation).to_wire()
+                send(outcomes_fd, {"outcome": outcome, "clean": _is_clean()})
+
+
+def _is_clean() -> bool:
+    """Whether the task left no thread and no child process behind."""
+    if threading.active_count() > _OWN_THREADS:
+        return False
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return True
+    return False
+
+
+# The main thread and the one that watches the lifeline.
+_OWN_THREADS: Final = 2
+
+
+def command_of(invocations: list[Invocation]) -> dict[str, Any]:
+    """The message that asks a worker to run these, all of one run."""
+    first = invocations[0]
+    return {
+        "home": [first.home.store_url, first.home.project, first.home.owner],
+        "run": [first.run_id, first.graph_digest, first.graph_size],
+        "slots": [[i.node, i.indices, i.attempt, i.nonce] for i in invocations],
+    }
+
+
+def invocations_of(command: dict[str, Any]) -> list[Invocation]:
+    """The invocations that ``command_of`` was given."""
+    store_url, project, owner = command["home"]
+    run_id, digest, size = command["run"]
+    home = Home(store_url=store_url, project=project, owner=owner)
+    return [
+        Invocation(
+            home=home,
+            run_id=run_id,
+            graph_digest=digest,
+            graph_size=size,
+            node=node,
+            indices=tuple(indices),
+            attempt=attempt,
+            nonce=nonce,
+        )
+        for node, indices, attempt, nonce in command["slots"]
+    ]
+
+
+def _watch(lifeline_fd: int, spool: Spool) -> NoReturn:
+    poll = select.poll()
+    poll.register(lifeline_fd, select.POLLIN | select.POLLHUP)
+    parent = os.getppid()
+    while not poll.poll(SHIP_INTERVAL_S * 1000) and os.getppid() == parent:
+        spool.ship()
+    # This process leads its session, so the task's own children are in its group.
+    os.killpg(os.getpgid(0), signal.SIGKILL)
+    raise SystemExit
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    """Let the author's ``finally`` blocks run, and no more tasks."""
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _enable_fault_handler() -> None:
+    # A segmentation fault then leaves a traceback in the log.
+    import faulthandler
+
+    faulthandler.enable()
+
+
+if __name__ == "__main__":
+    main()
