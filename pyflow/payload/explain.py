@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import warnings
 from collections import deque
 from types import AsyncGeneratorType, FunctionType, GeneratorType
@@ -30,7 +29,7 @@ def not_serializable(value: object, request: Request, error: Exception) -> NotSe
     if isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError):
         return NotSerializableError(
             request.sentence("cannot be serialized: it is nested too deeply. ")
-            + f"Python follows links about {sys.getrecursionlimit()} deep: make it flatter, a list of rows "
+            + "Python's recursion limit bounds how far pickle follows links: make it flatter, a list of rows "
             "with indices to one another."
         )
     trail = _find_culprit(value, request)

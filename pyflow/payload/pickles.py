@@ -38,6 +38,10 @@ PROTOCOL: Final = 5
 _MIN_BUFFER: Final = 4096
 """Smaller buffers stay in the stream: an entry in the header and up to 63 zeros cost more than the copy."""
 
+# Up to Python 3.11 the limit for Python code holds for C code, too: who raises it to 10**6 for an algorithm of
+# their own would have the pickler overrun the stack, some 8 MiB, and the process die.
+_MAX_RECURSION: Final = 20_000
+
 
 class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Pickles one value, collecting what travels beside the stream.
@@ -56,6 +60,18 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._request = request
         self._listed: set[int] | None = None
         self._reductions: dict[str, tuple[Any, ...]] = {}
+
+    def dump(self, obj: object) -> None:
+        """Write the pickle of an object; one that is nested too deeply raises, whatever the recursion limit."""
+        limit = sys.getrecursionlimit()
+        if limit <= _MAX_RECURSION or sys.version_info >= (3, 12):
+            super().dump(obj)
+            return
+        sys.setrecursionlimit(_MAX_RECURSION)
+        try:
+            super().dump(obj)
+        finally:
+            sys.setrecursionlimit(limit)
 
     def reducer_override(self, obj: Any) -> Any:
         """How to rebuild an object; the pickler asks for all but the simplest built-in types."""

@@ -77,7 +77,10 @@ def array(data: memoryview | bytes | bytearray, dtype: str, shape: tuple[int, ..
 
 def attribute(module: str, path: str) -> object:
     """What is found in a module behind a dotted path: the function inside a decorated one."""
-    return functools.reduce(getattr, path.split("."), importlib.import_module(module))
+    try:
+        return functools.reduce(getattr, path.split("."), importlib.import_module(module))
+    except AttributeError as error:  # said as pickle says it of its own references
+        raise AttributeError(f"Can't get attribute {path!r} on module {module!r}") from error
 
 
 def _inherited_from_c(kind: type[BaseException], name: str) -> Callable[..., BaseException]:

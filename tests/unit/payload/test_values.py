@@ -9,6 +9,8 @@ import enum
 import fractions
 import math
 import pathlib
+import subprocess
+import sys
 import types
 import uuid
 import zoneinfo
@@ -179,6 +181,20 @@ def test_nesting_beyond_the_recursion_limit_is_one_clear_error():
         as_dict = {"a": as_dict}
     with pytest.raises(NotSerializableError, match="nested too deeply"):
         encode(as_dict)
+
+
+def test_a_raised_recursion_limit_crashes_nothing():
+    """Someone who raised Python's limit for an algorithm gets the same error, and keeps their limit."""
+    code = (
+        "import sys; from pyflow.payload import encode; sys.setrecursionlimit(10**6)\n"
+        "value = []\n"
+        "for _ in range(200_000): value = [value]\n"
+        "try: encode(value)\n"
+        "except Exception as error: print(type(error).__name__, sys.getrecursionlimit(), flush=True)\n"
+        "import os; os._exit(0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "NotSerializableError 1000000\n"
 
 
 class TwoWords(Exception):
