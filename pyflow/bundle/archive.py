@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import stat
 import struct
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 BundleFile: TypeAlias = "tuple[str, str | bytes]"
 
+# No compression, as zipfile.ZIP_STORED says it.
+ZIP_STORED: Final = 0
 # The first day that a zip file can express.
 FIXED_DATE: Final = (1980, 1, 1, 0, 0, 0)
 MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
@@ -54,12 +57,15 @@ class CodeBundle:
         """
         if not self.files:
             return None
-        from zipfile import ZipFile  # 10 ms, and most scripts have no local modules
+        from zipfile import ZipFile, ZipInfo  # 10 ms, and most scripts have no local modules
 
         buffer = io.BytesIO()
         with ZipFile(buffer, "w") as archive:
             for name, source in self.files:
-                _add(archive, name, source)
+                info = ZipInfo(name, date_time=FIXED_DATE)
+                archive.writestr(
+                    _marked(info, source), source if isinstance(source, bytes) else Path(source).read_bytes()
+                )
         return buffer.getvalue()
 
 
@@ -87,21 +93,17 @@ def install(archive: Buffer, into: Path) -> Path:
     return target
 
 
-def _add(archive: ZipFile, name: str, source: str | bytes) -> None:
-    from zipfile import ZIP_STORED, ZipInfo  # see write()
-
-    info = ZipInfo(name, date_time=FIXED_DATE)
+def _marked(info: ZipInfo, source: str | bytes) -> ZipInfo:
+    """A member's marks: nothing of this machine or moment, except whether the file may be executed."""
     info.compress_type = ZIP_STORED
     # The field is otherwise that of the system that writes, and the bytes would tell Windows from Linux.
     info.create_system = 3
     is_executable = isinstance(source, str) and bool(Path(source).stat().st_mode & stat.S_IXUSR)
     info.external_attr = (stat.S_IFREG | (0o755 if is_executable else 0o644)) << 16
-    archive.writestr(info, source if isinstance(source, bytes) else Path(source).read_bytes())
+    return info
 
 
 def _checked_members(archive: ZipFile) -> list[ZipInfo]:
-    from zipfile import ZIP_STORED  # see install()
-
     members = archive.infolist()
     seen: set[str] = set()
     for member in members:
@@ -140,11 +142,11 @@ def _is_intact(folder: Path, members: list[ZipInfo]) -> bool:
 
 
 def _unpack_aside_and_rename(archive: ZipFile, members: list[ZipInfo], target: Path) -> None:
-    import shutil  # loaded with zipfile, like tempfile below it
-    import tempfile
+    import shutil  # comes with zipfile
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}-", dir=target.parent))
+    aside = target.with_name(f".{target.name[:12]}-{os.getpid()}-{os.urandom(6).hex()}")
+    aside.mkdir(mode=0o700)
     try:
         unpacked = aside / "new"
         for member in members:

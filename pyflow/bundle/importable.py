@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,8 +164,6 @@ def _ask(bundle: str | None, payloads: list[Path], decoder: str, timeout_s: floa
 
 
 def _last_line(ended: CompletedProcess[bytes]) -> str:
-    import signal  # kept out of `import pyflow`
-
     if ended.returncode < 0:
         return f"signal {signal.Signals(-ended.returncode).name}"
     lines = ended.stderr.decode(errors="replace").strip().splitlines()

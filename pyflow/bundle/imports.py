@@ -6,16 +6,16 @@ own is for ``origins`` to say.
 
 from __future__ import annotations
 
+import dis
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    import ast
+from pyflow.bundle.syntax import children, parse
 
 # Calls that import by a name given as text.
 IMPORTING_CALLS: Final = ("import_module", "__import__")
@@ -65,19 +65,12 @@ def imports_in_file(path: str) -> tuple[Import, ...]:
 
 def imports_in_source(source: bytes | str) -> tuple[Import, ...]:
     """Every import in some source; none when it is not valid Python, which the importer will say better."""
-    import ast  # kept out of `import pyflow`
-
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return ()
-    return tuple(imports_below(tree))
+    tree = parse(source)
+    return () if tree is None else tuple(imports_below(tree))
 
 
 def imports_in_code(code: CodeType) -> tuple[Import, ...]:
     """Every import in the body of a function and of the functions inside it."""
-    import dis  # kept out of `import pyflow`
-
     found = []
     if dis.opmap["IMPORT_NAME"] in code.co_code[::2]:
         loaded: list[object] = [0, None]
@@ -119,42 +112,45 @@ def _imports_in_file(path: str, _mtime_ns: int, _size_bytes: int) -> tuple[Impor
     return imports_in_source(Path(path).read_bytes())
 
 
-def imports_below(node: ast.AST, *, is_guarded: bool = False) -> Iterator[Import]:
+def imports_below(node: Any, *, is_guarded: bool = False) -> Iterator[Import]:
     """Every import below a node of syntax."""
-    import ast  # kept out of `import pyflow`
-
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import):
+    for child in children(node):
+        kind = type(child).__name__
+        if kind == "Import":
             for alias in child.names:
                 yield Import(alias.name, (), 0, child.lineno, is_guarded)
-        elif isinstance(child, ast.ImportFrom):
+        elif kind == "ImportFrom":
             names = tuple(alias.name for alias in child.names)
             yield Import(child.module or "", names, child.level, child.lineno, is_guarded)
-        elif isinstance(child, ast.Try) and any(_catches_import_errors(handler) for handler in child.handlers):
-            yield from imports_below(ast.Module(child.body, []), is_guarded=True)
-            rest: list[ast.AST] = [*child.handlers, *child.orelse, *child.finalbody]
-            for part in rest:
-                yield from imports_below(ast.Module([part], []), is_guarded=is_guarded)  # type: ignore[list-item]
+        elif kind == "Call" and (name := _imported_by_call(child)) is not None:
+            yield Import(name.lstrip("."), (), len(name) - len(name.lstrip(".")), child.lineno, is_guarded)
+        # What stands in a `try` is guarded; handlers, `else` and `finally` are not.
+        is_caught = kind in {"Try", "TryStar"} and any(_catches_import_errors(handler) for handler in child.handlers)
+        if is_caught:
+            yield from imports_below(_Block(child.body), is_guarded=True)
+            yield from imports_below(_Block([*child.handlers, *child.orelse, *child.finalbody]), is_guarded=is_guarded)
         else:
-            if isinstance(child, ast.Call) and (name := _imported_by_call(child)) is not None:
-                yield Import(name.lstrip("."), (), len(name) - len(name.lstrip(".")), child.lineno, is_guarded)
             yield from imports_below(child, is_guarded=is_guarded)
 
 
-def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
-    import ast  # kept out of `import pyflow`
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Statements that stand together, to be looked through like a node of syntax."""
 
+    body: list[Any]
+    _fields: tuple[str, ...] = ("body",)
+
+
+def _catches_import_errors(handler: Any) -> bool:
     if handler.type is None:
         return True
-    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(isinstance(error, ast.Name) and error.id in IMPORT_ERRORS for error in caught)
+    caught = getattr(handler.type, "elts", [handler.type])
+    return any(getattr(error, "id", None) in IMPORT_ERRORS for error in caught)
 
 
-def _imported_by_call(call: ast.Call) -> str | None:
-    import ast  # kept out of `import pyflow`
-
-    name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", None)
-    if name not in IMPORTING_CALLS or not call.args or not isinstance(call.args[0], ast.Constant):
+def _imported_by_call(call: Any) -> str | None:
+    name = getattr(call.func, "id", None) or getattr(call.func, "attr", None)
+    if name not in IMPORTING_CALLS or not call.args:
         return None
-    value = call.args[0].value
+    value = getattr(call.args[0], "value", None)
     return value if isinstance(value, str) and value.strip(".") else None

@@ -6,6 +6,7 @@ code or explaining it changes nothing. Files are parsed once for each version of
 
 from __future__ import annotations
 
+import linecache
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -43,10 +44,11 @@ class Source:
         return self.functions.get((name, first_line), [])
 
     def _index_lambdas(self) -> None:
-        import ast  # kept out of `import pyflow`
-
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Lambda):
+        waiting: list[Any] = [self.tree]
+        while waiting:
+            node = waiting.pop()
+            waiting.extend(children(node))
+            if type(node).__name__ == "Lambda":
                 self.functions.setdefault(("<lambda>", node.lineno), []).append(node)
 
 
@@ -55,8 +57,7 @@ def source_of(filename: str, scope: dict[str, Any]) -> Source | None:
     try:
         status = os.stat(filename)  # noqa: PTH116 - for each function of a run, and a tenth of the time
     except OSError:
-        import linecache  # kept out of `import pyflow`; it knows notebook cells and zip files
-
+        # Notebook cells and zip files are known here.
         text = "".join(linecache.getlines(filename, scope))
         return _parse_text(text) if text else None
     return _parse_file(filename, status.st_mtime_ns, status.st_size)
@@ -106,7 +107,7 @@ class _Scope:
         elif kind == "ClassDef":
             self._class(node)
         elif kind in _COMPREHENSIONS:
-            self._inner(_Scope(), list(_children(node)))
+            self._inner(_Scope(), list(children(node)))
         elif kind in {"Import", "ImportFrom"}:
             self.bound.update(alias.asname or alias.name.partition(".")[0] for alias in node.names)
         elif kind in {"Global", "Nonlocal"}:
@@ -114,7 +115,7 @@ class _Scope:
         else:
             # Handlers of exceptions, patterns and type parameters bind names of their own.
             self.bound.update(name for key in ("name", "rest") if isinstance(name := getattr(node, key, None), str))
-            for child in _children(node):
+            for child in children(node):
                 self.visit(child)
 
     def _name(self, node: Any) -> None:
@@ -189,7 +190,18 @@ def _write_form(node: Any, write: Callable[[str], object], skipped: frozenset[st
     write(")")
 
 
-def _children(node: Any) -> Iterator[Any]:
+def parse(text: str | bytes) -> ast.Module | None:
+    """The syntax of some source; None when it is not valid Python, which the importer will say better."""
+    import ast  # kept out of `import pyflow`
+
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def children(node: Any) -> Iterator[Any]:
+    """The nodes right below a node, in the order of the source."""
     for name in node._fields:
         value = getattr(node, name, None)
         for child in value if isinstance(value, list) else (value,):
@@ -213,12 +225,10 @@ def _parse_text(text: str) -> Source | None:
 
 
 def _parse(text: str | bytes) -> Source | None:
-    import ast  # kept out of `import pyflow`
-
-    try:
-        source = Source(ast.parse(text))
-    except (SyntaxError, ValueError):
+    tree = parse(text)
+    if tree is None:
         return None
+    source = Source(tree)
     _index(source, source.tree.body, "")
     return source
 
