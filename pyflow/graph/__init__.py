@@ -1,5 +1,6 @@
 """The program as data: frozen values without I/O. What tracing makes, and packing and drawing read."""
 
+from pyflow.graph.drawing import condition_text, to_mermaid, to_text
 from pyflow.graph.expr import (
     Build,
     Compare,
@@ -16,23 +17,23 @@ from pyflow.graph.expr import (
     leaves,
     operands,
 )
+from pyflow.graph.graph import Graph, Parameter
 from pyflow.graph.nodes import (
     BranchNode,
     CallNode,
     ContainerNode,
     Function,
-    Graph,
     Location,
     MapInput,
     MapNode,
     Node,
-    Parameter,
     Region,
     SelectNode,
     refs_of,
     regions_of,
     values_of,
 )
+from pyflow.graph.options import NOT_BUILT_YET, OptionArgs, Options, Unpack, memory_mib, seconds, suggestion
 from pyflow.graph.packed import (
     Json,
     PackedBranch,
@@ -49,7 +50,6 @@ from pyflow.graph.packed import (
     nodes_in,
     packed_regions_of,
 )
-from pyflow.graph.options import NOT_BUILT_YET, OptionArgs, Options, Unpack, memory_mib, seconds, suggestion
 
 __all__ = [
     "NOT_BUILT_YET",
@@ -91,6 +91,7 @@ __all__ = [
     "Step",
     "Truth",
     "Unpack",
+    "condition_text",
     "kind_of",
     "leaves",
     "memory_mib",
@@ -101,5 +102,7 @@ __all__ = [
     "regions_of",
     "seconds",
     "suggestion",
+    "to_mermaid",
+    "to_text",
     "values_of",
 ]

@@ -159,38 +159,8 @@ def refs_of(node: Node) -> Iterator[Ref]:
                 yield leaf
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of a pipeline."""
-
-    name: str
-    annotation: str
-    """As text, for listings."""
-    default: object = None
-    is_required: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
-    """A traced pipeline: live Python objects, ready to be drawn or packed."""
-
-    name: str
-    region: Region
-    parameters: tuple[Parameter, ...] = ()
-    on_exit: CallNode | None = None
-    """Called when the run has ended, with its outcome as ``Input(0)``."""
-    parallelism: int | None = None
-    """How many tasks may run at once; None: as many as the place allows."""
-    fail_fast: bool = True
-    at: Location
-
-    def walk(self) -> Iterator[Node]:
-        """All nodes of the body, in the order of the trace."""
-        return self.region.walk()
-
-
 __all__ = [
-    "BranchNode", "Build", "CallNode", "Condition", "ContainerNode", "Expr", "Function", "Graph", "Input", "Literal",
-    "Location", "MapInput", "MapNode", "Node", "Options", "Parameter", "Ref", "Region", "SelectNode", "refs_of",
+    "BranchNode", "Build", "CallNode", "Condition", "ContainerNode", "Expr", "Function", "Input", "Literal",
+    "Location", "MapInput", "MapNode", "Node", "Options", "Ref", "Region", "SelectNode", "refs_of",
     "regions_of", "values_of",
 ]  # fmt: skip

@@ -1,0 +1,57 @@
+"""A traced pipeline as one value, which draws itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyflow.graph.drawing import to_mermaid, to_text
+from pyflow.graph.nodes import CallNode, Location, Node, Region
+from pyflow.graph.svg import to_html
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a pipeline."""
+
+    name: str
+    annotation: str
+    """As text, for listings."""
+    default: object = None
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Graph:
+    """A traced pipeline: live Python objects, ready to be drawn or packed."""
+
+    name: str
+    region: Region
+    parameters: tuple[Parameter, ...] = ()
+    on_exit: CallNode | None = None
+    """Called when the run has ended, with its outcome as ``Input(0)``."""
+    parallelism: int | None = None
+    """How many tasks may run at once; None: as many as the place allows."""
+    fail_fast: bool = True
+    at: Location
+
+    def walk(self) -> Iterator[Node]:
+        """All nodes of the body, in the order of the trace."""
+        return self.region.walk()
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.name!r} of {sum(1 for _ in self.walk())} nodes>"
+
+    def __str__(self) -> str:
+        return to_text(self.name, self.region)
+
+    def to_mermaid(self) -> str:
+        """The graph in the language of Mermaid, which Markdown pages and notebooks draw."""
+        return to_mermaid(self.name, self.region, self.on_exit)
+
+    def _repr_html_(self) -> str:
+        """A picture for a notebook, whole in itself: nothing is fetched and nothing runs in the browser."""
+        return to_html(self.name, self.region)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002
+        return {"text/html": self._repr_html_(), "text/plain": str(self)}
