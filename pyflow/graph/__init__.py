@@ -1,6 +1,6 @@
 """The program as data: frozen values without I/O. What tracing makes, and packing and drawing read."""
 
-from pyflow.graph.drawing import condition_text, to_mermaid, to_text
+from pyflow.graph.drawing import to_mermaid, to_text
 from pyflow.graph.expr import (
     Build,
     Compare,
@@ -91,7 +91,6 @@ __all__ = [
     "Step",
     "Truth",
     "Unpack",
-    "condition_text",
     "kind_of",
     "leaves",
     "memory_mib",

@@ -96,11 +96,6 @@ def path_text(path: Path) -> str:
     return "".join(f".{key}" if kind == "attr" else f"[{key!r}]" for kind, key in path)
 
 
-def condition_text(node: BranchNode, region: Region) -> str:
-    """The condition of a branch, as its author wrote it."""
-    return Labels(region).condition(node.condition, node)
-
-
 def _value_text(value: object) -> str:
     # Only what is short by nature: the repr of a data frame or a model may be long, slow or wrong.
     if isinstance(value, (str, bytes, int, float, complex, bool, type(None))):

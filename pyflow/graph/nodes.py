@@ -1,8 +1,15 @@
 """The nodes of a graph, and the regions that hold them.
 
 A region is a list of nodes with inputs and an output. The body of a pipeline is one; so are the body
-of a map and the two sides of a branch. Nodes in a branch's regions may refer to nodes around the
-branch, as in Python; the body of a map sees its inputs only.
+of a map and the two sides of a branch. What may refer to what:
+
+- Nodes in a branch's regions may refer to nodes around the branch, as in Python, and ``Input(i)`` there
+  means the input of the map's body or pipeline around it: the sides of a branch have no inputs of their own.
+- The body of a map sees its inputs only.
+- Out of a branch, only a ``SelectNode`` refers to the nodes inside. ``after`` names a node of the same region
+  or of one around a branch; what waits for a node inside a branch waits for the whole of it.
+- In a region each node stands after everything it needs. Ids count the calls, so they ascend along a region
+  unless ``a >> b`` made a call wait for a later one.
 """
 
 from __future__ import annotations
@@ -41,7 +48,11 @@ class _NodeBase:
     id: int
     """Unique in the whole graph; counts the calls in the order of the trace."""
     name: str
-    """Unique in the whole graph, for people: ``fit``, ``fit-2``, ``clean/fit``."""
+    """Unique in the whole graph, for people: ``fit``, ``fit-2``, ``clean/fit``.
+
+    With one exception: in the map of a single task, the node of the body is called as the map is, so that
+    its items are ``fit[3]``.
+    """
     after: tuple[int, ...] = ()
     """Nodes that must have ended first, though nothing of them is used."""
     at: Location
@@ -64,7 +75,11 @@ class ContainerNode(_NodeBase):
 
     image: str
     command: tuple[tuple[str | Expr, ...], ...]
-    """One entry per argument; its pieces are put together as text when the values are known."""
+    """One entry per argument; its pieces are put together as text when the values are known.
+
+    A piece that is the value of one of ``inputs`` stands for its path in the container; where that is
+    given, it is written into the text already.
+    """
     inputs: tuple[tuple[str, Expr, str | None], ...]
     """Parameter, value (a file or folder) and path in the container, None where pyflow may choose."""
     outputs: tuple[tuple[str, str], ...]

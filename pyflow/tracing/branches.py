@@ -9,9 +9,10 @@ from typing import Any, Final, TypeVar
 from pyflow.errors import DefinitionError
 from pyflow.graph import Expr, SelectNode
 from pyflow.tracing.condition import Condition
+from pyflow.tracing.drafts import BranchDraft, Draft, LeafDraft, Scope, visible_from
 from pyflow.tracing.location import here
 from pyflow.tracing.placeholder import Placeholder, truth
-from pyflow.tracing.recorder import BranchDraft, Draft, LeafDraft, Scope, Trace, active, visible_from
+from pyflow.tracing.recorder import Trace, active
 from pyflow.tracing.traced import Traced, cannot_use
 from pyflow.tracing.values import express
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pyflow.errors import DefinitionError
 from pyflow.graph import Function, Location, OptionArgs, Options, Unpack
 from pyflow.tracing.condition import Condition, misplaced
+from pyflow.tracing.drafts import Draft
 from pyflow.tracing.location import here
 from pyflow.tracing.mapping import Argument, arguments_of, body_output, keywords, map_draft, positional, result_of
 from pyflow.tracing.names import check_name
 from pyflow.tracing.order import add_edges, calls_of
 from pyflow.tracing.placeholder import Placeholder
-from pyflow.tracing.recorder import Draft, Trace, active, merged, open_trace_count, trace_that_started
+from pyflow.tracing.recorder import Trace, active, merged, open_trace_count, trace_that_started
 from pyflow.tracing.signature import positional_names
 from pyflow.tracing.traced import Traced, refused
 from pyflow.tracing.values import Each
@@ -157,6 +158,3 @@ def check_plain_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -
                 "A trace sees the calls of its own thread only. Call the task in the body itself: nothing runs there yet, "
                 "and independent tasks run side by side anyway; or use task.map(items)."
             )
-
-
-__all__ = ["Authored", "Placeholder", "check_options", "check_plain_call"]

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from pyflow.errors import DefinitionError
 from pyflow.graph import Expr, Function
-from pyflow.tracing.recorder import Scope
+from pyflow.tracing.drafts import Scope
 from pyflow.tracing.traced import Traced
 from pyflow.tracing.values import express
 

@@ -13,11 +13,12 @@ from pyflow.graph import ContainerNode, Function, Location, OptionArgs, Path, Re
 from pyflow.tracing.calling import Authored, check_options
 from pyflow.tracing.captures import refuse_captures
 from pyflow.tracing.command import CommandCall
+from pyflow.tracing.drafts import LeafDraft, MapDraft
 from pyflow.tracing.location import here
 from pyflow.tracing.mapping import Argument
 from pyflow.tracing.names import name_of
 from pyflow.tracing.placeholder import Placeholder
-from pyflow.tracing.recorder import LeafDraft, MapDraft, Trace, active
+from pyflow.tracing.recorder import Trace, active
 from pyflow.tracing.signature import binder
 from pyflow.tracing.traced import Traced
 

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from pyflow.errors import DefinitionError
 from pyflow.graph import Build, Expr, Input, Literal, Location, MapInput, Ref
+from pyflow.tracing.drafts import InputOrigin, MapDraft
 from pyflow.tracing.location import here
 from pyflow.tracing.placeholder import Placeholder
-from pyflow.tracing.recorder import InputOrigin, LeafDraft, MapDraft, Trace
+from pyflow.tracing.recorder import Trace
 from pyflow.tracing.traced import Traced
 from pyflow.tracing.values import Each, express
 
@@ -176,9 +177,3 @@ def _input(draft: MapDraft, expr: Expr, name: str, *, is_each: bool) -> Placehol
 def body_output(draft: MapDraft, value: Any) -> None:
     """Say what the body of a map gives for one item."""
     draft.output = express(value, draft.body, set(), f"the result of {draft.name!r}")
-
-
-__all__ = [
-    "Argument", "LeafDraft", "arguments_of", "body_output", "each", "keywords", "map_draft", "map_plainly", "positional",
-    "result_of",
-]  # fmt: skip

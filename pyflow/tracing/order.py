@@ -6,9 +6,10 @@ from types import TracebackType
 from typing import Any
 
 from pyflow.errors import DefinitionError
+from pyflow.tracing.drafts import Draft, Scope, needs_of, visible_from
 from pyflow.tracing.frames import Frame
 from pyflow.tracing.location import here
-from pyflow.tracing.recorder import Draft, Scope, active, needs_of, visible_from
+from pyflow.tracing.recorder import active
 from pyflow.tracing.traced import Traced, cannot_use, describe, ended
 from pyflow.tracing.values import placeholders_in
 

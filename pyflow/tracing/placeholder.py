@@ -12,9 +12,10 @@ from typing import Any, Final, NoReturn
 
 from pyflow.graph import CallNode, Compare, CompareOp, Path, Truth
 from pyflow.tracing.condition import Condition, misplaced
+from pyflow.tracing.drafts import Draft, InputOrigin, LeafDraft
 from pyflow.tracing.order import add_edges, calls_of
-from pyflow.tracing.recorder import Draft, InputOrigin, LeafDraft, active
-from pyflow.tracing.traced import Traced, cannot_use, describe, ended, part_text, refused
+from pyflow.tracing.recorder import active
+from pyflow.tracing.traced import Traced, part_text, refused
 from pyflow.tracing.values import express
 
 _IN_A_TASK: Final = "Do it inside a task, where the value is there: @task def total(a, b): return a + b."
@@ -298,5 +299,3 @@ def _add_refusals() -> None:
 
 
 _add_refusals()
-
-__all__ = ["Placeholder", "cannot_use", "describe", "ended", "truth"]

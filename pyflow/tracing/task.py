@@ -13,11 +13,12 @@ from pyflow.errors import DefinitionError
 from pyflow.graph import CallNode, Expr, Function, Location, OptionArgs, Unpack
 from pyflow.tracing.calling import Authored, check_options, check_plain_call
 from pyflow.tracing.captures import refuse_captures
+from pyflow.tracing.drafts import LeafDraft
 from pyflow.tracing.location import here
 from pyflow.tracing.mapping import Argument, map_plainly
 from pyflow.tracing.names import name_of
 from pyflow.tracing.placeholder import Placeholder
-from pyflow.tracing.recorder import LeafDraft, Trace, active
+from pyflow.tracing.recorder import Trace, active
 from pyflow.tracing.signature import binder, known_length
 from pyflow.tracing.values import express
 
@@ -143,7 +144,7 @@ def _rebuilt(fn: Any, options: OptionArgs, at: Location, changes: dict[str, Any]
 
 
 def _call_method(instance: Any) -> Any:
-    return type(instance).__dict__.get("__call__")
+    return next((kind.__dict__["__call__"] for kind in type(instance).__mro__ if "__call__" in kind.__dict__), None)
 
 
 def _check_function(fn: Any, at: Location) -> None:

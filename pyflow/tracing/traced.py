@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pyflow.errors import DefinitionError
 from pyflow.graph import Input, Path, Ref
+from pyflow.tracing.drafts import Draft, InputOrigin, Scope
 from pyflow.tracing.location import here
-from pyflow.tracing.recorder import Draft, InputOrigin, Scope, active
+from pyflow.tracing.recorder import active
 
 
 class Traced:

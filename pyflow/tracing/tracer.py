@@ -9,11 +9,12 @@ from pyflow.errors import DefinitionError, PyflowError, add_note
 from pyflow.graph import CallNode, Expr, Graph, Input
 from pyflow.tracing.captures import refuse_captures
 from pyflow.tracing.definition import Definition
+from pyflow.tracing.drafts import Draft, InputOrigin, Scope
 from pyflow.tracing.location import here
 from pyflow.tracing.mapping import arguments_of, body_output, keywords, map_draft, positional, result_of
 from pyflow.tracing.order import add_edges, calls_of, close_block, open_block
 from pyflow.tracing.placeholder import Placeholder
-from pyflow.tracing.recorder import Draft, InputOrigin, Scope, Trace, activated, active
+from pyflow.tracing.recorder import Trace, activated, active
 from pyflow.tracing.signature import parameters_of, positional_names
 from pyflow.tracing.values import express
 

@@ -14,8 +14,8 @@ from typing import Any, Final, cast
 from pyflow.errors import DefinitionError
 from pyflow.graph import Build, Expr, Literal
 from pyflow.tracing.condition import Condition, misplaced
+from pyflow.tracing.drafts import Scope
 from pyflow.tracing.location import here
-from pyflow.tracing.recorder import Scope
 from pyflow.tracing.traced import Traced, describe, expr_of
 
 _ATOMS: Final = frozenset({int, float, complex, str, bytes, bool, type(None), type(...), range, slice, type})
