@@ -7,7 +7,7 @@ from typing import NoReturn
 from pyflow.errors import DefinitionError
 from pyflow.graph import Condition as Expression
 from pyflow.graph import Location, Logic
-from pyflow.tracing.location import here
+from pyflow.tracing.location import here, library_here
 from pyflow.tracing.recorder import Trace
 
 
@@ -40,6 +40,12 @@ class Condition:
 
     def __bool__(self) -> NoReturn:
         self.is_used = True  # this error is about it; a second one would only repeat it
+        library = library_here()
+        if library is not None:
+            raise DefinitionError(
+                f"A call into {library!r} at {here()} asks for ({self.text}), and while the pipeline is traced nobody knows it: the values "
+                "do not exist yet, only placeholders for them. Call it inside a task, which gets the values as arguments."
+            )
         raise DefinitionError(
             f"The truth of the condition ({self.text}) of {self.at} was asked for at {here()}, by `if`, `and`, `or`, `not`, `in`, "
             "`assert`, a chained comparison or bool(). While the pipeline is traced nobody knows it. Write `with when(condition):` "

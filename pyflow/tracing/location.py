@@ -1,19 +1,67 @@
-"""Where in the user's files something happens: the nearest frame that is not pyflow's own."""
+"""Where in the user's files something happens, seen through pyflow's own frames and those of libraries."""
 
 from __future__ import annotations
 
 import os
 import sys
+import sysconfig
+from types import CodeType, FrameType, TracebackType
 from typing import Final
 
 from pyflow.graph import Location
 
 _OWN_FILES: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 (pathlib weighs at import)
+_SITE_NAMES: Final = ("site-packages", "dist-packages")
+_LIBRARIES: Final = tuple(
+    sorted({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+)
+
+bodies: list[CodeType] = []
+"""The code of the bodies that are being traced: the user's own, wherever they are installed."""
 
 
 def here() -> Location:
     """The line of the user's code that is running now; cheap enough to ask at every call of a task."""
-    frame = sys._getframe(1)  # noqa: SLF001 (the public way, inspect, reads source files)
+    frame = _nearest()
+    if frame.f_code.co_filename.startswith(_LIBRARIES):
+        frame = _behind_libraries(frame)
+    return Location(frame.f_code.co_filename, frame.f_lineno)
+
+
+def library_here() -> str | None:
+    """The library that calls pyflow now, if the user's code does not do so itself: ``pandas``."""
+    file = _nearest().f_code.co_filename
+    if not file.startswith(_LIBRARIES):
+        return None
+    for name in _SITE_NAMES:
+        _, found, inside = file.rpartition(f"{os.sep}{name}{os.sep}")
+        if found:
+            return inside.partition(os.sep)[0].removesuffix(".py")
+    return os.path.basename(file).removesuffix(".py")  # noqa: PTH119 (as above)
+
+
+def raised_at(traceback: TracebackType | None) -> Location | None:
+    """The last line of the user's code that a traceback goes through."""
+    found = None
+    while traceback is not None:
+        file = traceback.tb_frame.f_code.co_filename
+        if traceback.tb_frame.f_code in bodies or not file.startswith((_OWN_FILES, *_LIBRARIES)):
+            found = Location(file, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return found
+
+
+def _nearest() -> FrameType:
+    frame = sys._getframe(2)  # noqa: SLF001 (inspect's public way reads source files)
     while frame.f_code.co_filename.startswith(_OWN_FILES) and frame.f_back is not None:
         frame = frame.f_back
-    return Location(frame.f_code.co_filename, frame.f_lineno)
+    return frame
+
+
+def _behind_libraries(nearest: FrameType) -> FrameType:
+    frame: FrameType | None = nearest
+    while frame is not None:
+        if frame.f_code in bodies or not frame.f_code.co_filename.startswith((_OWN_FILES, *_LIBRARIES)):
+            return frame
+        frame = frame.f_back
+    return nearest

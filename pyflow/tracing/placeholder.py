@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, NoReturn
 
+from pyflow.errors import DefinitionError
 from pyflow.graph import CallNode, Compare, CompareOp, Path, Truth
 from pyflow.tracing.condition import Condition, misplaced
 from pyflow.tracing.drafts import Draft, InputOrigin, LeafDraft
 from pyflow.tracing.order import add_edges, calls_of
 from pyflow.tracing.recorder import active
-from pyflow.tracing.traced import Traced, part_text, refused
+from pyflow.tracing.traced import Traced, describe, part_text, refused
 from pyflow.tracing.values import express
 
 _IN_A_TASK: Final = "Do it inside a task, where the value is there: @task def total(a, b): return a + b."
@@ -142,20 +143,25 @@ class Placeholder(Traced):
     def __hash__(self) -> NoReturn:
         raise refused(
             self,
-            "A set, or the key of a dict,",
+            "hash() (a set, or the key of a dict)",
             "A set cannot hold a placeholder, since it compares what it holds: use a list, or make the set in a task.",
         )
 
     def __call__(self, *_: object, **__: object) -> NoReturn:
         """Refuse: what a task returned can only be called in another task."""
-        raise refused(self, "A call ()", _advice_for_call(self))
+        path = self.__pyflow_path__
+        if not path or path[-1][0] != "attr":
+            raise refused(self, "A call, ()", "Call what the task returned inside another task.")
+        name = path[-1][1]
+        advice = f"Call the method inside a task: @task def {name}(value): return value.{name}()."
+        if name == "keys":  # Python asks for them to unpack
+            advice = f"For f(**value), name the arguments: f(x=value['x']). {advice}"
+        raise refused(Placeholder(self.__pyflow_origin__, path[:-1]), f".{name}()", advice)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise refused(
-            self,
-            "Pickling",
-            "A function or an object holds the placeholder. Give the value to the task as an argument; inside lists, tuples, "
-            "dicts, dataclasses and named tuples placeholders are found.",
+        raise DefinitionError(
+            f"A function, a data frame or another object holds {describe(self)}, and a placeholder cannot be pickled. Give the value to the "
+            "task as an argument of its own; inside lists, tuples, dicts, dataclasses and named tuples placeholders are found."
         )
 
     def __array_ufunc__(self, ufunc: Any, *_: object, **__: object) -> NoReturn:
@@ -213,16 +219,6 @@ def _operand(value: Placeholder, other: object, operation: str) -> Condition:
     raise refused(value, operation, f"`{operation}` puts conditions together. {_IN_A_TASK}")
 
 
-def _advice_for_call(value: Placeholder) -> str:
-    path = value.__pyflow_path__
-    if path and path[-1][0] == "attr":
-        name = path[-1][1]
-        return f"Call the method inside a task: @task def {name}(value): return value.{name}()."
-    return (
-        "Only tasks and pipelines can be called in a pipeline's body: call what the task returned inside another task."
-    )
-
-
 def _fix_length(value: Placeholder, length: int) -> None:
     """Remember that the result was unpacked: another number of parts must fail the task, as it does in Python."""
     origin = value.__pyflow_origin__
@@ -249,8 +245,8 @@ _PATH: Final = "Open the file inside a task: a task that is given a path gets on
 _CHANGE: Final = "Change the value in a task, and return it."
 
 _REFUSED: Final = {
-    "bool": ("bool(), if, while, and, or, not", _BOOL),
-    "contains": ("in", "Look inside the value in a task, and use its answer in `when`."),
+    "bool": ("bool() (as in if, while, and, or, not)", _BOOL),
+    "contains": ("`in`", "Look inside the value in a task, and use its answer in `when`."),
     "reversed": ("reversed()", _IN_A_TASK),
     "next": ("next()", _IN_A_TASK),
     "str": ("str(), print() or an f-string", _TEXT),
@@ -265,13 +261,13 @@ _REFUSED: Final = {
     "dataframe": ("A data frame call", _IN_A_TASK),
     "setitem": ("[…] = …", _CHANGE),
     "delitem": ("del […]", _CHANGE),
-    "enter": ("with", "Use `with` inside a task."),
-    "exit": ("with", "Use `with` inside a task."),
-    "aenter": ("async with", "Use it inside a task; a task may be an async function."),
-    "aexit": ("async with", "Use it inside a task; a task may be an async function."),
-    "aiter": ("async for", "Use it inside a task; a task may be an async function."),
+    "enter": ("`with`", "Use `with` inside a task."),
+    "exit": ("`with`", "Use `with` inside a task."),
+    "aenter": ("`async with`", "Use it inside a task; a task may be an async function."),
+    "aexit": ("`async with`", "Use it inside a task; a task may be an async function."),
+    "aiter": ("`async for`", "Use it inside a task; a task may be an async function."),
     "anext": ("anext()", "Use it inside a task; a task may be an async function."),
-    "await": ("await", "A task may be an async function; its caller gets the result without await."),
+    "await": ("`await`", "A task may be an async function; its caller gets the result without await."),
     "round": ("round()", _NUMBER),
     "trunc": ("math.trunc()", _NUMBER),
     "floor": ("math.floor()", _NUMBER),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pyflow.errors import DefinitionError
 from pyflow.graph import Input, Path, Ref
 from pyflow.tracing.drafts import Draft, InputOrigin, Scope
-from pyflow.tracing.location import here
-from pyflow.tracing.recorder import active
+from pyflow.tracing.location import here, library_here
 
 
 class Traced:
@@ -106,12 +105,16 @@ def refused(value: Traced, operation: str, advice: str) -> DefinitionError:
         advice: What to write instead, whole sentences.
     """
     what, at = describe(value), here()
+    library = library_here()
+    if library is not None:
+        operation, advice = (
+            f"A call into {library!r}",
+            f"{advice} What {library!r} is to work on must exist: call it inside a task.",
+        )
     if not value.__pyflow_origin__.scope.trace.is_open:
-        return DefinitionError(f"{operation} was used at {at} on {what}. {ended(value)}")
-    if active.trace is None:
-        why = "A placeholder stands for a value that does not exist while the pipeline is traced."
-    elif is_parameter(value):
-        why = "This trace has no values for the pipeline's parameters: they are given later, when the pipeline runs."
+        return DefinitionError(f"{operation} cannot be used on {what}, as at {at}. {ended(value)}")
+    if is_parameter(value):
+        why = "this trace has no values for the parameters, they are given later, when the pipeline runs."
     else:
-        why = "While the pipeline is traced there is no value yet, only a placeholder for it."
-    return DefinitionError(f"{operation} was used at {at} on {what}. {why} {advice}")
+        why = "while the pipeline is traced there is no value yet, only a placeholder for it."
+    return DefinitionError(f"{operation} cannot be used on {what}, as at {at}: {why} {advice}")

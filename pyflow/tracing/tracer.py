@@ -10,7 +10,7 @@ from pyflow.graph import CallNode, Expr, Graph, Input
 from pyflow.tracing.captures import refuse_captures
 from pyflow.tracing.definition import Definition
 from pyflow.tracing.drafts import Draft, InputOrigin, Scope
-from pyflow.tracing.location import here
+from pyflow.tracing.location import bodies, here, raised_at
 from pyflow.tracing.mapping import arguments_of, body_output, keywords, map_draft, positional, result_of
 from pyflow.tracing.order import add_edges, calls_of, close_block, open_block
 from pyflow.tracing.placeholder import Placeholder
@@ -76,18 +76,22 @@ def _traced(definition: Definition, recorder: Trace, args: tuple[Any, ...], kwar
 
 
 def _run_body(definition: Definition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    bodies.append(definition.fn.__code__)
     try:
         return definition.fn(*args, **kwargs)
     except PyflowError:
         raise
     except Exception as error:
+        # json.dumps, str.join and other C code ask no hook of ours; they name the type that they cannot use.
         if Placeholder.__name__ in str(error):
             add_note(
                 error,
-                f"A Placeholder stands for the result of a task while pipeline {definition.name!r} is traced (at {definition.at}); there is "
-                "no value yet. Do this inside a task, and give it the value as an argument.",
+                f"At {raised_at(error.__traceback__)}: a Placeholder stands for the result of a task while pipeline {definition.name!r} is "
+                "traced; there is no value yet. Do this inside a task, and give it the value as an argument.",
             )
         raise
+    finally:
+        bodies.remove(definition.fn.__code__)
 
 
 def _refuse_leftovers(recorder: Trace) -> None:
