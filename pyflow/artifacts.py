@@ -18,7 +18,7 @@ from typing import Final
 
 from pyflow.digest import Buffer
 from pyflow.errors import IntegrityError
-from pyflow.graph import Json
+from pyflow.jsontext import Json, dump
 from pyflow.payload import NOT_SMALL, Payload, decode, encode, encode_small
 from pyflow.store import ContentStore
 
@@ -72,7 +72,7 @@ def load(artifact: Json, content: ContentStore, *, scratch: Path | None = None) 
 def size_of(artifact: Json) -> int:
     """Bytes of the payload; of the JSON text for values that have none."""
     if "json" in artifact:
-        return len(json.dumps(artifact["json"]))
+        return len(dump(artifact["json"]))
     if "inline" in artifact:
         return len(artifact["inline"]) * 3 // 4
     return int(artifact["size"])
@@ -83,7 +83,7 @@ def keep_items(values: Iterable[object], content: ContentStore, *, what: str) ->
     items = list(values)
     limit = min(INLINE_LIMIT, _SEQUENCE_LIMIT // max(len(items), 1))
     refs = [_keep_item(item, content, limit, f"{what}[{i}]") for i, item in enumerate(items)]
-    data = json.dumps(refs, separators=(",", ":")).encode()
+    data = dump(refs).encode()
     if len(data) <= INLINE_LIMIT:
         return {"kind": "sequence", "items": refs, "length": len(refs)}
     digest = content.put_blob([data])

@@ -7,13 +7,12 @@ cluster. Nothing of the caller's memory crosses.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final, Literal
+from typing import Final
 
 from pyflow.errors import EnvironmentMismatchError
-from pyflow.graph import Json
+from pyflow.jsontext import Json, dump
 
 OUTCOME_VERSION: Final = 1
 
@@ -102,6 +101,16 @@ class ErrorRecord:
     pickled: Json = None
     """Artifact of the exception; None when it cannot be pickled."""
 
+    def to_wire(self) -> dict[str, Json]:
+        """Plain JSON; ``ErrorRecord(**wire)`` reads it."""
+        return {
+            "type": self.type,
+            "message": self.message,
+            "traceback": self.traceback,
+            "frames": self.frames,
+            "pickled": self.pickled,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -136,20 +145,28 @@ class Outcome:
 
     def to_wire(self) -> dict[str, Json]:
         """Plain JSON; what has its default is left out."""
-        wire: dict[str, Json] = {"v": OUTCOME_VERSION}
-        for name, default in _OUTCOME_DEFAULTS:
+        wire: dict[str, Json] = {
+            "v": OUTCOME_VERSION,
+            "slot": self.slot,
+            "attempt": self.attempt,
+            "nonce": self.nonce,
+            "exit_code": self.exit_code,
+            "started_at": self.started_at,
+            "duration_s": self.duration_s,
+        }
+        for name in _LEFT_OUT_WHEN_EMPTY:
             value = getattr(self, name)
-            if value != default:
+            if value:
                 wire[name] = value
         if self.error is not None:
-            wire["error"] = _plain(self.error)
+            wire["error"] = self.error.to_wire()
         if self.log is not None:
             wire["log"] = [self.log.writer, self.log.start, self.log.end]
         return wire
 
     def to_bytes(self) -> bytes:
         """One line of JSON."""
-        return json.dumps(self.to_wire(), separators=(",", ":")).encode()
+        return dump(self.to_wire()).encode()
 
     @classmethod
     def from_wire(cls, wire: dict[str, Json]) -> Outcome:
@@ -171,14 +188,12 @@ class Outcome:
         return cls(**wire)
 
 
-def _plain(record: ErrorRecord) -> dict[str, Json]:
-    return {f.name: getattr(record, f.name) for f in fields(record)}
-
-
-_UNSET: Final = object()
-_OUTCOME_DEFAULTS: Final[tuple[tuple[str, Any], ...]] = tuple(
-    (f.name, [] if f.name == "facts" else _UNSET if f.name in {"exit_code", "slot", "attempt", "nonce"} else f.default)
-    for f in fields(Outcome)
+_LEFT_OUT_WHEN_EMPTY: Final = (
+    "result",
+    "facts",
+    "cpu_s",
+    "peak_memory_bytes",
+    "preview",
+    "fingerprint",
+    "environment",
 )
-
-Status = Literal["pending", "running", "succeeded", "failed", "cancelled", "lost", "skipped"]

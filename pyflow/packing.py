@@ -26,13 +26,23 @@ from pyflow.graph import (
     Function,
     Graph,
     Input,
-    Json,
     Literal,
     Logic,
     MapInput,
     MapNode,
     Node,
     Options,
+    Path,
+    Ref,
+    Region,
+    SelectNode,
+    Truth,
+    leaves,
+    operands,
+    refs_of,
+)
+from pyflow.jsontext import Json
+from pyflow.packed import (
     PackedBranch,
     PackedCall,
     PackedContainer,
@@ -43,15 +53,7 @@ from pyflow.graph import (
     PackedOptions,
     PackedRegion,
     PackedSelect,
-    Path,
-    Ref,
-    Region,
-    SelectNode,
-    Truth,
-    leaves,
     nodes_in,
-    operands,
-    refs_of,
 )
 from pyflow.payload import NOT_SMALL, encode_function, encode_small
 from pyflow.store import ContentStore

@@ -7,7 +7,7 @@ from typing import Any
 from pyflow.artifacts import load
 from pyflow.contract import ErrorRecord
 from pyflow.errors import DefinitionError, LostTaskError, PyflowError, TaskError, TaskTimeoutError, add_note
-from pyflow.graph import Json
+from pyflow.jsontext import Json
 from pyflow.store import ContentStore
 
 

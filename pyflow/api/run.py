@@ -12,7 +12,9 @@ from pyflow.api.logs import LogReader
 from pyflow.api.raising import rebuild
 from pyflow.contract import ErrorRecord, parse_slot
 from pyflow.errors import DefinitionError, LostTaskError, NotFoundError, RunCancelledError, add_note
-from pyflow.graph import Json, PackedGraph, PackedMap, suggestion
+from pyflow.graph import suggestion
+from pyflow.jsontext import Json
+from pyflow.packed import PackedGraph, PackedMap
 from pyflow.runs import (
     ENDED,
     Event,

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome
 from pyflow.executors.launcher import Launcher, Lost, Report
-from pyflow.graph import PackedCall, PackedContainer, PackedGraph
+from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 from pyflow.runs import Event, Journal
 from pyflow.scheduling import (
     CancelRequested,
@@ -154,7 +154,7 @@ class Driver:
                 error = ErrorRecord(
                     type="pyflow.errors.DefinitionError", message=command.reason, traceback=command.reason
                 )
-                self._note("failed", slot=str(command.slot), error=_error_wire(error))
+                self._note("failed", slot=str(command.slot), error=error.to_wire())
                 self._fail(
                     Failure(str(command.slot), command.slot.node.name, 0, error, int(ExitCode.TASK_RAISED_FOR_GOOD))
                 )
@@ -193,7 +193,7 @@ class Driver:
             return [] if is_alone else self._scheduler.handle(ended)
         status = "cancelled" if self._ending.is_cancelled else "failed"
         assert outcome.error is not None
-        self._note("ended", **_brief(outcome), status=status, error=_error_wire(outcome.error))
+        self._note("ended", **_brief(outcome), status=status, error=outcome.error.to_wire())
         failure = Failure(
             outcome.slot,
             self._name(outcome.slot),
@@ -211,7 +211,7 @@ class Driver:
         status = "cancelled" if self._ending.is_cancelled else "failed" if report.is_timeout else "lost"
         details = {"log": list(report.log)} if report.log else {}
         self._note(
-            "ended", slot=report.slot, attempt=report.attempt, status=status, error=_error_wire(error), **details
+            "ended", slot=report.slot, attempt=report.attempt, status=status, error=error.to_wire(), **details
         )
         failure = Failure(
             report.slot, self._name(report.slot), report.attempt, error, exit_code, is_lost=True, log=report.log
@@ -277,12 +277,3 @@ def _brief(outcome: Outcome) -> dict[str, object]:
         brief["log"] = [outcome.log.writer, outcome.log.start, outcome.log.end]
     return brief
 
-
-def _error_wire(error: ErrorRecord) -> dict[str, object]:
-    return {
-        "type": error.type,
-        "message": error.message,
-        "traceback": error.traceback,
-        "frames": error.frames,
-        "pickled": error.pickled,
-    }

@@ -6,7 +6,8 @@ from typing import Final, Protocol
 
 from pyflow.errors import ConfigError
 from pyflow.executors.driver import Ending, Job
-from pyflow.graph import PackedGraph, suggestion
+from pyflow.graph import suggestion
+from pyflow.packed import PackedGraph
 
 NAMES: Final = ("inprocess", "local")
 LATER: Final = ("docker", "argo")

@@ -20,7 +20,7 @@ from pyflow.executors.launcher import Launcher
 from pyflow.executors.local.pool import PoolLauncher
 from pyflow.executors.local.worker import Kind
 from pyflow.executors.support import check_containers, check_options, check_size, machine_cpus, machine_memory_mib
-from pyflow.graph import PackedGraph
+from pyflow.packed import PackedGraph
 from pyflow.runs import ExitOutcome, Journal, RunSummary, Status
 from pyflow.runtime import EXIT_SLOT
 from pyflow.scheduling import Capacity

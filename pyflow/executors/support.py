@@ -11,7 +11,7 @@ import warnings
 from typing import Final, Literal
 
 from pyflow.errors import ExecutorError, UnsupportedOptionWarning
-from pyflow.graph import PackedCall, PackedContainer, PackedGraph
+from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 
 Support = Literal["honoured", "warned", "refused"]
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
-from pyflow.graph import Json
+from pyflow.jsontext import Json, dump
 from pyflow.store import ContentStore
 
 Event: TypeAlias = "dict[str, Json]"
@@ -33,7 +33,7 @@ class Journal:
     def add(self, event: str, **details: Any) -> Event:
         """Note that something happened now."""
         noted = {"at": round(self._now(), 4), "event": event, **details}
-        self._lines.append(json.dumps(noted, separators=(",", ":")))
+        self._lines.append(dump(noted))
         return noted
 
     def flush(self) -> None:

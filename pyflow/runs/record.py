@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from pyflow.errors import EnvironmentMismatchError, NotFoundError
-from pyflow.graph import Json
+from pyflow.jsontext import Json
 from pyflow.runs.state import Status
 from pyflow.store import ContentStore
 

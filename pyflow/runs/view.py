@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pyflow.contract import parse_slot
-from pyflow.graph import Json, PackedGraph, PackedMap, PackedNode, PackedRegion, kind_of, packed_regions_of
+from pyflow.jsontext import Json
+from pyflow.packed import PackedGraph, PackedMap, PackedNode, PackedRegion, kind_of, packed_regions_of
 from pyflow.runs.journal import Event
 from pyflow.runs.state import ENDED, Status
 

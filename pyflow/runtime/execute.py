@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import CoroutineType
 from typing import Any, Final
@@ -27,7 +27,8 @@ from pyflow.errors import (
     StoreUnavailableError,
     TaskTimeoutError,
 )
-from pyflow.graph import Json, PackedCall, PackedOptions
+from pyflow.jsontext import Json
+from pyflow.packed import PackedCall, PackedOptions
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.isolation import isolated
 from pyflow.runtime.preview import preview
@@ -87,7 +88,7 @@ class _Attempt:
             with self._site.capture() as log_span:
                 ended = self._produce()
             self._log = log_span()
-        return self._commit(ended) if isinstance(ended, _Made) else ended_with(self._blank(), ended)
+        return self._commit(ended) if isinstance(ended, _Made) else self._ended_with(ended)
 
     def _produce(self) -> _Made | _Failed:
         try:
@@ -144,23 +145,24 @@ class _Attempt:
         return keep_items(iterator, self._content, what=f"the result of task {self._node.name!r}")
 
     def _commit(self, made: _Made) -> Outcome:
-        outcome = replace(
-            self._blank(), exit_code=int(ExitCode.COMMITTED), result=made.result, facts=made.facts, preview=made.preview
-        )
+        outcome = self._outcome(ExitCode.COMMITTED, result=made.result, facts=made.facts, preview=made.preview)
         book = self._content.keys.commits(self._invocation.run_id)
         try:
             record = outcome.to_bytes()
             held = self._content.blobs.commit(book, self._invocation.slot, record)
         except Exception as error:  # noqa: BLE001  whatever the store raises, the attempt has an outcome
-            return ended_with(self._blank(), self._failed(error, loading_exit_code(error)))
+            return self._ended_with(self._failed(error, loading_exit_code(error)))
         return outcome if held == record else Outcome.from_wire(json.loads(held))
 
-    def _blank(self) -> Outcome:
+    def _ended_with(self, failed: _Failed) -> Outcome:
+        return self._outcome(failed.exit_code, error=failed.error)
+
+    def _outcome(self, exit_code: ExitCode, **what: Any) -> Outcome:
         return Outcome(
             slot=self._invocation.slot,
             attempt=self._invocation.attempt,
             nonce=self._invocation.nonce,
-            exit_code=int(ExitCode.TASK_RAISED),
+            exit_code=int(exit_code),
             started_at=self._started_at,
             duration_s=self._usage.wall_s(),
             cpu_s=self._usage.cpu_s(),
@@ -168,6 +170,7 @@ class _Attempt:
             log=self._log,
             fingerprint=self._program.graph.functions[self._node.function].fingerprint,
             environment=PYTHON_MINOR,
+            **what,
         )
 
     def _raised(self, error: BaseException) -> ExitCode:
@@ -195,11 +198,6 @@ class _Failed:
 
     exit_code: ExitCode
     error: ErrorRecord
-
-
-def ended_with(blank: Outcome, failed: _Failed) -> Outcome:
-    """The outcome of a failed attempt."""
-    return replace(blank, exit_code=int(failed.exit_code), error=failed.error)
 
 
 def finish(value: Any) -> Any:

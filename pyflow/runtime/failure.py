@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pyflow.artifacts import keep_payload
 from pyflow.contract import ErrorRecord
-from pyflow.graph import Json
+from pyflow.jsontext import Json
 from pyflow.payload import decode, encode
 from pyflow.store import ContentStore
 

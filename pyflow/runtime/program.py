@@ -9,16 +9,8 @@ from typing import Any, Final
 
 from pyflow.artifacts import load, load_items
 from pyflow.errors import IntegrityError, PyflowError
-from pyflow.graph import (
-    Json,
-    PackedBranch,
-    PackedCall,
-    PackedGraph,
-    PackedMap,
-    PackedNode,
-    PackedRegion,
-    packed_regions_of,
-)
+from pyflow.jsontext import Json
+from pyflow.packed import PackedBranch, PackedCall, PackedGraph, PackedMap, PackedNode, PackedRegion, packed_regions_of
 from pyflow.runtime.builtins import BUILTINS
 from pyflow.store import ContentStore
 

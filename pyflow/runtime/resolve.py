@@ -15,7 +15,8 @@ from typing import Any, Final
 from pyflow.artifacts import load
 from pyflow.contract import Outcome, slot_of
 from pyflow.errors import IntegrityError, add_note
-from pyflow.graph import Json, PackedMap, PackedSelect, nodes_in
+from pyflow.jsontext import Json
+from pyflow.packed import PackedMap, PackedSelect, nodes_in
 from pyflow.runtime.program import Place, Program
 from pyflow.store import ContentStore
 

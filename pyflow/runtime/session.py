@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyflow.bundle import install
 from pyflow.contract import Home, Invocation, Outcome
-from pyflow.graph import PackedGraph
+from pyflow.packed import PackedGraph
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.execute import Site, execute, not_tried
 from pyflow.runtime.program import Program

@@ -38,14 +38,27 @@ def _cpu() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _reset_peak() -> None:
-    # proc(5): writing 5 to clear_refs resets the peak resident set size. Other systems do not have the
-    # file, and some containers do not allow it; the peak is then that of the whole process.
-    try:
-        fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
-    except OSError:
-        return
-    try:
-        os.write(fd, b"5")
-    finally:
-        os.close(fd)
+class _PeakReset:
+    """Resets the peak resident set size of this process, where the system can (proc(5): clear_refs)."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._fd = -1
+
+    def __call__(self) -> None:
+        if self._pid != os.getpid():
+            self._open()
+        if self._fd >= 0:
+            os.write(self._fd, b"5")
+
+    def _open(self) -> None:
+        # Kept open, because opening costs more than the rest; a fork has its own. Other systems do not
+        # have the file, and some containers do not allow it: the peak is then that of the whole process.
+        self._pid = os.getpid()
+        try:
+            self._fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
+        except OSError:
+            self._fd = -1
+
+
+_reset_peak = _PeakReset()

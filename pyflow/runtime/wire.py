@@ -7,6 +7,8 @@ import os
 import struct
 from typing import Any, Final
 
+from pyflow.jsontext import dump
+
 _LENGTH: Final = struct.Struct(">I")
 _PIECE: Final = 256 * 1024
 
@@ -17,7 +19,7 @@ def send(fd: int, message: object) -> None:
     Raises:
         BrokenPipeError: Nobody reads any more.
     """
-    data = json.dumps(message, separators=(",", ":")).encode()
+    data = dump(message).encode()
     rest = memoryview(_LENGTH.pack(len(data)) + data)
     while rest:
         rest = rest[os.write(fd, rest) :]

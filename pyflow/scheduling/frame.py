@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from pyflow.graph import Json
+from pyflow.jsontext import Json
 from pyflow.scheduling.messages import Indices
 from pyflow.scheduling.plan import Plan
 

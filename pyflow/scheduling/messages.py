@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pyflow.graph import Json, PackedNode
+from pyflow.jsontext import Json
+from pyflow.packed import PackedNode
 
 Indices: TypeAlias = tuple[int, ...]
 

@@ -10,16 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from pyflow.graph import (
-    Json,
-    PackedBranch,
-    PackedGraph,
-    PackedMap,
-    PackedNode,
-    PackedRegion,
-    PackedSelect,
-    nodes_in,
-)
+from pyflow.jsontext import Json
+from pyflow.packed import PackedBranch, PackedGraph, PackedMap, PackedNode, PackedRegion, PackedSelect, nodes_in
 
 Role: TypeAlias = Literal["run", "expand", "map-end", "decide", "branch-end", "select"]
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from pyflow.errors import PyflowError
-from pyflow.graph import (
+from pyflow.packed import (
     PackedBranch,
     PackedCall,
     PackedContainer,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pyflow.digest import is_digest
@@ -37,6 +38,7 @@ _KEY: Final = re.compile(rf"{_SEGMENT_PATTERN}(?:/{_SEGMENT_PATTERN})*")
 MAX_KEY_LENGTH: Final = 768
 
 
+@lru_cache(maxsize=1024)
 def check_segment(text: str, *, what: str) -> str:
     """The same text, when it may be one segment of a key.
 

@@ -24,9 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from pyflow.errors import EnvironmentMismatchError
-
-Json: TypeAlias = Any
-"""A value that JSON can hold. Spelled ``Any`` because a precise recursive type costs more than it tells."""
+from pyflow.jsontext import Json
 
 PACKED_VERSION: Final = 1
 
