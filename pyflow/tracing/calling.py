@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pyflow.errors import DefinitionError
@@ -10,7 +11,16 @@ from pyflow.graph import Function, Location, OptionArgs, Options, Unpack
 from pyflow.tracing.condition import Condition, misplaced
 from pyflow.tracing.drafts import Draft
 from pyflow.tracing.location import here
-from pyflow.tracing.mapping import Argument, arguments_of, body_output, keywords, map_draft, positional, result_of
+from pyflow.tracing.mapping import (
+    Argument,
+    arguments_of,
+    body_output,
+    keywords,
+    map_draft,
+    positional,
+    result_of,
+    whole,
+)
 from pyflow.tracing.names import check_name
 from pyflow.tracing.order import add_edges, calls_of
 from pyflow.tracing.placeholder import Placeholder
@@ -30,6 +40,8 @@ class Authored:
     """What all nodes of this task share."""
     bound: tuple[Any, ...] = ()
     """What goes before the arguments: the ``self`` of a method."""
+    bind: Callable[..., Any]
+    """Raises the TypeError of a call that does not fit."""
     _options: OptionArgs
     _call_options: OptionArgs
     _after: tuple[Any, ...]
@@ -85,11 +97,12 @@ class Authored:
         trace = active.trace
         if trace is None:
             return self._map_plainly(arguments)
+        self.bind(*self.bound, *args, **kwargs)
         options = self.options_in(trace, trace.scope.defaults)
         draft, values = map_draft(trace, options.name or name, arguments)
         draft.batch = options.batch
         self._wait(draft)
-        with trace.inside(draft.body):
+        with whole(draft), trace.inside(draft.body):
             result = self.copy_with(_after=()).record(
                 trace, tuple(positional(arguments, values)), keywords(arguments, values), draft.name
             )
@@ -99,7 +112,7 @@ class Authored:
     def _refuse_lost_class(self) -> None:
         # Since Python 3.13 a classmethod around a task hides the class from `.map`.
         names = positional_names(self.function.fn)[:1]
-        if names == ["cls"] and not self.bound and "." in getattr(self.function.fn, "__qualname__", ""):
+        if names == ["cls"] and not self.bound and _is_in_a_class(self.function.fn):
             raise DefinitionError(
                 f"{self.function.name}.map() at {here()}: the class is not known here. Write @task above @classmethod (at {self.function.at})."
             )
@@ -115,6 +128,11 @@ class Authored:
         if self._after:
             operation = f"{self.function.name}.after()"
             add_edges(calls_of(list(self._after), operation), [draft], operation)
+
+
+def _is_in_a_class(fn: Any) -> bool:
+    around = getattr(fn, "__qualname__", "").rpartition(".")[0]
+    return bool(around) and not around.endswith("<locals>")
 
 
 def check_options(options: OptionArgs, what: str, at: Location) -> None:

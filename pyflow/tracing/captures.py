@@ -31,7 +31,11 @@ def refuse_captures(fn: Any, name: str, at: Location) -> None:
             )
         found = next(placeholders_in(value), None) if isinstance(value, (Traced, list, tuple, dict)) else None
         if found is not None:
-            how = f"Give it to the task as an argument: def {name}(..., {variable}), called {name}(..., {variable}={variable})."
+            how = (
+                f"Give it to the task when you call it: {name}(...)."
+                if kind == "argument of partial"
+                else f"Give it to the task as an argument: def {name}(..., {variable}), called {name}(..., {variable}={variable})."
+            )
             late = "" if found.__pyflow_origin__.scope.trace.is_open else f" {ended(found)}"
             raise DefinitionError(
                 f"Task {name!r} (called at {at}) uses the {kind} {variable!r}, which holds {describe(found)}. The task would get the "
@@ -44,8 +48,10 @@ def _held_by(fn: Any, seen: set[int]) -> Iterator[tuple[str, str, Any]]:
     while isinstance(fn, MethodType):
         fn = fn.__func__
     if hasattr(fn, "func") and not isinstance(fn, FunctionType):  # functools.partial
-        yield from (("argument of partial()", str(i), value) for i, value in enumerate(getattr(fn, "args", ())))
-        yield from (("argument of partial()", key, value) for key, value in getattr(fn, "keywords", {}).items())
+        yield from (
+            ("argument of partial", f"number {i + 1}", value) for i, value in enumerate(getattr(fn, "args", ()))
+        )
+        yield from (("argument of partial", key, value) for key, value in getattr(fn, "keywords", {}).items())
         fn = fn.func
     if not isinstance(fn, FunctionType) or id(fn) in seen:
         return

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
 from typing import Final
 
@@ -20,8 +23,27 @@ bodies: list[CodeType] = []
 """The code of the bodies that are being traced: the user's own, wherever they are installed."""
 
 
+class _Pinned(threading.local):
+    at: Location | None = None
+
+
+_pinned = _Pinned()
+
+
+@contextmanager
+def pinned(at: Location) -> Iterator[None]:
+    """Say that what happens now belongs to this place: a body that has returned has no running line."""
+    around, _pinned.at = _pinned.at, at
+    try:
+        yield
+    finally:
+        _pinned.at = around
+
+
 def here() -> Location:
     """The line of the user's code that is running now; cheap enough to ask at every call of a task."""
+    if _pinned.at is not None:
+        return _pinned.at
     frame = _nearest()
     if frame.f_code.co_filename.startswith(_LIBRARIES):
         frame = _behind_libraries(frame)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -127,9 +128,20 @@ def keywords(arguments: list[Argument], values: list[Any]) -> dict[str, Any]:
 def map_draft(trace: Trace, name: str, arguments: list[Argument]) -> tuple[MapDraft, list[Any]]:
     """A map whose body is still empty, and what stands for each argument inside the body."""
     draft = MapDraft(trace.scope, trace.names.take(trace.scope.prefix + name), here())
-    values = [_value_inside(draft, argument) for argument in arguments]
+    with whole(draft):
+        values = [_value_inside(draft, argument) for argument in arguments]
     trace.record(draft)
     return draft, values
+
+
+@contextmanager
+def whole(draft: MapDraft) -> Iterator[None]:
+    """Keep the map only if all of its body could be traced."""
+    try:
+        yield
+    except BaseException:
+        draft.scope.drafts.remove(draft)
+        raise
 
 
 def result_of(draft: MapDraft, arguments: list[Argument]) -> Placeholder:

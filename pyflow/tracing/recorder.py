@@ -74,6 +74,8 @@ class Trace:
 
 class _Active(threading.local):
     trace: Trace | None = None
+    has_traced = False
+    """Whether this thread has run a body itself. It is then no helper that some other body started."""
 
 
 active = _Active()
@@ -88,6 +90,7 @@ def activated(trace: Trace) -> Iterator[None]:
     trace.outer = active.trace
     trace.threads = frozenset(threading.enumerate())
     active.trace = trace
+    active.has_traced = True
     _open_traces.append(trace)
     try:
         yield
@@ -105,7 +108,7 @@ def is_tracing() -> bool:
 
 def trace_that_started(thread: threading.Thread) -> Trace | None:
     """The open trace that was there before this thread was: its body, or what that called, started the thread."""
-    for trace in _open_traces:
+    for trace in () if active.has_traced else _open_traces:
         if thread not in trace.threads:
             return trace
     return None

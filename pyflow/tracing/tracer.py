@@ -6,12 +6,12 @@ import warnings
 from typing import Any
 
 from pyflow.errors import DefinitionError, PyflowError, add_note
-from pyflow.graph import CallNode, Expr, Graph, Input
+from pyflow.graph import CallNode, Expr, Graph, Input, Location
 from pyflow.tracing.captures import refuse_captures
 from pyflow.tracing.definition import Definition
 from pyflow.tracing.drafts import Draft, InputOrigin, Scope
-from pyflow.tracing.location import bodies, here, raised_at
-from pyflow.tracing.mapping import arguments_of, body_output, keywords, map_draft, positional, result_of
+from pyflow.tracing.location import bodies, here, pinned, raised_at
+from pyflow.tracing.mapping import arguments_of, body_output, keywords, map_draft, positional, result_of, whole
 from pyflow.tracing.order import add_edges, calls_of, close_block, open_block
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import Trace, activated, active
@@ -58,9 +58,9 @@ def _traced(definition: Definition, recorder: Trace, args: tuple[Any, ...], kwar
     scope.defaults = definition.defaults
     with activated(recorder):
         open_block(scope, is_steps=definition.order == "calls")
-        output = express(
-            _run_body(definition, args, kwargs), scope, set(), f"the result of pipeline {definition.name!r}"
-        )
+        value = _run_body(definition, args, kwargs)
+        with pinned(_def_line(definition)):
+            output = express(value, scope, set(), f"the result of pipeline {definition.name!r}")
         close_block(scope)
         _refuse_leftovers(recorder)
         on_exit = _exit_handler(definition, recorder)
@@ -92,6 +92,11 @@ def _run_body(definition: Definition, args: tuple[Any, ...], kwargs: dict[str, A
         raise
     finally:
         bodies.remove(definition.fn.__code__)
+
+
+def _def_line(definition: Definition) -> Location:
+    code = definition.fn.__code__
+    return Location(code.co_filename, code.co_firstlineno)
 
 
 def _refuse_leftovers(recorder: Trace) -> None:
@@ -190,15 +195,17 @@ def map_inline(
     """
     recorder = _active()
     _warn_of_exit(definition)
+    definition.bind(args, kwargs)
     arguments = arguments_of(definition.name, positional_names(definition.fn), args, kwargs)
     draft, values = map_draft(recorder, definition.name, arguments)
     if after:
         operation = f"{definition.name}.after()"
         add_edges(calls_of(list(after), operation), [draft], operation)
-    positionals, named = tuple(positional(arguments, values)), keywords(arguments, values)
-    definition.bind(positionals, named)
-    with recorder.inside(draft.body):
-        body_output(draft, _run_inside(definition, draft.body, draft.name, positionals, named))
+    with whole(draft), recorder.inside(draft.body):
+        positionals, named = tuple(positional(arguments, values)), keywords(arguments, values)
+        value = _run_inside(definition, draft.body, draft.name, positionals, named)
+        with pinned(_def_line(definition)):
+            body_output(draft, value)
     return result_of(draft, arguments)
 
 
