@@ -105,7 +105,7 @@ class Spool:
         else:
             self._show = lambda piece: _write_text(shown_on, piece)
             sys.stdout = sys.stderr = io.TextIOWrapper(
-                io.FileIO(os.dup(_STDOUT), "w"), errors="backslashreplace", write_through=True
+                io.FileIO(_STDOUT, "w", closefd=False), errors="backslashreplace", write_through=True
             )
         echo.start()
         try:

@@ -1,8 +1,10 @@
-"""Laws that stores keep, for our own tests and for those of whoever writes one."""
+"""Laws that stores and executors keep, for our own tests and for those of whoever writes one."""
 
 from __future__ import annotations
 
+from pyflow.testing.executor_laws import check_executor, executor_laws
+from pyflow.testing.stage import Stage
 from pyflow.testing.store_laws import check_blob_store, store_laws
 from pyflow.testing.store_races import store_races
 
-__all__ = ["check_blob_store", "store_laws", "store_races"]
+__all__ = ["Stage", "check_blob_store", "check_executor", "executor_laws", "store_laws", "store_races"]

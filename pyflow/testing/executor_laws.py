@@ -1,0 +1,36 @@
+"""What every executor must do, as functions that try it: for ours, and for one that you write.
+
+Each law takes a ``Stage``, which says how to run a pipeline there, and raises ``AssertionError`` when the
+executor breaks it::
+
+    @pytest.mark.parametrize("law", executor_laws(), ids=lambda law: law.__name__)
+    def test_my_executor(law, tmp_path):
+        law(Stage(executor="mine", store=str(tmp_path / "store"), shared=tmp_path, has_processes=True))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyflow.testing import laws_maps, laws_order, laws_structure
+from pyflow.testing.stage import Law, Stage
+
+_LAWS: tuple[Law, ...] = (*laws_structure.LAWS, *laws_maps.LAWS, *laws_order.LAWS)
+
+
+def executor_laws() -> tuple[Law, ...]:
+    """All laws, each with a sentence that says what it asks."""
+    return _LAWS
+
+
+def check_executor(make_stage: Callable[[], Stage]) -> None:
+    """Try all laws, each on a stage of its own.
+
+    Raises:
+        AssertionError: The executor breaks a law; the message names it.
+    """
+    for law in _LAWS:
+        try:
+            law(make_stage())
+        except AssertionError as error:
+            raise AssertionError(f"{law.__name__}: {law.__doc__}\n{error}") from error

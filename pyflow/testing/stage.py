@@ -1,0 +1,105 @@
+"""Where executors are tried: how to run a pipeline, a folder that tasks see too, and code as an author writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+from pyflow.api import Pipeline, Run
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """An executor under trial."""
+
+    executor: str
+    store: str
+    """URL of a store that is new and empty."""
+    shared: Path
+    """An empty folder that tasks can write to, by the same path as the caller."""
+    has_processes: bool
+    """Tasks run in processes that can be ended from outside, side by side."""
+
+    def on(self, pipeline: Pipeline[P, R], **options: Any) -> Pipeline[P, R]:
+        """The pipeline, set to run here."""
+        return pipeline.with_options(executor=self.executor, store=self.store, progress=False, **options)
+
+    def run(self, pipeline: Pipeline[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What a call of the pipeline gives here."""
+        return self.on(pipeline)(*args, **kwargs)
+
+    def start(self, pipeline: Pipeline[P, R], *args: P.args, **kwargs: P.kwargs) -> Run:
+        """A run of the pipeline that was submitted here, and may still go on."""
+        return self.on(pipeline).submit(*args, **kwargs)
+
+    def finish(self, pipeline: Pipeline[P, R], *args: P.args, **kwargs: P.kwargs) -> Run:
+        """A run of the pipeline that was submitted here, and has ended."""
+        run = self.start(pipeline, *args, **kwargs)
+        run.wait(60)
+        return run
+
+    def counter(self) -> Counter:
+        """Counts what tasks do, whatever process they run in."""
+        return Counter(str(self.shared / uuid.uuid4().hex))
+
+    @contextlib.contextmanager
+    def module(self, source: str, name: str = "") -> Iterator[ModuleType]:
+        """A module of an author's: a file in a folder on ``sys.path``, imported."""
+        name = name or f"author_{uuid.uuid4().hex[:8]}"
+        folder = self.shared / f"code-{name}"
+        folder.mkdir()
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
+        sys.path.insert(0, str(folder))
+        try:
+            yield importlib.import_module(name)
+        finally:
+            sys.path.remove(str(folder))
+            sys.modules.pop(name, None)
+
+    def script(self, source: str) -> Any:
+        """Run a script that ends by printing one line of JSON, with this executor as its default; what it printed."""
+        file = self.shared / f"script_{uuid.uuid4().hex[:8]}.py"
+        file.write_text(source, encoding="utf-8")
+        environment = {
+            **os.environ, "PYFLOW_EXECUTOR": self.executor, "PYFLOW_STORE": self.store, "PYFLOW_PROGRESS": "0",
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, str(file)], capture_output=True, text=True, check=False, env=environment, timeout=120
+        )
+        if done.returncode:
+            raise AssertionError(f"the script ended with {done.returncode}:\n{done.stderr}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A file that grows by a byte each time."""
+
+    path: str
+
+    def up(self) -> int:
+        """Count one more; how many that makes."""
+        with open(self.path, "ab", buffering=0) as file:
+            file.write(b".")
+            return file.tell()
+
+    @property
+    def count(self) -> int:
+        """How many were counted."""
+        return os.stat(self.path).st_size if os.path.exists(self.path) else 0
+
+
+Law: TypeAlias = Callable[[Stage], None]
