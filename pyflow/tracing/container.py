@@ -20,7 +20,7 @@ from pyflow.tracing.names import name_of
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import Trace, active
 from pyflow.tracing.signature import binder
-from pyflow.tracing.traced import Traced
+from pyflow.tracing.traced import Traced, part_text
 
 P = ParamSpec("P")
 
@@ -142,19 +142,15 @@ class ContainerDraft(LeafDraft):
 
     __slots__ = ()
 
-    def expr(self, path: Path) -> Ref:
-        """The result, or a part of it; refused for a container that keeps nothing."""
-        node = self._node()
-        if not node.outputs and not node.stdout:
-            raise DefinitionError(
-                f"The result of container task {self.name!r} (called at {self.at}) is used as a value at {here()}, but it keeps nothing. "
-                "Say @container(outputs={'name': '/path'}) or @container(stdout=True); to only wait for it, use .after() or >>."
-            )
-        return Ref(self.id, path)
-
     def step(self, path: Path, step: Step) -> Step:
         """One step further; of several outputs only those that there are."""
-        names = [name for name, _ in self._node().outputs]
+        node = self._node()
+        names = [name for name, _ in node.outputs]
+        if not path and not names and not node.stdout:
+            raise DefinitionError(
+                f"{part_text((step,))} at {here()} asks for a part of what container task {self.name!r} (called at {self.at}) gives, which is "
+                "None: it keeps nothing. Say @container(outputs={'name': '/path'}) or @container(stdout=True)."
+            )
         if path or len(names) < 2:
             return step
         if step[1] not in names:

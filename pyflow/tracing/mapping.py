@@ -75,11 +75,11 @@ def _items(value: Any, name: str, parameter: str, at: Location) -> Any:
     if isinstance(value, Traced):
         return value
     if isinstance(value, (str, bytes)):
-        warnings.warn(
+        message = (
             f"{name}.map() at {at} goes through {parameter!r} = {value!r} sign by sign. For one item write [{value!r}]; "
-            f"if the signs are meant, list({value!r}).",
-            stacklevel=5,
+            f"if the signs are meant, list({value!r})."
         )
+        warnings.warn_explicit(message, UserWarning, at.file, at.line)
     try:
         return list(value)
     except TypeError as error:

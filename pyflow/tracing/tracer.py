@@ -217,8 +217,9 @@ def _active() -> Trace:
 
 def _warn_of_exit(definition: Definition) -> None:
     if definition.on_exit is not None:
-        warnings.warn(
-            f"Pipeline {definition.name!r} is called inside another one at {here()}; its exit handler {definition.on_exit.function.name!r} "
-            "will not run. Only the outermost pipeline's on_exit does.",
-            stacklevel=4,
+        at = here()
+        message = (
+            f"Pipeline {definition.name!r} is called inside another one at {at}; its exit handler {definition.on_exit.function.name!r} "
+            "will not run. Only the outermost pipeline's on_exit does."
         )
+        warnings.warn_explicit(message, UserWarning, at.file, at.line)
