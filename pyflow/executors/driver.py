@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome
-from pyflow.executors.launcher import Launcher, Lost, Report
+from pyflow.executors.launcher import Launcher, Lost, Report, Taken
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 from pyflow.runs import Event, Journal
 from pyflow.scheduling import (
+    Advance,
     CancelRequested,
     Capacity,
     Command,
@@ -96,6 +97,7 @@ class Driver:
         self._scheduler = Scheduler(job.graph, job.capacity)
         self._pauses: list[tuple[float, str]] = []
         self._ending = Ending()
+        self._pace = _Pace(launcher)
         self._is_finished = False
         self._look_at = time.monotonic() + _LOOK_INTERVAL_S
         self._names = {node.id: node.name for node in job.graph.walk()}
@@ -107,6 +109,8 @@ class Driver:
             self._journal.flush()
             for report in self._launcher.wait(self._patience()):
                 self._do(self._tell(report))
+            if self._pace.has_changed():
+                self._do(self._scheduler.handle(Advance(self._pace.in_advance)))
             self._look_around()
         self._journal.flush()
         return self._ending
@@ -114,12 +118,12 @@ class Driver:
     def run_one(self, node: PackedCall) -> Ending:
         """Carry out a node that stands outside of the graph's body: the exit handler."""
         self._names[node.id] = node.name
-        self._launch([self._invocation(node.id, (), 1)], node)
+        self._launch([self._invocation(node.id, (), 1)], node, in_advance=False)
         waits = True
         while waits:
             for report in self._launcher.wait(_LOOK_INTERVAL_S):
                 self._tell(report, is_alone=True)
-                waits = False
+                waits = isinstance(report, Taken) and waits
         self._journal.flush()
         self._ending.is_success = not self._ending.failures
         return self._ending
@@ -142,9 +146,10 @@ class Driver:
                     self._invocation(slot.node.id, slot.indices, attempt)
                     for slot, attempt in zip(command.slots, command.attempts, strict=True)
                 ]
-                self._launch(invocations, node)  # type: ignore[arg-type]
+                self._launch(invocations, node, in_advance=command.in_advance)  # type: ignore[arg-type]
             elif isinstance(command, Pause):
                 heapq.heappush(self._pauses, (time.monotonic() + command.seconds, str(command.slot)))
+                self._note("paused", slot=str(command.slot), seconds=command.seconds)
             elif isinstance(command, Skip):
                 self._count("skipped")
                 self._note("skipped", slot=str(command.slot))
@@ -162,10 +167,12 @@ class Driver:
                 self._ending.is_success = command.is_success
                 self._is_finished = True
 
-    def _launch(self, invocations: list[Invocation], node: PackedCall | PackedContainer) -> None:
-        worker = self._launcher.launch(invocations, self._job.graph.options[node.options].timeout_s)
-        for invocation in invocations:
-            self._note("started", slot=invocation.slot, attempt=invocation.attempt, worker=worker)
+    def _launch(self, invocations: list[Invocation], node: PackedCall | PackedContainer, *, in_advance: bool) -> None:
+        timeout_s = self._job.graph.options[node.options].timeout_s
+        worker = self._launcher.launch(invocations, timeout_s, in_advance=in_advance)
+        if worker is not None:
+            for invocation in invocations:
+                self._note("started", slot=invocation.slot, attempt=invocation.attempt, worker=worker)
 
     def _invocation(self, node: int, indices: tuple[int, ...], attempt: int) -> Invocation:
         job = self._job
@@ -185,7 +192,11 @@ class Driver:
     def _tell(self, report: Report, *, is_alone: bool = False) -> list[Command]:
         if isinstance(report, Lost):
             return self._tell_lost(report, is_alone=is_alone)
+        if isinstance(report, Taken):
+            self._note("started", slot=report.slot, attempt=report.attempt, worker=report.worker)
+            return []
         outcome = report.outcome
+        self._pace.note(outcome.duration_s)
         if outcome.is_committed:
             self._note("ended", **_brief(outcome), status="succeeded")
             self._count("succeeded")
@@ -210,9 +221,7 @@ class Driver:
         error = ErrorRecord(type=f"pyflow.errors.{kind}", message=report.reason, traceback=report.reason)
         status = "cancelled" if self._ending.is_cancelled else "failed" if report.is_timeout else "lost"
         details = {"log": list(report.log)} if report.log else {}
-        self._note(
-            "ended", slot=report.slot, attempt=report.attempt, status=status, error=error.to_wire(), **details
-        )
+        self._note("ended", slot=report.slot, attempt=report.attempt, status=status, error=error.to_wire(), **details)
         failure = Failure(
             report.slot, self._name(report.slot), report.attempt, error, exit_code, is_lost=True, log=report.log
         )
@@ -264,6 +273,33 @@ class Driver:
         return self._names[int(node)] + "".join(f"[{i}]" for i in indices)
 
 
+class _Pace:
+    """How many tasks to launch in advance: some while tasks are shorter than the driver's reaction, else none.
+
+    A task that is launched in advance has been decided on: it no longer makes way for another, nor for a
+    failure. That costs nothing while tasks take milliseconds.
+    """
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._mean_s = _SHORT_S * 2
+        self._told = 0
+        self.in_advance = 0
+
+    def note(self, duration_s: float) -> None:
+        """An attempt took so long."""
+        self._mean_s += (duration_s - self._mean_s) * 0.2
+        self.in_advance = self._launcher.most_in_advance if self._mean_s < _SHORT_S else 0
+
+    def has_changed(self) -> bool:
+        """Whether ``in_advance`` is another number than when this was asked last."""
+        before, self._told = self._told, self.in_advance
+        return before != self.in_advance
+
+
+_SHORT_S: Final = 0.005
+
+
 def _brief(outcome: Outcome) -> dict[str, object]:
     """What the journal says of an attempt; the rest is in its commit."""
     brief: dict[str, object] = {
@@ -276,4 +312,3 @@ def _brief(outcome: Outcome) -> dict[str, object]:
     if outcome.log is not None:
         brief["log"] = [outcome.log.writer, outcome.log.start, outcome.log.end]
     return brief
-

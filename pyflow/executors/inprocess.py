@@ -33,7 +33,12 @@ class InprocessLauncher:
         self._spool = Spool(self._folder / "spool")
         self._session = Session(self._folder, self._spool, WRITER, blobs=content.blobs, time_limit=_time_limit)
 
-    def launch(self, invocations: Sequence[Invocation], timeout_s: float | None) -> str:  # noqa: ARG002  the session reads it
+    @property
+    def most_in_advance(self) -> int:
+        """None: they run one after the other anyway."""
+        return 0
+
+    def launch(self, invocations: Sequence[Invocation], timeout_s: float | None, *, in_advance: bool) -> str | None:  # noqa: ARG002  the session reads the limit
         """Remember these; they run in ``wait``."""
         self._queue.extend(invocations)
         return WRITER

@@ -33,18 +33,33 @@ class Lost:
     """Writer, start and end of what it had printed."""
 
 
-Report: TypeAlias = "Finished | Lost"
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A worker has begun with an invocation that was launched in advance."""
+
+    slot: str
+    attempt: int
+    worker: str
+
+
+Report: TypeAlias = "Finished | Lost | Taken"
 
 
 class Launcher(Protocol):
     """A place where tasks run."""
 
-    def launch(self, invocations: Sequence[Invocation], timeout_s: float | None) -> str:
+    @property
+    def most_in_advance(self) -> int:
+        """How many invocations may be launched beyond what can run at once; 0 where that would not help."""
+
+    def launch(self, invocations: Sequence[Invocation], timeout_s: float | None, *, in_advance: bool) -> str | None:
         """Start these, one after the other, and answer the name of the worker that has them.
 
         Args:
             invocations: All of one run and of one node.
             timeout_s: How long each of them may take.
+            in_advance: All workers are busy, so these wait for the first one that is not. The answer is then
+                None, and ``wait`` reports which worker has taken them.
         """
 
     def wait(self, timeout_s: float | None) -> list[Report]:

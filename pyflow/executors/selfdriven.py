@@ -17,7 +17,7 @@ from pyflow.executors.driver import Driver, Ending, Failure, Job
 from pyflow.executors.inprocess import InprocessLauncher
 from pyflow.executors.interrupts import Interrupts, counted_interrupts
 from pyflow.executors.launcher import Launcher
-from pyflow.executors.local.pool import PoolLauncher
+from pyflow.executors.local.launcher import PoolLauncher
 from pyflow.executors.local.worker import Kind
 from pyflow.executors.support import check_containers, check_options, check_size, machine_cpus, machine_memory_mib
 from pyflow.packed import PackedGraph
@@ -67,7 +67,7 @@ class LocalExecutor:
         code = job.graph.code["digest"] if job.graph.code is not None else ""
         kind = Kind(code, os.getcwd(), dict(os.environ))
         with counted_interrupts() as interrupts:
-            return _carry_out(job, PoolLauncher(kind, job.content), interrupts)
+            return _carry_out(job, PoolLauncher(kind, job.content, room=int(min(machine_cpus(), tasks))), interrupts)
 
 
 def _carry_out(job: Job, launcher: Launcher, interrupts: Interrupts) -> Ending:

@@ -5,7 +5,7 @@ from pyflow.runtime.execute import Site, execute
 from pyflow.runtime.program import Place, Program
 from pyflow.runtime.resolve import EXIT_SLOT, Resolver
 from pyflow.runtime.session import Session, open_home
-from pyflow.runtime.wire import Messages, send
+from pyflow.runtime.wire import Messages, message_in, packet_of, send
 from pyflow.runtime.worker import command_of
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "Spool",
     "command_of",
     "execute",
+    "message_in",
     "open_home",
+    "packet_of",
     "send",
 ]

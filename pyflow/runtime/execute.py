@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CoroutineType
 from typing import Any, Final
@@ -180,7 +180,11 @@ class _Attempt:
         return ExitCode.TASK_RAISED if isinstance(error, types) else ExitCode.TASK_RAISED_FOR_GOOD
 
     def _failed(self, error: BaseException, exit_code: ExitCode) -> _Failed:
-        return _Failed(exit_code, record_error(error, self._content, origins=self._site.origins))
+        record = record_error(error, self._content, origins=self._site.origins)
+        if isinstance(error, TaskTimeoutError) and not error.node:
+            # The place that raised it knew of no nodes; who reads the record names the right one.
+            record = replace(record, message=error.reason, pickled=None)
+        return _Failed(exit_code, record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,14 +47,19 @@ class Session:
         self._spool = spool
         self._writer = writer
         self._blobs = blobs
-        self._time_limit = time_limit
         self._home: Home | None = None
         self._content: ContentStore | None = None
         self._graph_digest = ""
         self._program: Program | None = None
-        self._origins: dict[str, str] = {}
+        self._run_id = ""
         self._code_path: str | None = None
         self._scratch = Scratch(folder / "tmp")
+        self._site = Site(
+            make_scratch=self._scratch.folder,
+            capture=spool.capture,
+            origins={},
+            time_limit=time_limit,
+        )
 
     def run(self, invocation: Invocation) -> Outcome:
         """Run one invocation, and say what came of it."""
@@ -63,15 +68,11 @@ class Session:
             program = self._load(invocation, content)
         except Exception as error:  # noqa: BLE001  nothing else may end the process that others rely on
             return not_tried(invocation, error)
-        self._spool.aim(content.blobs, content.keys.log(invocation.run_id, self._writer), self._writer)
-        site = Site(
-            make_scratch=self._scratch.folder,
-            capture=self._spool.capture,
-            origins=self._origins,
-            time_limit=self._time_limit,
-        )
+        if invocation.run_id != self._run_id:
+            self._run_id = invocation.run_id
+            self._spool.aim(content.blobs, content.keys.log(self._run_id, self._writer), self._writer)
         try:
-            return execute(invocation, program, content, site)
+            return execute(invocation, program, content, self._site)
         finally:
             self._scratch.clear()
 
@@ -95,11 +96,11 @@ class Session:
 
     def _install(self, graph: PackedGraph, content: ContentStore) -> None:
         self.close()
-        self._origins = {}
+        self._site.origins.clear()
         if graph.code is None:
             return
         archive = content.read_blob(graph.code["digest"], graph.code["size"])
         folder = str(install(archive, self._folder / "code"))
-        self._origins = {os.path.join(folder, name): path for name, path in graph.origins.items()}
+        self._site.origins.update({os.path.join(folder, name): path for name, path in graph.origins.items()})
         self._code_path = folder
         sys.path.insert(0, folder)

@@ -13,14 +13,24 @@ _LENGTH: Final = struct.Struct(">I")
 _PIECE: Final = 256 * 1024
 
 
+def packet_of(message: object) -> bytes:
+    """A message as the bytes that ``Messages`` reads."""
+    data = dump(message).encode()
+    return _LENGTH.pack(len(data)) + data
+
+
+def message_in(packet: bytes) -> Any:
+    """The message of one whole packet."""
+    return json.loads(packet[_LENGTH.size :])
+
+
 def send(fd: int, message: object) -> None:
     """Write one message, whole.
 
     Raises:
         BrokenPipeError: Nobody reads any more.
     """
-    data = dump(message).encode()
-    rest = memoryview(_LENGTH.pack(len(data)) + data)
+    rest = memoryview(packet_of(message))
     while rest:
         rest = rest[os.write(fd, rest) :]
 

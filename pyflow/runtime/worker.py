@@ -1,8 +1,9 @@
 """A worker of the local pool: a process of its own that runs what it is sent, until nobody sends any more.
 
-    python -c "from pyflow.runtime.worker import main; main()" FOLDER WRITER COMMANDS_FD OUTCOMES_FD LIFELINE_FD
+    python -c "from pyflow.runtime.worker import main; main()" FOLDER WRITER COMMANDS_FD OUTCOMES_FD LIFELINE_FD BACKLOG_FD
 
-Commands and outcomes are messages (``wire.py``). The lifeline is a pipe that nobody writes to: when its
+Commands and outcomes are messages (``wire.py``). The backlog is a pipe of single commands that all workers of
+a pool read from: whoever is free takes one, and says so together with what it has just finished. The lifeline is a pipe that nobody writes to: when its
 other end closes, the process that started this one is gone, and this one goes too, whatever it is doing.
 """
 
@@ -17,10 +18,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from pyflow.contract import Home, Invocation
+from pyflow.contract import Home, Invocation, slot_of
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.session import Session
-from pyflow.runtime.wire import Messages, send
+from pyflow.runtime.wire import Messages, message_in, send
 
 SHIP_INTERVAL_S: Final = 1.0
 """How far the log in the store may lag behind what a running task prints."""
@@ -29,8 +30,8 @@ SHIP_INTERVAL_S: Final = 1.0
 def main() -> None:
     """Run until the commands end."""
     folder, writer = Path(sys.argv[1]), sys.argv[2]
-    commands_fd, outcomes_fd, lifeline_fd = map(int, sys.argv[3:6])
-    for fd in (commands_fd, outcomes_fd, lifeline_fd):
+    commands_fd, outcomes_fd, lifeline_fd, backlog_fd = map(int, sys.argv[3:7])
+    for fd in (commands_fd, outcomes_fd, lifeline_fd, *([backlog_fd] if backlog_fd >= 0 else [])):
         os.set_inheritable(fd, False)  # noqa: FBT003  the parameter has no name
     # The author's code may put anything on sys.path[0] of a script; here it is the working folder, and
     # local code must come from the bundle alone.
@@ -41,15 +42,69 @@ def main() -> None:
     _enable_fault_handler()
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_watch, args=(lifeline_fd, spool), daemon=True).start()
-    _serve(Session(folder, spool, writer), Messages(commands_fd), outcomes_fd)
+    _Server(Session(folder, spool, writer), commands_fd, outcomes_fd, backlog_fd).serve()
 
 
-def _serve(session: Session, commands: Messages, outcomes_fd: int) -> None:
-    while not commands.is_ended:
-        for command in commands.read():
-            for invocation in invocations_of(command):
-                outcome = session.run(invocation).to_wire()
-                send(outcomes_fd, {"outcome": outcome, "clean": _is_clean()})
+class _Server:
+    """Takes commands where there are some, and tells what came of them."""
+
+    def __init__(self, session: Session, commands_fd: int, outcomes_fd: int, backlog_fd: int) -> None:
+        self._session = session
+        self._commands = Messages(commands_fd)
+        self._outcomes_fd = outcomes_fd
+        self._backlog_fd = backlog_fd
+        self._poll = select.poll()
+        for fd in (commands_fd, backlog_fd):
+            if fd >= 0:
+                self._poll.register(fd, select.POLLIN | select.POLLHUP)
+        self._commands_fd = commands_fd
+
+    def serve(self) -> None:
+        """Run commands until there will be no more."""
+        told: dict[str, Any] | None = None
+        while not self._commands.is_ended:
+            command = self._take_from_backlog() if told is None or told["clean"] else None
+            if command is not None:
+                node, indices, attempt, _ = command["slots"][0]
+                send(self._outcomes_fd, {**(told or {}), "taken": [slot_of(node, tuple(indices)), attempt]})
+                told = self._run(command)
+                continue
+            if told is not None:
+                send(self._outcomes_fd, told)
+                told = None
+            if any(fd == self._commands_fd for fd, _ in self._poll.poll()):
+                told = self._run_all(self._commands.read())
+
+    def _run_all(self, commands: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """Run these, and tell of all but the last, which waits for what is taken next."""
+        told = None
+        for command in commands:
+            if told is not None:
+                send(self._outcomes_fd, told)
+            told = self._run(command)
+        return told
+
+    def _run(self, command: dict[str, Any]) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        for invocation in invocations_of(command):
+            if told:
+                send(self._outcomes_fd, told)
+            told = {"outcome": self._session.run(invocation).to_wire(), "clean": _is_clean()}
+        return told
+
+    def _take_from_backlog(self) -> dict[str, Any] | None:
+        if self._backlog_fd < 0:
+            return None
+        try:
+            packet = os.read(self._backlog_fd, _MOST_BYTES)
+        except BlockingIOError:
+            return None
+        command: dict[str, Any] | None = message_in(packet) if packet else None
+        return command
+
+
+# A packet is at most a page (pipe(2), PIPE_BUF).
+_MOST_BYTES: Final = 4096
 
 
 def _is_clean() -> bool:

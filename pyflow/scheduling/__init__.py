@@ -1,6 +1,7 @@
 """What may happen next in a run: events in, commands out. Doing it is the executors' part."""
 
 from pyflow.scheduling.messages import (
+    Advance,
     CancelRequested,
     Capacity,
     Command,
@@ -18,6 +19,7 @@ from pyflow.scheduling.messages import (
 from pyflow.scheduling.scheduler import Scheduler
 
 __all__ = [
+    "Advance",
     "CancelRequested",
     "Capacity",
     "Command",

@@ -44,7 +44,14 @@ class CancelRequested:
     """Event: somebody asked the run to end."""
 
 
-Event: TypeAlias = "Ended | Due | CancelRequested"
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Event: from now on this many tasks may start beyond the capacity, to wait for whoever is free first."""
+
+    tasks: int
+
+
+Event: TypeAlias = "Ended | Due | CancelRequested | Advance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,8 @@ class Start:
 
     slots: tuple[Slot, ...]
     attempts: tuple[int, ...]
+    in_advance: bool = False
+    """There is no room for it yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from pyflow.packed import (
 )
 from pyflow.scheduling.frame import Frame, MapState, State
 from pyflow.scheduling.messages import (
+    Advance,
     CancelRequested,
     Capacity,
     Command,
@@ -73,6 +74,7 @@ class Scheduler:
         self._cpus = 0.0
         self._memory_mib = 0.0
         self._tasks = 0
+        self._advance = 0
         self._has_failed = False
         self._is_stopping = False
         self._is_finished = False
@@ -91,6 +93,8 @@ class Scheduler:
             frame, index = self._pausing.pop(event.slot, (None, 0))
             if frame is not None:
                 self._ready.append([(frame, index)])
+        elif isinstance(event, Advance):
+            self._advance = event.tasks
         elif isinstance(event, CancelRequested):
             self._is_stopping = True
         return self._answer()
@@ -141,6 +145,14 @@ class Scheduler:
                 continue
             self._start(members, group)
         self._ready.extendleft(reversed(kept))
+        while self._ready and self._tasks < self._capacity.cpus + self._advance and self._advance:
+            members = self._ready[0]
+            frame, index = members[0]
+            options = self._options[_runnable(frame.plan.steps[index]).options]
+            if len(members) > 1 or options.cpus > 1 or options.memory_mib:
+                break
+            self._ready.popleft()
+            self._start(members, _Group(options, 1), in_advance=True)
 
     def _fits(self, group: _Group) -> bool:
         return (
@@ -148,7 +160,7 @@ class Scheduler:
             and self._memory_mib + group.memory_mib <= self._capacity.memory_mib
         )
 
-    def _start(self, members: list[tuple[Frame, int]], group: _Group) -> None:
+    def _start(self, members: list[tuple[Frame, int]], group: _Group, *, in_advance: bool = False) -> None:
         self._tasks += 1
         self._cpus += group.cpus
         self._memory_mib += group.memory_mib
@@ -159,7 +171,7 @@ class Scheduler:
             self._running[str(slot)] = (frame, index, group)
             slots.append(slot)
             attempts.append(attempt)
-        self._commands.append(Start(tuple(slots), tuple(attempts)))
+        self._commands.append(Start(tuple(slots), tuple(attempts), in_advance))
 
     # Ending
 

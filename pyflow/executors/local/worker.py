@@ -36,6 +36,15 @@ class Kind:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a worker says: what came of one invocation, which one it has taken from the backlog, or both."""
+
+    outcome: Outcome | None
+    slot: str | None
+    attempt: int
+
+
 class Worker:
     """A process that runs invocations, one after the other.
 
@@ -43,7 +52,7 @@ class Worker:
         OSError: The process cannot be started.
     """
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, backlog_fd: int) -> None:
         self.kind = kind
         self.name = f"w{next(_numbers)}-{os.urandom(3).hex()}"
         self.queue: deque[Invocation] = deque()
@@ -58,10 +67,10 @@ class Worker:
         self._log_end = 0
         self._run_id = ""
         self._path = tempfile.mkdtemp(prefix="pyflow-")
-        self._commands_fd, self.outcomes_fd, self._lifeline_fd, self._process = self._start()
+        self._commands_fd, self.outcomes_fd, self._lifeline_fd, self._process = self._start(backlog_fd)
         self._messages = Messages(self.outcomes_fd)
 
-    def _start(self) -> tuple[int, int, int, subprocess.Popen[bytes]]:
+    def _start(self, backlog_fd: int) -> tuple[int, int, int, subprocess.Popen[bytes]]:
         scratch = os.path.join(self._path, "tmp")
         os.mkdir(scratch, 0o700)
         commands, outcomes, lifeline = os.pipe(), os.pipe(), os.pipe()
@@ -69,11 +78,20 @@ class Worker:
         spool = os.open(os.path.join(self._path, "spool"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, _PACKAGE_PARENT, self._path, self.name, *map(str, theirs)],
+                [
+                    sys.executable,
+                    "-c",
+                    _PROGRAM,
+                    _PACKAGE_PARENT,
+                    self._path,
+                    self.name,
+                    *map(str, theirs),
+                    str(backlog_fd),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=spool,
                 stderr=spool,
-                pass_fds=theirs,
+                pass_fds=theirs if backlog_fd < 0 else (*theirs, backlog_fd),
                 cwd=self.kind.folder,
                 env={**self.kind.environment, "TMPDIR": scratch},
                 # A session of its own: Ctrl-C in the terminal is the caller's to handle, and all that the
@@ -85,29 +103,38 @@ class Worker:
                 os.close(fd)
         return commands[1], outcomes[0], lifeline[1], process
 
-    def give(self, invocations: Sequence[Invocation], timeout_s: float | None) -> None:
-        """Let it run these."""
+    def take(self, invocations: Sequence[Invocation], timeout_s: float | None) -> None:
+        """Make these its own; it gets them by ``send``."""
         if invocations[0].run_id != self._run_id:
             self._run_id, self._log_end = invocations[0].run_id, 0
         self.queue.extend(invocations)
         self.timeout_s = timeout_s
-        self._wind_up()
+
+    def send(self, invocations: Sequence[Invocation]) -> None:
+        """Let it run what it has taken."""
+        self.wind_up()
         # A worker that has just died is found out when its outcomes end.
         with contextlib.suppress(BrokenPipeError):
             send(self._commands_fd, command_of(list(invocations)))
 
-    def read(self) -> list[Outcome]:
-        """The outcomes that have arrived. ``is_over`` when there will be no more."""
-        outcomes = []
+    def read(self) -> list[Told]:
+        """What it has told since. ``is_over`` when it will tell no more."""
+        found = []
         for message in self._messages.read():
-            outcome = Outcome.from_wire(message["outcome"])
-            self.is_clean = self.is_clean and message["clean"]
-            if outcome.log is not None and outcome.log.writer == self.name:
-                self._log_end = outcome.log.end
-            self.queue.popleft()
-            self._wind_up()
-            outcomes.append(outcome)
-        return outcomes
+            outcome = Outcome.from_wire(message["outcome"]) if "outcome" in message else None
+            if outcome is not None:
+                self.is_clean = self.is_clean and message["clean"]
+                if outcome.log is not None and outcome.log.writer == self.name:
+                    self._log_end = outcome.log.end
+            slot, attempt = message.get("taken", (None, 0))
+            found.append(Told(outcome, slot, attempt))
+        return found
+
+    def done(self) -> Invocation:
+        """The invocation that it was at is over; the clock of the next one starts."""
+        invocation = self.queue.popleft()
+        self.wind_up()
+        return invocation
 
     @property
     def is_over(self) -> bool:
@@ -147,7 +174,8 @@ class Worker:
             spool.seek(max(0, log_size - self._log_end))
             return self._log_end, spool.read()
 
-    def _wind_up(self) -> None:
+    def wind_up(self) -> None:
+        """Start the clock of the invocation that it is at now."""
         has_limit = self.timeout_s is not None and self.queue
         self._deadline = time.monotonic() + self.timeout_s if has_limit and self.timeout_s else None
 

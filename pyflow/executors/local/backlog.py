@@ -1,0 +1,92 @@
+"""Invocations that wait for whichever worker is free first, so that no worker waits for the driver.
+
+A pipe in packet mode (pipe(2): ``O_DIRECT``), from which all workers read: each read takes one whole
+packet, and the kernel gives it to one reader only. Systems without such pipes do without.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pyflow.contract import Invocation, slot_of
+from pyflow.runtime import command_of, message_in, packet_of
+
+_MOST_BYTES: Final = 4096
+"""PIPE_BUF on Linux: what is larger would be more than one packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An invocation that no worker has told of."""
+
+    invocation: Invocation
+    timeout_s: float | None
+
+
+class Backlog:
+    """Invocations that are handed out in advance, one by one."""
+
+    def __init__(self) -> None:
+        self.read_fd, self._write_fd = (
+            os.pipe2(os.O_DIRECT | os.O_NONBLOCK | os.O_CLOEXEC) if has_backlogs() else (-1, -1)
+        )
+        self._waiting: dict[tuple[str, int], Waiting] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, invocations: Sequence[Invocation], timeout_s: float | None) -> bool:
+        """Let some worker take these; False when they must be given to one."""
+        if self.read_fd < 0 or len(invocations) != 1:
+            return False
+        packet = packet_of(command_of(list(invocations)))
+        if len(packet) > _MOST_BYTES:
+            return False
+        try:
+            os.write(self._write_fd, packet)
+        except BlockingIOError:
+            return False
+        invocation = invocations[0]
+        self._waiting[invocation.slot, invocation.attempt] = Waiting(invocation, timeout_s)
+        return True
+
+    def taken(self, slot: str, attempt: int) -> Waiting:
+        """A worker says that it has this one."""
+        return self._waiting.pop((slot, attempt))
+
+    def take_back(self) -> list[Waiting]:
+        """All that no worker has taken yet. Those that one has taken and not told of remain."""
+        found: list[bytes] = []
+        while self._waiting:
+            try:
+                packet = os.read(self.read_fd, _MOST_BYTES)
+            except BlockingIOError:
+                break
+            found.append(packet)
+        return [self._waiting.pop(_key_of(packet)) for packet in found]
+
+    def give_up(self) -> list[Waiting]:
+        """The ones that a worker has taken, and will never tell of."""
+        lost = list(self._waiting.values())
+        self._waiting.clear()
+        return lost
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        if self.read_fd >= 0:
+            os.close(self.read_fd)
+            os.close(self._write_fd)
+            self.read_fd = self._write_fd = -1
+
+
+def _key_of(packet: bytes) -> tuple[str, int]:
+    node, indices, attempt, _ = message_in(packet)["slots"][0]
+    return slot_of(node, tuple(indices)), attempt
+
+
+def has_backlogs() -> bool:
+    """Whether this system has pipes in packet mode."""
+    return hasattr(os, "pipe2") and hasattr(os, "O_DIRECT")
