@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyflow.testing import laws_maps, laws_order, laws_structure
+from pyflow.testing import laws_failure, laws_isolation, laws_maps, laws_order, laws_structure
 from pyflow.testing.stage import Law, Stage
 
-_LAWS: tuple[Law, ...] = (*laws_structure.LAWS, *laws_maps.LAWS, *laws_order.LAWS)
+_LAWS: tuple[Law, ...] = (*laws_structure.LAWS, *laws_maps.LAWS, *laws_order.LAWS, *laws_failure.LAWS, *laws_isolation.LAWS)
 
 
 def executor_laws() -> tuple[Law, ...]:

@@ -1,0 +1,315 @@
+"""What executors owe to the world around a task: isolation, what it prints, files and folders, options."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pyflow.api import pipeline
+from pyflow.errors import UnsupportedOptionWarning
+from pyflow.testing.claims import holds, raises, same
+from pyflow.testing.stage import Stage
+from pyflow.tracing import task
+
+
+@task
+def give(value: Any) -> Any:
+    return value
+
+
+@task
+def look() -> dict[str, Any]:
+    return {"folder": os.getcwd(), "env": os.environ.get("LAW_LEAK"), "path": "/law-leak" in sys.path}
+
+
+def tasks_stand_where_the_caller_stands(stage: Stage) -> None:
+    """On this machine a task's working folder and environment are the caller's, and it has nothing to read from."""
+
+    @task
+    def where() -> Any:
+        return os.getcwd(), os.environ.get("PATH"), sys.stdin.read() if stage_has_processes else ""
+
+    stage_has_processes = stage.has_processes
+
+    @pipeline
+    def standing() -> Any:
+        return where()
+
+    same(stage.run(standing), (os.getcwd(), os.environ.get("PATH"), ""), "what a task sees")
+
+
+def workers_can_be_used_again(stage: Stage) -> None:
+    """A task that starts processes, threads or a manager of its own works, as often as it is called."""
+
+    @task
+    def busy(x: int) -> Any:
+        import multiprocessing
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(2) as pool:
+            first = list(pool.map(abs, [x, -x]))
+        with multiprocessing.get_context("spawn").Manager() as manager:
+            shared = manager.list([x])
+            shared.append(tempfile.gettempdir() != "")
+            return first, list(shared)
+
+    @pipeline
+    def again() -> Any:
+        return busy.map([1, 2, 3])
+
+    same(stage.run(again), [([x, x], [x, True]) for x in (1, 2, 3)], "the results")
+
+
+def changes_do_not_leak(stage: Stage) -> None:
+    """Folder, environment and ``sys.path`` are for each task as for the first, whatever others did, and for the caller."""
+
+    @task
+    def spoil(fails: bool) -> None:  # noqa: FBT001  a flag
+        os.chdir("/")
+        os.environ["LAW_LEAK"] = "leaked"
+        os.environ.pop("HOME", None)
+        sys.path.insert(0, "/law-leak")
+        if fails:
+            raise ValueError("after spoiling")
+
+    @pipeline
+    def leaking() -> Any:
+        return spoil.map([True] * 3)
+
+    @pipeline(order="calls")
+    def spoiling() -> Any:
+        before = [look(), task(lambda: os.environ.get("HOME"))()]
+        spoil.map([False] * 4)
+        return before, [look(), task(lambda: os.environ.get("HOME"))()]
+
+    caller = os.getcwd(), dict(os.environ), list(sys.path)
+    before, behind = stage.run(spoiling)
+    same(behind, before, "what a task sees afterwards")
+    same(before[0]["env"], None, "the variable before")
+    raises(ValueError, lambda: stage.run(leaking), "after spoiling")
+    same(stage.run(spoiling)[0], before, "what a later run sees")
+    same((os.getcwd(), dict(os.environ), list(sys.path)), caller, "what the caller sees")
+
+
+def env_is_set_for_its_task_only(stage: Stage) -> None:
+    """``env=`` holds for the attempts of that task, on top of what is there, and for nobody else."""
+
+    @task(env={"LAW_LEAK": "mine", "EMPTY": ""})
+    def mine() -> Any:
+        child = subprocess.run(["sh", "-c", "printf %s $LAW_LEAK"], capture_output=True, text=True, check=True)
+        return os.environ["LAW_LEAK"], os.environ["EMPTY"], child.stdout, "PATH" in os.environ
+
+    @pipeline(order="calls")
+    def setting() -> Any:
+        return mine(), look()["env"], mine.with_options(env={"LAW_LEAK": "other", "EMPTY": "no"})()
+
+    expected = (("mine", "", "mine", True), None, ("other", "no", "other", True))
+    same(stage.run(setting), expected, "what the tasks saw")
+
+
+def what_is_printed_is_kept(stage: Stage) -> None:
+    """Output of Python, of C code and of child processes, on both streams, is the log of its attempt, in its order."""
+
+    @task
+    def talk(name: str) -> None:
+        print(name, "to out")
+        print(name, "to err", file=sys.stderr)
+        sys.stdout.flush()
+        os.write(1, f"{name} below Python\n".encode())
+        subprocess.run(["sh", "-c", f"echo {name} from a child; echo {name} child err >&2"], check=True)
+        sys.stdout.write(f"{name} ends without a line break")
+
+    @pipeline
+    def talking() -> Any:
+        talk("a")
+        talk.map(["b", "c"])
+        return give(None)
+
+    run = stage.finish(talking)
+
+    def expected(name: str) -> list[str]:
+        said = ["to out", "to err", "below Python", "from a child", "child err", "ends without a line break"]
+        return [f"{name} {text}" for text in said]
+
+    same(run.logs("talk").splitlines(), expected("a"), "the log of a task")
+    same(run.logs("talk-2", 1).splitlines(), expected("c"), "the log of an item")
+    same(run.logs("talk-2[0]").splitlines(), expected("b"), "the log of an item by its name")
+    same(run.logs("give"), "", "the log of a silent task")
+    for name in "abc":
+        holds("\n".join(expected(name)) in run.logs(), f"what {name} said is in the log of the run")
+
+
+def each_attempt_has_its_log(stage: Stage) -> None:
+    """What failed attempts had printed is kept, before what the last one did."""
+    count = stage.counter()
+
+    @task(retries=2, backoff=0)
+    def flaky() -> None:
+        number = count.up()
+        print("attempt", number)
+        if number < 3:
+            raise ConnectionError
+
+    @pipeline
+    def trying() -> Any:
+        return flaky()  # type: ignore[func-returns-value]
+
+    run = stage.finish(trying)
+    same(run.logs("flaky"), "attempt 1\nattempt 2\nattempt 3\n", "the log")
+    spans = [attempt.log for slot in run.nodes["flaky"].slots.values() for attempt in slot.attempts]
+    holds(len(set(spans)) == 3 and None not in spans, f"three attempts have three spans: {spans}")
+
+
+def output_of_any_kind_is_kept(stage: Stage) -> None:
+    """Bytes that are no text, very long lines and much output do not disturb a task, and are kept."""
+
+    @task
+    def shout() -> int:
+        os.write(2, b"\xff\xfe\x00 binary\n")
+        print("\udc80 lone")
+        sys.stdout.write("x" * 3_000_000)
+        return 1
+
+    @pipeline
+    def shouting() -> Any:
+        return shout()
+
+    run = stage.finish(shouting)
+    same(run.result(), 1, "the result")
+    log = run.logs("shout")
+    holds(" binary" in log and "lone" in log and log.endswith("x" * 3_000_000), "all is in the log")
+
+
+def files_travel_between_tasks(stage: Stage) -> None:
+    """A ``Path`` that is returned arrives as a file of the consumer's own, with name, content and mode."""
+
+    @task
+    def write() -> Path:
+        path = Path(tempfile.mkdtemp()) / "tool.sh"
+        path.write_text("#!/bin/sh\necho from a file\n", encoding="utf-8")
+        path.chmod(0o750)
+        return path
+
+    @task
+    def use(path: Path) -> Any:
+        mode = path.stat().st_mode & 0o777
+        said = subprocess.run([str(path)], capture_output=True, text=True, check=True).stdout
+        path.write_text("spoilt", encoding="utf-8")
+        return path.name, oct(mode), said
+
+    @pipeline
+    def filing() -> Any:
+        made = write()
+        first = use(made)
+        return first, use.after(first)(made), made
+
+    first, second, path = stage.run(filing)
+    same(first, ("tool.sh", "0o750", "from a file\n"), "what the first consumer saw")
+    same(second, first, "what the second consumer saw")
+    same(path.read_text(encoding="utf-8"), "#!/bin/sh\necho from a file\n", "the file that the caller gets")
+
+
+def folders_travel_between_tasks(stage: Stage) -> None:
+    """A folder arrives whole: files, empty folders, symbolic links inside of it, and mode bits."""
+
+    @task
+    def make() -> dict[str, Path]:
+        folder = Path(tempfile.mkdtemp()) / "tree"
+        (folder / "empty").mkdir(parents=True)
+        (folder / "sub").mkdir()
+        (folder / "sub" / "é data.bin").write_bytes(bytes(range(256)) * 100)
+        (folder / "sub" / "closed").touch(mode=0o600)
+        (folder / "link").symlink_to("sub/é data.bin")
+        return {"tree": folder}
+
+    @task
+    def check(made: dict[str, Path]) -> Any:
+        tree = made["tree"]
+        names = sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))
+        mode = (tree / "sub" / "closed").stat().st_mode & 0o777
+        return names, (tree / "link").read_bytes() == bytes(range(256)) * 100, oct(mode), (tree / "link").is_symlink()
+
+    @pipeline
+    def foldering() -> Any:
+        made = make()
+        return check(made), made["tree"]
+
+    checked, tree = stage.run(foldering)
+    same(checked, (["empty", "link", "sub", "sub/closed", "sub/é data.bin"], True, "0o600", True), "what arrived")
+    holds((tree / "empty").is_dir(), "the caller's folder has the empty folder")
+
+
+def a_path_given_to_a_pipeline_is_uploaded(stage: Stage) -> None:
+    """A file or folder that the caller names arrives as it is at the time of the call, as the task's own copy."""
+    given = stage.shared / "given.txt"
+    given.write_text("given", encoding="utf-8")
+
+    @task
+    def read(path: Path) -> tuple[str, str]:
+        text = path.read_text(encoding="utf-8")
+        path.write_text("spoilt", encoding="utf-8")
+        return path.name, text
+
+    @pipeline
+    def reading(path: Path, paths: list[Path]) -> Any:
+        return read(path), read.map(paths)
+
+    expected = (("given.txt", "given"), [("given.txt", "given")])
+    same(stage.run(reading, given, [given]), expected, "what the tasks read")
+    same(given.read_text(encoding="utf-8"), "given", "the caller's file")
+
+
+def options_without_a_meaning_are_told(stage: Stage) -> None:
+    """Every option is honoured, warned about, or refused; none is left out in silence, and values stay the same."""
+
+    @pipeline
+    def greedy() -> Any:
+        return give.with_options(gpus=1, labels={"team": "x"})(5)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        same(stage.run(greedy), 5, "the result")
+    told = [str(w.message) for w in caught if w.category is UnsupportedOptionWarning]
+    holds(len(told) == 1 and "'gpus'" in told[0] and "'give'" in told[0], f"gpus is warned about, once: {told}")
+
+
+def parallelism_is_a_limit(stage: Stage) -> None:
+    """No more tasks run at once than the pipeline allows."""
+    @task(cpus=0.01)
+    def span() -> tuple[float, float]:
+        start = time.time()
+        time.sleep(0.05)
+        return start, time.time()
+
+    @pipeline(parallelism=2)
+    def limited() -> Any:
+        return [span() for _ in range(6)]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spans = stage.run(limited)
+    for start, _ in spans:
+        running = sum(other_start <= start < other_end for other_start, other_end in spans)
+        holds(running <= 2, f"at most two ran at once, found {running}")
+
+
+LAWS = (
+    tasks_stand_where_the_caller_stands,
+    workers_can_be_used_again,
+    changes_do_not_leak,
+    env_is_set_for_its_task_only,
+    what_is_printed_is_kept,
+    each_attempt_has_its_log,
+    output_of_any_kind_is_kept,
+    files_travel_between_tasks,
+    folders_travel_between_tasks,
+    a_path_given_to_a_pipeline_is_uploaded,
+    options_without_a_meaning_are_told,
+    parallelism_is_a_limit,
+)
