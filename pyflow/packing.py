@@ -286,7 +286,7 @@ class _Packer:
     def _function(self, function: Function) -> int:
         index = self._function_index.get(id(function))
         if index is None:
-            payload = encode_function(function.fn, what=function.name)
+            payload = encode_function(function.fn, what=f"task {function.name!r}")
             index = self._function_index[id(function)] = len(self.functions)
             self.functions.append(
                 PackedFunction(

@@ -3,7 +3,7 @@
 from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.load import list_runs, load_run
 from pyflow.api.pipeline import Pipeline, PipelineArgs, RunArgs, pipeline
-from pyflow.api.run import Run, slot_name
+from pyflow.api.run import Run
 from pyflow.api.start import carry_out_aside, prepare
 
 __all__ = [
@@ -18,5 +18,4 @@ __all__ = [
     "open_workplace",
     "pipeline",
     "prepare",
-    "slot_name",
 ]

@@ -26,6 +26,7 @@ from pyflow.runs import (
     Status,
     is_caller_alive,
     read_events,
+    slot_name,
 )
 from pyflow.runtime import Place, Program, Resolver
 from pyflow.store import ContentStore
@@ -264,16 +265,6 @@ def split_name(name: str) -> tuple[str, tuple[int, ...]]:
 def slot_indices(slot: str) -> tuple[int, ...]:
     """The index vector in a slot."""
     return parse_slot(slot)[1]
-
-
-def slot_name(node: NodeView, slot: str, names: Mapping[int, str]) -> str:
-    """A slot as people write it: each index behind the map that it counts."""
-    _, *indices = slot.split(".")
-    text = node.name
-    for map_id, index in zip(reversed(node.maps), reversed(indices), strict=False):
-        prefix = names[map_id]
-        text = f"{text}[{index}]" if text == prefix else f"{prefix}[{index}]{text[len(prefix) :]}"
-    return text
 
 
 def _failed_slots(view: RunView) -> list[tuple[str, SlotView]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from pyflow.artifacts import size_of
 from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome
 from pyflow.executors.launcher import Launcher, Lost, Report, Taken
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
@@ -307,6 +308,11 @@ def _brief(outcome: Outcome) -> dict[str, object]:
         "attempt": outcome.attempt,
         "duration_s": outcome.duration_s,
     }
+    if outcome.result is not None:
+        brief["size_bytes"] = size_of(outcome.result)
+        if "." not in outcome.slot:
+            # Of items of maps there may be very many, and a listing shows them together.
+            brief["preview"] = outcome.preview
     if outcome.peak_memory_bytes:
         brief["peak_memory_bytes"] = outcome.peak_memory_bytes
     if outcome.log is not None:

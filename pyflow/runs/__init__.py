@@ -11,7 +11,7 @@ from pyflow.runs.record import (
     this_host,
 )
 from pyflow.runs.state import ENDED, TRANSITIONS, Status, is_allowed
-from pyflow.runs.view import AttemptView, NodeView, RunView, SlotView
+from pyflow.runs.view import AttemptView, NodeView, RunView, SlotView, slot_name
 
 __all__ = [
     "ENDED",
@@ -31,5 +31,6 @@ __all__ = [
     "new_run_id",
     "process_started",
     "read_events",
+    "slot_name",
     "this_host",
 ]

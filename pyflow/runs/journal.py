@@ -2,8 +2,8 @@
 
     {"at": 1795455012.25, "event": "started", "slot": "3.1", "attempt": 1, "worker": "w1"}
 
-``started`` and ``ended`` belong to attempts, ``skipped``, ``expanded`` and ``failed`` to nodes, ``run-started``,
-``run-ended`` and ``cancel-requested`` to the run. Results are not among them: those are commits.
+``started`` and ``ended`` belong to attempts; ``paused`` (it will be tried again), ``skipped``, ``expanded`` and
+``failed`` to nodes; ``run-started``, ``run-ended`` and ``cancel-requested`` to the run. Results are not among them: those are commits.
 """
 
 from __future__ import annotations

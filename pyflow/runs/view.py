@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pyflow.contract import parse_slot
@@ -23,6 +23,10 @@ class AttemptView:
     status: Status = "running"
     duration_s: float | None = None
     peak_memory_bytes: int | None = None
+    size_bytes: int | None = None
+    """Of the result's payload."""
+    preview: str = ""
+    """Of the result; only of nodes outside of maps."""
     log: tuple[str, int, int] | None = None
     """Writer, start and end of what it printed."""
     error: Json = None
@@ -38,7 +42,7 @@ class SlotView:
     error: Json = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class NodeView:
     """One node of the graph with all its slots: one, or as many as the map around it has items."""
 
@@ -70,6 +74,23 @@ class NodeView:
     def started_at(self) -> float | None:
         """When its first attempt started, in seconds since 1970."""
         return min((a.started_at for slot in self.slots.values() for a in slot.attempts), default=None)
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes of all results together; None while there is none."""
+        sizes = [a.size_bytes for slot in self.slots.values() for a in slot.attempts if a.size_bytes is not None]
+        return sum(sizes) if sizes else None
+
+    @property
+    def preview(self) -> str:
+        """What its producer said of its result; empty for items of maps."""
+        return next((a.preview for slot in self.slots.values() for a in slot.attempts if a.preview), "")
+
+    def __repr__(self) -> str:
+        much = f", {len(self.slots)} items" if self.maps else ""
+        took = f", {self.duration_s:.3g} s" if self.duration_s is not None else ""
+        size = f", {self.size_bytes} bytes" if self.size_bytes is not None else ""
+        return f"<{self.name}: {self.status}{much}, attempts {self.attempts}{took}{size}>"
 
     def counts(self) -> dict[Status, int]:
         """How many of its slots are in which state."""
@@ -151,6 +172,8 @@ class RunView:
             slot.status = "running"
         elif kind == "ended":
             _end_attempt(slot, event)
+        elif kind == "paused":
+            slot.status = "pending"
         elif kind == "skipped":
             slot.status = "skipped"
         elif kind == "failed":
@@ -174,6 +197,22 @@ class RunView:
 _WORST: tuple[Status, ...] = ("running", "failed", "lost", "cancelled", "pending", "succeeded", "skipped")
 
 
+def slot_name(node: NodeView, slot: str, names: Mapping[int, str]) -> str:
+    """A slot as people write it: each index behind the map that it counts.
+
+    Args:
+        node: The node of the slot.
+        slot: ``12.3.0``.
+        names: The names of the maps, by their ids.
+    """
+    _, *indices = slot.split(".")
+    text = node.name
+    for map_id, index in zip(reversed(node.maps), reversed(indices), strict=False):
+        prefix = names[map_id]
+        text = f"{text}[{index}]" if text == prefix else f"{prefix}[{index}]{text[len(prefix) :]}"
+    return text
+
+
 def _status_of(node: NodeView) -> Status:
     present = {slot.status for slot in node.slots.values()}
     return next((status for status in _WORST if status in present), "pending")
@@ -187,6 +226,8 @@ def _end_attempt(slot: SlotView, event: Event) -> None:
         attempt.status = event["status"]
         attempt.duration_s = event.get("duration_s", round(event["at"] - attempt.started_at, 4))
         attempt.peak_memory_bytes = event.get("peak_memory_bytes")
+        attempt.size_bytes = event.get("size_bytes")
+        attempt.preview = event.get("preview", "")
         attempt.error = event.get("error")
         if "log" in event:
             writer, start, end = event["log"]
