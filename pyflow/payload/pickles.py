@@ -7,7 +7,7 @@ Each buffer and file begins at a multiple of 64. The header field ``stream`` is 
 travels for the paths in the value.
 
 What pickle gets wrong is reduced to a call into ``restore``: exceptions whose constructor takes other
-arguments than ``args``, functions that a decorator hides in their module, paths of existing files, holes.
+arguments than ``args``, functions that a decorator hides in their module or that keep a cache, paths of existing files, holes.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ _MIN_BUFFER: Final = 4096
 # Up to Python 3.11 the limit for Python code holds for C code, too: who raises it to 10**6 for an algorithm of
 # their own would have the pickler overrun the stack, some 8 MiB, and the process die.
 _MAX_RECURSION: Final = 20_000
+
+
+_CACHED: Final = type(functools.lru_cache(len))
 
 
 class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -85,6 +88,8 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _reduce_text_stream(obj)
         if kind is FunctionType and (place := place_behind_decorator(obj)) is not None:
             return restore.attribute, place
+        if kind is _CACHED:
+            return _reduce_cached(obj)
         if kind.__name__ == "ndarray":
             return reduce_array(obj)
         if isinstance(obj, BaseException) and _has_own_constructor(kind):
@@ -208,6 +213,16 @@ def _has_own_constructor(kind: type[BaseException]) -> bool:
         if base.__module__ != "builtins"
         for name in ("__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
     )
+
+
+def _reduce_cached(function: Any) -> Any:
+    """A function behind ``functools.cache`` as its module's, where others can import that; else made anew, and empty."""
+    value: Any = sys.modules.get(function.__module__)
+    for part in function.__qualname__.split("."):
+        value = getattr(value, part, None)
+    if value is function and function.__module__ not in {"__main__", "__mp_main__"}:
+        return NotImplemented
+    return restore.cached, (function.__wrapped__, function.cache_parameters())
 
 
 def _reduce_text_stream(stream: io.TextIOBase) -> Any:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pyflow.errors import IntegrityError
 
@@ -73,6 +73,12 @@ def array(data: memoryview | bytes | bytearray, dtype: str, shape: tuple[int, ..
     import numpy as np  # heavy, and here there is an array to make
 
     return np.frombuffer(data, dtype).reshape(shape, order=order) if len(data) else np.empty(shape, dtype, order)
+
+
+def cached(function: Callable[..., object], parameters: dict[str, Any]) -> Callable[..., object]:
+    """A function behind a new and empty ``functools.lru_cache``."""
+    made: Callable[..., object] = functools.lru_cache(**parameters)(function)
+    return made
 
 
 def attribute(module: str, path: str) -> object:

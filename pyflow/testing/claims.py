@@ -56,13 +56,13 @@ def full_text(error: BaseException) -> str:
 def alike(one: Any, other: Any, known: set[tuple[int, int]] | None = None) -> bool:
     """Whether two values are of the same types and equal, down to NaN, the sign of zero, and cycles."""
     known = set() if known is None else known
-    if (id(one), id(other)) in known:
-        return True
+    if type(one) is not type(other) or (id(one), id(other)) in known:
+        return type(one) is type(other)
     known.add((id(one), id(other)))
-    if type(one) is not type(other):
-        return False
     if isinstance(one, float):
-        return one == other and math.copysign(1, one) == math.copysign(1, other) or (one != one and other != other)
+        return (one == other and math.copysign(1, one) == math.copysign(1, other)) or (
+            math.isnan(one) and math.isnan(other)
+        )
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(alike(a, b, known) for a, b in zip(one, other, strict=True))
     if isinstance(one, Mapping):
@@ -80,6 +80,8 @@ def _alike_data(one: Any, other: Any, known: set[tuple[int, int]]) -> bool:
     """Arrays by their type, shape and bytes; frames by their own idea of being equal."""
     if hasattr(one, "equals"):
         return bool(one.equals(other)) and str(getattr(one, "dtypes", "")) == str(getattr(other, "dtypes", ""))
+    if not hasattr(one, "shape"):
+        return bool(one == other)
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     if one.dtype.hasobject:

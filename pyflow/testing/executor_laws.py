@@ -12,10 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyflow.testing import laws_failure, laws_isolation, laws_maps, laws_order, laws_structure
+from pyflow.testing import laws_failure, laws_isolation, laws_maps, laws_order, laws_runs, laws_structure, laws_values
 from pyflow.testing.stage import Law, Stage
 
-_LAWS: tuple[Law, ...] = (*laws_structure.LAWS, *laws_maps.LAWS, *laws_order.LAWS, *laws_failure.LAWS, *laws_isolation.LAWS)
+_LAWS: tuple[Law, ...] = (
+    *laws_structure.LAWS,
+    *laws_values.LAWS,
+    *laws_maps.LAWS,
+    *laws_order.LAWS,
+    *laws_failure.LAWS,
+    *laws_isolation.LAWS,
+    *laws_runs.LAWS,
+)
 
 
 def executor_laws() -> tuple[Law, ...]:

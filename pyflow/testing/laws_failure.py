@@ -324,7 +324,7 @@ def a_timeout_ends_children_too(stage: Stage) -> None:
 
     @pipeline
     def family() -> Any:
-        return parent()  # type: ignore[func-returns-value]
+        return parent()
 
     raises(TaskTimeoutError, lambda: stage.run(family))
     for pid in map(int, pid_file.read_text().split()):
@@ -360,7 +360,9 @@ def a_failure_stops_what_comes_after(stage: Stage) -> None:
 
     run = stage.finish(failing)
     raises(ValueError, run.result, "boom")
-    same((run.status, run.nodes["boom"].status, run.nodes["follow"].status), ("failed", "failed", "cancelled"), "states")
+    same(
+        (run.status, run.nodes["boom"].status, run.nodes["follow"].status), ("failed", "failed", "cancelled"), "states"
+    )
     same((run.result("done"), count.count), ("kept", 0), "what is kept, and how often a follower ran")
 
 

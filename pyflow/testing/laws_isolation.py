@@ -70,7 +70,7 @@ def changes_do_not_leak(stage: Stage) -> None:
     """Folder, environment and ``sys.path`` are for each task as for the first, whatever others did, and for the caller."""
 
     @task
-    def spoil(fails: bool) -> None:  # noqa: FBT001  a flag
+    def spoil(fails: bool) -> None:
         os.chdir("/")
         os.environ["LAW_LEAK"] = "leaked"
         os.environ.pop("HOME", None)
@@ -158,7 +158,7 @@ def each_attempt_has_its_log(stage: Stage) -> None:
 
     @pipeline
     def trying() -> Any:
-        return flaky()  # type: ignore[func-returns-value]
+        return flaky()
 
     run = stage.finish(trying)
     same(run.logs("flaky"), "attempt 1\nattempt 2\nattempt 3\n", "the log")
@@ -281,6 +281,7 @@ def options_without_a_meaning_are_told(stage: Stage) -> None:
 
 def parallelism_is_a_limit(stage: Stage) -> None:
     """No more tasks run at once than the pipeline allows."""
+
     @task(cpus=0.01)
     def span() -> tuple[float, float]:
         start = time.time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from pyflow.api import pipeline
@@ -120,7 +121,7 @@ def a_pipeline_may_be_ordered_by_its_calls(stage: Stage) -> None:
         return [note(str(i)) for i in range(4)]
 
     spans = stage.run(ordered)
-    for before, behind in zip(spans, spans[1:], strict=False):
+    for before, behind in pairwise(spans):
         _in_order([before], [behind])
 
 
@@ -155,7 +156,7 @@ def all_comparisons_decide(stage: Stage) -> None:
         taken = {}
         for name, condition in conditions.items():
             with when(condition):
-                yes = give(True)  # noqa: FBT003  the value
+                yes = give(True)
             taken[name] = first_of(yes, default=False)
         return taken
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from pyflow.testing import Stage, executor_laws
 @pytest.fixture(scope="module")
 def _folder(tmp_path_factory):
     """One working folder for all laws, so that workers can be used again."""
-    before = os.getcwd()
+    before = Path.cwd()
     os.chdir(tmp_path_factory.mktemp("work"))
     yield
     os.chdir(before)

@@ -231,6 +231,18 @@ def test_small_captures_and_values_do_not_warn():
         encode(bytes(5_000_000))
 
 
+def test_a_cached_function_travels_with_an_empty_cache():
+    """``functools.lru_cache`` hides no function; one that calls itself finds its own cache."""
+
+    @functools.lru_cache(maxsize=7)
+    def fib(n):
+        return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+    fib(5)
+    copy = copy_of(lambda n: (fib(n), fib.cache_parameters()["maxsize"], fib.cache_info().misses))
+    assert copy(60) == (1548008755920, 7, 61)
+
+
 def test_importing_payload_stays_light():
     """What seldom is needed is imported when it is needed."""
     code = "import sys, pyflow.payload; print(*sys.modules)"
