@@ -80,7 +80,7 @@ def _alike_data(one: Any, other: Any, known: set[tuple[int, int]]) -> bool:
     """Arrays by their type, shape and bytes; frames by their own idea of being equal."""
     if hasattr(one, "equals"):
         return bool(one.equals(other)) and str(getattr(one, "dtypes", "")) == str(getattr(other, "dtypes", ""))
-    if not hasattr(one, "shape"):
+    if not hasattr(one, "dtype") or isinstance(one, type):
         return bool(one == other)
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
