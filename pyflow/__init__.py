@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from pyflow import errors
     from pyflow.api import Run, load_run, pipeline
     from pyflow.config import configure
+    from pyflow.graph import Secret, Volume
     from pyflow.tracing import container, each, first_of, otherwise, parallel, steps, task, when
 
 # A worker imports this package to run one task and needs none of these; each is loaded when it is named (PEP 562).
 _HOMES = {
     "Run": "pyflow.api",
+    "Secret": "pyflow.graph",
+    "Volume": "pyflow.graph",
     "configure": "pyflow.config",
     "container": "pyflow.tracing",
     "each": "pyflow.tracing",
@@ -43,6 +46,8 @@ _HOMES = {
 
 __all__ = [
     "Run",
+    "Secret",
+    "Volume",
     "configure",
     "container",
     "each",

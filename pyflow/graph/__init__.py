@@ -34,6 +34,7 @@ from pyflow.graph.nodes import (
     values_of,
 )
 from pyflow.graph.options import NOT_BUILT_YET, OptionArgs, Options, Unpack, memory_mib, seconds, suggestion
+from pyflow.graph.references import Secret, Volume
 
 __all__ = [
     "NOT_BUILT_YET",
@@ -60,10 +61,12 @@ __all__ = [
     "Path",
     "Ref",
     "Region",
+    "Secret",
     "SelectNode",
     "Step",
     "Truth",
     "Unpack",
+    "Volume",
     "leaves",
     "memory_mib",
     "operands",

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, TypedDict
 
 from pyflow.errors import DefinitionError
+from pyflow.graph.references import Secret
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -35,7 +36,7 @@ class OptionArgs(TypedDict, total=False):
     backoff: str | float
     retry_on: type[BaseException] | tuple[type[BaseException], ...]
     timeout: str | float
-    env: Mapping[str, str]
+    env: Mapping[str, str | Secret]
     labels: Mapping[str, str]
     batch: int
     outputs: int
@@ -192,6 +193,10 @@ def _text_pairs(value: object, *, option: str) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, Mapping):
         raise DefinitionError(f"{option} must be a dict of text to text, got {value!r}.")
     for key, text in value.items():
+        if isinstance(text, Secret):
+            raise DefinitionError(
+                f"{option} holds {text!r} for {key!r}: secrets are not available in this version of pyflow."
+            )
         if not (isinstance(key, str) and isinstance(text, str)) or not key or "=" in key or "\0" in key + text:
             raise DefinitionError(
                 f"{option} must be a dict of text to text, got {key!r}: {text!r}. A number must be written as text."

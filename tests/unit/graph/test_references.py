@@ -1,0 +1,38 @@
+"""Secrets and volumes as values."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyflow import Secret, Volume, task
+from pyflow.errors import DefinitionError
+
+
+def test_a_volume_is_read_only_unless_asked() -> None:
+    """A volume is read-only unless somebody asks otherwise; scratch is there to be written to."""
+    assert Volume.named("data").read_only
+    assert not Volume.claim("data", read_only=False).read_only
+    assert not Volume.scratch("10Gi").read_only
+
+
+@pytest.mark.parametrize("name", ["", "../etc", "a b", "-x", "x\n"])
+def test_a_bad_name_is_refused(name: str) -> None:
+    """A name that could not be one in a cluster is refused where it is written."""
+    with pytest.raises(DefinitionError, match="name of a"):
+        Secret(name)
+    with pytest.raises(DefinitionError, match="name of a"):
+        Volume.named(name)
+
+
+def test_a_host_path_is_absolute() -> None:
+    """A host folder is named by an absolute path that does not climb."""
+    assert Volume.host("/data").name == "/data"
+    for path in ("data", "/data/../etc"):
+        with pytest.raises(DefinitionError, match="absolute path"):
+            Volume.host(path)
+
+
+def test_a_secret_in_the_environment_is_refused_by_name() -> None:
+    """A secret that could not be resolved yet is refused at the decorator, by its name."""
+    with pytest.raises(DefinitionError, match=r"Secret\(name='db'.*not available in this version"):
+        task(env={"TOKEN": Secret("db")})(lambda: None)
