@@ -83,11 +83,17 @@ def _run_python(block: dict[str, Any], page: ModuleType) -> str:
         exec(compile(source, str(page.__file__), "exec"), page.__dict__)
     except BaseException as error:
         if "raises" in block["directives"]:
-            print("".join(traceback.format_exception_only(error)), end="", file=sys.stderr)
+            print("".join(_told(error)), end="", file=sys.stderr)
         else:
             traceback.print_exc()
         return type(error).__name__
     return ""
+
+
+def _told(error: BaseException) -> list[str]:
+    """An error's message with its notes, which Python 3.10 leaves out."""
+    notes = getattr(error, "__notes__", []) if sys.version_info < (3, 11) else []
+    return [*traceback.format_exception_only(error), *(f"{note}\n" for note in notes)]
 
 
 if __name__ == "__main__":
