@@ -103,7 +103,7 @@ def checked(values: Mapping[str, Any], *, source: str) -> Settings:
             continue
         if type(value) is not kind and not (kind is str and isinstance(value, os.PathLike)):
             raise ConfigError(f"{source}: {name} must be of type {kind.__name__}, got {value!r}.")
-        if name == "parallelism" and value < 1:
+        if name == "parallelism" and isinstance(value, int) and value < 1:
             raise ConfigError(f"{source}: parallelism must be 1 or more, got {value!r}.")
     return Settings(**{k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in values.items()})
 

@@ -50,7 +50,8 @@ def open_workplace(
         if slug(value, otherwise="") != value:
             raise ConfigError(f"The {name} {value!r} must be made of letters, digits, '.', '_' and '-', at most 64.")
     url = settings.store or str(base / STORE_FOLDER)
-    home = Home(
-        store_url=os.path.abspath(os.path.expanduser(url)) if "://" not in url else url, project=project, owner=owner
-    )
+    if "://" not in url:
+        # Not resolved: a link to a store on another disk may be moved.
+        url = os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111
+    home = Home(store_url=url, project=project, owner=owner)
     return Workplace(settings, home, open_home(home), base / STORE_FOLDER / "results")

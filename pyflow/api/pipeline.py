@@ -81,7 +81,7 @@ class Pipeline(Generic[P, R]):
         if is_tracing():
             value: R = call_inline(self.definition, args, kwargs)
             return value
-        started = self._prepare(args, kwargs)
+        started = self.prepare(args, kwargs)
         ending = started.carry_out()
         if ending.is_interrupted:
             raise KeyboardInterrupt(
@@ -102,7 +102,7 @@ class Pipeline(Generic[P, R]):
         Raises:
             PyflowError: Something stands against the run.
         """
-        started = self._prepare(args, kwargs)
+        started = self.prepare(args, kwargs, is_aside=True)
         if started.executor.name == "inprocess":
             started.carry_out()
         else:
@@ -130,7 +130,7 @@ class Pipeline(Generic[P, R]):
         return results
 
     def with_options(self, **options: Unpack[RunArgs]) -> Pipeline[P, R]:
-        """The same pipeline with other options: ``executor``, ``store``, ``name``, ``parallelism``, …
+        """The same pipeline with other options: ``executor``, ``store``, ``name``, ``parallelism`` and so on.
 
         Raises:
             DefinitionError: There is no such option; a near one is suggested.
@@ -142,9 +142,15 @@ class Pipeline(Generic[P, R]):
         given = checked(settings, source=f"{self.name}.with_options()")
         return Pipeline(definition, given.over(self._settings))
 
-    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Started:
+    def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, is_aside: bool = False) -> Started:
+        """Trace, pack and record a run that is to be carried out later: for what is built on top of pipelines.
+
+        Raises:
+            PyflowError: Something stands against the run.
+        """
         graph = trace(self.definition, args, kwargs)
-        return prepare(graph, open_workplace(self._settings), arguments=_arguments_text(args, kwargs))
+        text = _arguments_text(args, kwargs)
+        return prepare(graph, open_workplace(self._settings), arguments=text, is_aside=is_aside)
 
 
 @overload
@@ -173,7 +179,7 @@ def pipeline(fn: Callable[..., Any] | None = None, /, **options: Unpack[Pipeline
         if isinstance(function, (Pipeline, Task)):
             kind = "pipeline" if isinstance(function, Pipeline) else "task"
             raise DefinitionError(f"{function!r} is a {kind} already, so @pipeline at {at} cannot make it one.")
-        named = dict(options)
+        named: dict[str, Any] = dict(options)
         name = named.pop("name", None) or getattr(function, "__name__", type(function).__name__)
         return Pipeline(Definition(fn=function, name=name, at=_definition_place(function, at), **named))
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pyflow.api.logs import LogReader
 from pyflow.api.raising import rebuild
 from pyflow.contract import ErrorRecord, parse_slot
-from pyflow.errors import DefinitionError, LostTaskError, NotFoundError, RunCancelledError, add_note
+from pyflow.errors import DefinitionError, ExecutorError, LostTaskError, NotFoundError, RunCancelledError, add_note
 from pyflow.graph import suggestion
 from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph, PackedMap
@@ -93,8 +93,9 @@ class Run:
         """The whole state of the run, as its events tell it."""
         status = self.status
         view = RunView(self.graph, self.events())
-        if status == "lost":
+        if status in ENDED and view.status not in ENDED:
             view.caller_died()
+            view.status = status
         return view
 
     def events(self) -> Iterator[Event]:
@@ -193,6 +194,10 @@ class Run:
             running = [name for name, slot in failed if slot.status == "lost"]
             return LostTaskError(", ".join(running) or self._record.pipeline, 1, self._how_lost())
         if not failed:
+            summary = self.summary
+            if summary is not None and summary.failures:
+                _, _, kind, message = summary.failures[0]
+                return ExecutorError(f"Run {self.id} could not be carried out: {kind}: {message}")
             raise DefinitionError(f"Run {self.id} has not failed: it is {status}.")
         return self._error_of(*failed[0], others=failed[1:])
 
@@ -240,7 +245,7 @@ class Run:
         if self.graph.on_exit is not None and self.graph.on_exit.name == base:
             nodes.append(self.graph.on_exit)
         if not nodes:
-            names = [node for node in self.view().by_name()]
+            names = list(self.view().by_name())
             raise NotFoundError(f"Run {self.id} has no node {base!r}.{suggestion(base, names)}")
         depths = {n.id: len(Program(self.graph).place(n.id).maps) for n in nodes}
         for node in nodes:

@@ -6,8 +6,7 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyflow.api.home import Workplace
@@ -17,7 +16,7 @@ from pyflow.executors import Ending, Executor, Job, open_executor
 from pyflow.graph import CallNode, Graph
 from pyflow.packing import Packed, pack
 from pyflow.progress import open_progress
-from pyflow.runs import RunRecord, new_run_id, process_started, this_host
+from pyflow.runs import RunRecord, RunSummary, new_run_id, process_started, this_host
 from pyflow.scheduling import Capacity
 from pyflow.version import VERSION
 
@@ -29,14 +28,55 @@ class Started:
     run: Run
     job: Job
     executor: Executor
+    is_progress_wanted: bool | None = None
+    is_aside: bool = False
+    """The caller goes on meanwhile."""
 
     def carry_out(self) -> Ending:
-        """Carry it out in this thread."""
-        return self.executor.run(self.job)
+        """Carry it out in this thread, and show how it goes on where somebody may look."""
+        displays = open_progress(
+            self.job.graph,
+            self.job.run_id,
+            is_wanted=self.is_progress_wanted,
+            is_aside=self.is_aside,
+            prints_here=self.executor.name == "inprocess",
+            read_log=self._read_log,
+        )
+        try:
+            return self.executor.run(replace(self.job, watchers=displays))
+        except BaseException as error:
+            self._leave(error)
+            raise
+        finally:
+            for display in displays:
+                display.close()
+
+    def _read_log(self, writer: str, start: int, end: int) -> bytes:
+        content = self.job.content
+        return content.blobs.read_log(content.keys.log(self.job.run_id, writer), start, end)
+
+    def _leave(self, error: BaseException) -> None:
+        """Say in the store that nobody goes on with the run, though this process lives on."""
+        if self.run.summary is not None:
+            return
+        now, stopped = time.time(), isinstance(error, KeyboardInterrupt)
+        RunSummary(
+            run_id=self.run.id,
+            status="cancelled" if stopped else "failed",
+            ended_at=now,
+            duration_s=round(now - self.run.record.started_at, 4),
+            failures=[] if stopped else [["", self.job.graph.name, type(error).__name__, str(error)[:2000]]],
+        ).write(self.job.content)
 
 
-def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "") -> Started:
+def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside: bool = False) -> Started:
     """Pack a graph, check that the executor can do what it asks, and record the run.
+
+    Args:
+        graph: What tracing gave.
+        workplace: Where the run is kept, and the settings that hold.
+        arguments: The call, shortened, for listings.
+        is_aside: The caller goes on while the run does.
 
     Raises:
         PyflowError: Something stands against the run; nothing has run then.
@@ -55,12 +95,11 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "") -> Start
         home=workplace.home,
         content=workplace.content,
         capacity=Capacity(cpus=float("inf"), tasks=workplace.settings.parallelism or float("inf")),
-        watchers=open_progress(packed.graph, record.run_id, is_wanted=workplace.settings.progress),
         is_cancel_requested=lambda: (
             workplace.content.blobs.info(workplace.content.keys.cancel(record.run_id)) is not None
         ),
     )
-    return Started(run, job, executor)
+    return Started(run, job, executor, workplace.settings.progress, is_aside)
 
 
 def carry_out_aside(started: Started) -> threading.Thread:
@@ -94,5 +133,3 @@ def _record(packed: Packed, executor: str, arguments: str) -> RunRecord:
         arguments=arguments,
     )
 
-
-__all__ = ["Path", "Started", "carry_out_aside", "prepare"]
