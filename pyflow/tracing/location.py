@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +12,11 @@ from typing import Final
 
 from pyflow.graph import Location
 
-_OWN_FILES: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 (pathlib weighs at import)
-_SITE_NAMES: Final = ("site-packages", "dist-packages")
-_LIBRARIES: Final = tuple(
-    sorted({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-)
+# pathlib and sysconfig would say these more nicely, and weigh at import.
+_OWN_FILES: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120
+_STANDARD_LIBRARY: Final = os.path.dirname(os.path.abspath(os.__file__)) + os.sep  # noqa: PTH100, PTH120
+_SITES: Final = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+_is_foreign_by_file: Final[dict[str, bool]] = {}
 
 bodies: list[CodeType] = []
 """The code of the bodies that are being traced: the user's own, wherever they are installed."""
@@ -45,7 +44,7 @@ def here() -> Location:
     if _pinned.at is not None:
         return _pinned.at
     frame = _nearest()
-    if frame.f_code.co_filename.startswith(_LIBRARIES):
+    if _is_foreign(frame.f_code.co_filename):
         frame = _behind_libraries(frame)
     return Location(frame.f_code.co_filename, frame.f_lineno)
 
@@ -53,13 +52,22 @@ def here() -> Location:
 def library_here() -> str | None:
     """The library that calls pyflow now, if the user's code does not do so itself: ``pandas``."""
     file = _nearest().f_code.co_filename
-    if not file.startswith(_LIBRARIES):
+    if not _is_foreign(file):
         return None
-    for name in _SITE_NAMES:
-        _, found, inside = file.rpartition(f"{os.sep}{name}{os.sep}")
+    for site in _SITES:
+        _, found, inside = file.rpartition(site)
         if found:
             return inside.partition(os.sep)[0].removesuffix(".py")
     return os.path.basename(file).removesuffix(".py")  # noqa: PTH119 (as above)
+
+
+def _is_foreign(file: str) -> bool:
+    """Whether a file belongs to pyflow, to a library or to Python, and so is not the user's."""
+    known = _is_foreign_by_file.get(file)
+    if known is None:
+        known = file.startswith((_OWN_FILES, _STANDARD_LIBRARY)) or any(site in file for site in _SITES)
+        _is_foreign_by_file[file] = known
+    return known
 
 
 def raised_at(traceback: TracebackType | None) -> Location | None:
@@ -67,7 +75,7 @@ def raised_at(traceback: TracebackType | None) -> Location | None:
     found = None
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
-        if traceback.tb_frame.f_code in bodies or not file.startswith((_OWN_FILES, *_LIBRARIES)):
+        if traceback.tb_frame.f_code in bodies or not _is_foreign(file):
             found = Location(file, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found
@@ -83,7 +91,7 @@ def _nearest() -> FrameType:
 def _behind_libraries(nearest: FrameType) -> FrameType:
     frame: FrameType | None = nearest
     while frame is not None:
-        if frame.f_code in bodies or not frame.f_code.co_filename.startswith((_OWN_FILES, *_LIBRARIES)):
+        if frame.f_code in bodies or not _is_foreign(frame.f_code.co_filename):
             return frame
         frame = frame.f_back
     return nearest
