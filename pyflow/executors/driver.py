@@ -28,6 +28,7 @@ from pyflow.scheduling import (
     Fail,
     Finish,
     Pause,
+    Recalled,
     Scheduler,
     Skip,
     Start,
@@ -110,7 +111,9 @@ class Driver:
             self._journal.flush()
             for report in self._launcher.wait(self._patience()):
                 self._do(self._tell(report))
-            if self._pace.has_changed():
+            if self._scheduler.is_stopping:
+                self._recall()
+            elif self._pace.has_changed():
                 self._do(self._scheduler.handle(Advance(self._pace.in_advance)))
             self._look_around()
         self._journal.flush()
@@ -134,8 +137,13 @@ class Driver:
         if not self._ending.is_cancelled:
             self._ending.is_cancelled = True
             self._note("cancel-requested")
+            self._recall()
             self._launcher.end(self._scheduler.running)
             self._do(self._scheduler.handle(CancelRequested()))
+
+    def _recall(self) -> None:
+        for slot in self._launcher.recall():
+            self._do(self._scheduler.handle(Recalled(slot)))
 
     # Commands
 
@@ -283,22 +291,25 @@ class _Pace:
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
-        self._mean_s = _SHORT_S * 2
+        self._mean_s = _AHEAD_S * 2
         self._told = 0
         self.in_advance = 0
 
     def note(self, duration_s: float) -> None:
         """An attempt took so long."""
         self._mean_s += (duration_s - self._mean_s) * 0.2
-        self.in_advance = self._launcher.most_in_advance if self._mean_s < _SHORT_S else 0
+        self.in_advance = min(self._launcher.most_in_advance, int(_AHEAD_S / self._mean_s))
 
     def has_changed(self) -> bool:
-        """Whether ``in_advance`` is another number than when this was asked last."""
-        before, self._told = self._told, self.in_advance
-        return before != self.in_advance
+        """Whether ``in_advance`` has become quite another number since this said so last."""
+        has_changed = abs(self.in_advance - self._told) > self._told // 4
+        if has_changed:
+            self._told = self.in_advance
+        return has_changed
 
 
-_SHORT_S: Final = 0.005
+_AHEAD_S: Final = 0.008
+"""How much work may wait in advance: longer than this process may have to wait for a processor."""
 
 
 def _brief(outcome: Outcome) -> dict[str, object]:

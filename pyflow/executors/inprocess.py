@@ -60,6 +60,10 @@ class InprocessLauncher:
             return [Lost(invocation.slot, invocation.attempt, "the run was interrupted.")]
         return [Finished(outcome)]
 
+    def recall(self) -> list[str]:
+        """Nothing is launched in advance."""
+        return []
+
     def end(self, slots: Sequence[str]) -> None:
         """Forget these, unless they have run."""
         ended = [i for i in self._queue if i.slot in set(slots)]

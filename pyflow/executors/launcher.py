@@ -65,6 +65,9 @@ class Launcher(Protocol):
     def wait(self, timeout_s: float | None) -> list[Report]:
         """What has ended, as soon as something has; nothing when the time is up."""
 
+    def recall(self) -> list[str]:
+        """Forget what was launched in advance and has not begun; the answer are its slots."""
+
     def end(self, slots: Sequence[str]) -> None:
         """End these: politely first, by force after a short time. ``wait`` reports them as lost."""
 

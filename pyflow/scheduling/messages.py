@@ -33,6 +33,13 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """Event: a slot that was started in advance has not begun, and will not."""
+
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """Event: the pause before another attempt is over."""
 
@@ -51,7 +58,7 @@ class Advance:
     tasks: int
 
 
-Event: TypeAlias = "Ended | Due | CancelRequested | Advance"
+Event: TypeAlias = "Ended | Recalled | Due | CancelRequested | Advance"
 
 
 @dataclass(frozen=True, slots=True)

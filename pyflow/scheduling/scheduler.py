@@ -34,6 +34,7 @@ from pyflow.scheduling.messages import (
     Fail,
     Finish,
     Pause,
+    Recalled,
     Skip,
     Slot,
     Start,
@@ -93,11 +94,18 @@ class Scheduler:
             frame, index = self._pausing.pop(event.slot, (None, 0))
             if frame is not None:
                 self._ready.append([(frame, index)])
+        elif isinstance(event, Recalled):
+            self._recalled(event.slot)
         elif isinstance(event, Advance):
             self._advance = event.tasks
         elif isinstance(event, CancelRequested):
             self._is_stopping = True
         return self._answer()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more will start."""
+        return self._is_stopping
 
     @property
     def running(self) -> Sequence[str]:
@@ -176,12 +184,7 @@ class Scheduler:
     # Ending
 
     def _attempt_ended(self, event: Ended) -> None:
-        frame, index, group = self._running.pop(event.slot)
-        group.open -= 1
-        if group.open == 0:
-            self._tasks -= 1
-            self._cpus -= group.cpus
-            self._memory_mib -= group.memory_mib
+        frame, index = self._release(event.slot)
         step = frame.plan.steps[index]
         if event.is_success:
             if event.facts:
@@ -195,6 +198,21 @@ class Scheduler:
             self._commands.append(Pause(Slot(step.node, frame.indices), options.backoff_s * 2 ** (attempt - 1)))
         else:
             self._fail(frame, index)
+
+    def _release(self, slot: str) -> tuple[Frame, int]:
+        frame, index, group = self._running.pop(slot)
+        group.open -= 1
+        if group.open == 0:
+            self._tasks -= 1
+            self._cpus -= group.cpus
+            self._memory_mib -= group.memory_mib
+        return frame, index
+
+    def _recalled(self, slot: str) -> None:
+        """Back to the head of those that are ready: the attempt was none."""
+        frame, index = self._release(slot)
+        frame.attempts[index] -= 1
+        self._ready.appendleft([(frame, index)])
 
     def _fail(self, frame: Frame, index: int) -> None:
         self._has_failed = True

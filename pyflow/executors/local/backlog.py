@@ -6,6 +6,8 @@ packet, and the kernel gives it to one reader only. Systems without such pipes d
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +15,8 @@ from typing import Final
 
 from pyflow.contract import Invocation, slot_of
 from pyflow.runtime import command_of, message_in, packet_of
+
+MOST_PACKETS: Final = 64
 
 _MOST_BYTES: Final = 4096
 """PIPE_BUF on Linux: what is larger would be more than one packet."""
@@ -30,9 +34,7 @@ class Backlog:
     """Invocations that are handed out in advance, one by one."""
 
     def __init__(self) -> None:
-        self.read_fd, self._write_fd = (
-            os.pipe2(os.O_DIRECT | os.O_NONBLOCK | os.O_CLOEXEC) if has_backlogs() else (-1, -1)
-        )
+        self.read_fd, self._write_fd = _open_pipe() if has_backlogs() else (-1, -1)
         self._waiting: dict[tuple[str, int], Waiting] = {}
 
     def __len__(self) -> int:
@@ -80,6 +82,18 @@ class Backlog:
             os.close(self.read_fd)
             os.close(self._write_fd)
             self.read_fd = self._write_fd = -1
+
+
+def _open_pipe() -> tuple[int, int]:
+    read_fd, write_fd = os.pipe2(os.O_DIRECT | os.O_NONBLOCK | os.O_CLOEXEC)
+    # A pipe holds 16 packets (pipe(7)); a user who has many pipes may not be allowed more, and ``put`` copes.
+    with contextlib.suppress(PermissionError):
+        fcntl.fcntl(write_fd, _F_SETPIPE_SZ, MOST_PACKETS * _MOST_BYTES)
+    return read_fd, write_fd
+
+
+# fcntl(2); the module has the name only from Python 3.10.5 on.
+_F_SETPIPE_SZ: Final = 1031
 
 
 def _key_of(packet: bytes) -> tuple[str, int]:

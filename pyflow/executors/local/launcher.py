@@ -8,7 +8,7 @@ from typing import Final
 
 from pyflow.contract import Invocation, Outcome
 from pyflow.executors.launcher import Finished, Lost, Report, Taken
-from pyflow.executors.local.backlog import has_backlogs
+from pyflow.executors.local.backlog import MOST_PACKETS, has_backlogs
 from pyflow.executors.local.pool import POOLS
 from pyflow.executors.local.processes import what_ended
 from pyflow.executors.local.worker import Kind, Worker
@@ -20,11 +20,10 @@ GRACE_S: Final = 2.0
 _LIMBO_S: Final = 5.0
 """How long a live worker may take to tell that it has taken something from the backlog."""
 
-# A pipe holds 16 packets by default (pipe(7)); a few are enough to bridge the driver's reaction time.
-_MOST_IN_ADVANCE: Final = 14
 
 _NAP_S: Final = 0.0003
-"""Shorter than what the backlog lasts with tasks that take no time."""
+_ENOUGH: Final = 16
+"""So many in the backlog last for a nap, also with tasks that take no time."""
 
 
 class PoolLauncher:
@@ -47,7 +46,7 @@ class PoolLauncher:
     @property
     def most_in_advance(self) -> int:
         """A few, where the system can share them out, and no more workers stand by than may run."""
-        return _MOST_IN_ADVANCE if has_backlogs() and len(self._pool.workers) <= self._room else 0
+        return MOST_PACKETS if has_backlogs() and len(self._pool.workers) <= self._room else 0
 
     def launch(self, invocations: Sequence[Invocation], timeout_s: float | None, *, in_advance: bool) -> str | None:
         """Give these to a free worker, to a new one, or in advance to the backlog."""
@@ -63,7 +62,7 @@ class PoolLauncher:
     def wait(self, timeout_s: float | None) -> list[Report]:
         """What has ended, as soon as something has."""
         self._send()
-        if len(self._pool.backlog):
+        if len(self._pool.backlog) > _ENOUGH:
             # Nobody waits for this process now. Told of several ends at once, it gets by with fewer changes
             # between processes, which on few cores cost as much as a small task itself.
             time.sleep(_NAP_S)
@@ -80,10 +79,13 @@ class PoolLauncher:
             reports += self._give_up_limbo()
         return reports
 
+    def recall(self) -> list[str]:
+        """Take back what no worker has begun with."""
+        return [waiting.invocation.slot for waiting in self._pool.backlog.take_back()]
+
     def end(self, slots: Sequence[str]) -> None:
         """End the workers that run these."""
         wanted = set(slots)
-        self._reports += [_cancelled(waiting.invocation) for waiting in self._pool.backlog.take_back()]
         for worker in self._pool.workers.values():
             if any(invocation.slot in wanted for invocation in worker.queue):
                 worker.end("cancelled", GRACE_S)
