@@ -186,7 +186,8 @@ class RunView:
         for node in self.nodes.values():
             for slot in node.slots.values():
                 if slot.status == "pending":
-                    slot.status = "failed" if slot.error else "cancelled"
+                    # Also one that waited for another attempt: it had not failed for good.
+                    slot.status = "cancelled"
             if not node.slots and node.status not in ENDED:
                 inner_ended = node.kind in {"map", "branch", "select"} and self.status == "succeeded"
                 node.status = "succeeded" if inner_ended else "cancelled"
