@@ -142,7 +142,6 @@ def _drive(plan: Path, folder: Path) -> tuple[list[dict[str, str]], str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYFLOW_")}
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment["MPLBACKEND"] = "agg"
-    environment["PYFLOW_PROGRESS"] = "false"  # the pages show what code prints; times differ each time
     process = subprocess.Popen(
         [sys.executable, driver, plan], cwd=folder, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
     )

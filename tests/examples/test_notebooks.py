@@ -15,9 +15,8 @@ NOTEBOOKS = sorted(REPO.glob("examples/*/*.ipynb"))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.parent.name)
-def test_notebook(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook(notebook: Path, tmp_path: Path) -> None:
     """A notebook prints what its cells show, ``...`` in a kept output standing for anything."""
-    monkeypatch.setenv("PYFLOW_PROGRESS", "false")
     shutil.copytree(REPO / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns(".pyflow"))
     kept = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     fresh = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
