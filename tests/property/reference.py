@@ -1,8 +1,8 @@
 """What a pipeline means, in a hundred lines: programs as data, evaluated without tracing, packing or scheduling.
 
 A program is a list of statements ``(number, kind, *rest)``. Each statement adds a value to those in reach,
-``ints`` or ``lists``; the numbers in ``rest`` pick arguments from them. ``build`` in ``test_pipelines.py`` makes
-a pipeline's body of the same data.
+``ints`` or ``lists``; the numbers in ``rest`` pick arguments from them. ``build`` in ``programs.py`` makes a
+pipeline's body of the same data.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Reference:
         """Evaluate a program; its result is one more than its last int. ``calls`` is what others may wait for."""
         for number, kind, *rest in program[:-1]:
             if kind == "map":
-                which, name, batch = rest
+                which, name, _ = rest
                 lists.append(
                     self.map(number, pick(lists, which), lambda x, f, n=number, t=name: self.call(n, t, [x], f), frame)
                 )
