@@ -136,6 +136,7 @@ def first_of(*values: T, default: Any = _MISSING) -> T:
     fallback: Expr | None = None if default is _MISSING else express(default, scope, needs, "the default of first_of()")
     draft = LeafDraft(scope, trace.names.take(f"{scope.prefix}first_of"), at, needs)
     draft.node = SelectNode(id=draft.id, name=draft.name, at=at, candidates=candidates, default=fallback)
+    trace.record(draft, is_step=False)
     return Placeholder(draft)  # type: ignore[return-value]
 
 

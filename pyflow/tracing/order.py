@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import Any
 
 from pyflow.errors import DefinitionError
-from pyflow.tracing.drafts import Draft, Scope, needs_of, visible_from
+from pyflow.tracing.cycles import refuse_cycle
+from pyflow.tracing.drafts import Draft, Scope, visible_from
 from pyflow.tracing.frames import Frame
 from pyflow.tracing.location import here
 from pyflow.tracing.recorder import active
@@ -125,7 +126,7 @@ def _add_edge(early: Draft, late: Draft, operation: str) -> None:
     if seen.id >= late.id:
         trace.has_backward_edge = True
     if trace.has_backward_edge:
-        _refuse_cycle(seen, late, operation)
+        refuse_cycle(seen, late, operation)
     late.after.add(seen.id)
 
 
@@ -134,36 +135,3 @@ def _holds(outer: Draft, inner: Draft) -> bool:
     while draft is not None and draft is not outer:
         draft = draft.scope.owner
     return draft is not None
-
-
-def _refuse_cycle(early: Draft, late: Draft, operation: str) -> None:
-    """Raise when ``early`` already waits for ``late``; the message walks the cycle."""
-    drafts = late.scope.trace.drafts
-    came_from: dict[int, int] = {early.id: -1}
-    todo = [early.id]
-    while todo:
-        current = todo.pop()
-        if current == late.id:
-            raise _cycle(came_from, early, late, operation)
-        draft = drafts[current]
-        owner = draft.scope.owner
-        waits = set(needs_of(draft)) | {inner.id for scope in draft.regions() for inner in scope.drafts}
-        for needed in waits if owner is None else waits | owner.needs | owner.after:
-            if needed not in came_from:
-                came_from[needed] = current
-                todo.append(needed)
-
-
-def _cycle(came_from: dict[int, int], early: Draft, late: Draft, operation: str) -> DefinitionError:
-    drafts = late.scope.trace.drafts
-    walk, current = [late], late.id
-    while current != early.id:
-        current = came_from[current]
-        walk.append(drafts[current])
-    walk.append(late)
-    names = " → ".join(repr(draft.name) for draft in walk)
-    places = ", ".join(f"{draft.name!r} was called at {draft.at}" for draft in walk[:-1])
-    return DefinitionError(
-        f"{operation} at {here()} closes a circle: {names}, each to run before the next ({places}). "
-        "Take one of these orders away."
-    )

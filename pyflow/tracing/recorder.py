@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from pyflow.graph import Function, Location, OptionArgs, Options
+from pyflow.tracing.cycles import refuse_cycle_into
 from pyflow.tracing.drafts import Draft, Scope
 from pyflow.tracing.names import Names
 
@@ -53,12 +54,23 @@ class Trace:
             self.defaults[key] = (cast("OptionArgs", merged(inner, outer)), outer, inner)
         return self.defaults[key][0]
 
-    def record(self, draft: Draft) -> None:
-        """Give a new draft its place in the order of the calls."""
-        frame = draft.scope.frames[-1]
-        if frame.waits and not frame.covers(draft.needs):
-            draft.after.update(member.id for member in frame.waits if member.id not in draft.needs)
-        frame.add(draft)
+    def record(self, draft: Draft, *, is_step: bool = True) -> None:
+        """Give a new draft its place in the order of the calls.
+
+        Raises:
+            DefinitionError: It needs something that waits for the branch it is in. The draft is taken back.
+        """
+        if is_step:
+            frame = draft.scope.frames[-1]
+            if frame.waits and not frame.covers(draft.needs):
+                draft.after.update(member.id for member in frame.waits if member.id not in draft.needs)
+            frame.add(draft)
+        if self.has_backward_edge and draft.scope.kind == "branch":
+            try:
+                refuse_cycle_into(draft)
+            except BaseException:
+                draft.scope.drafts.remove(draft)
+                raise
 
     @contextmanager
     def inside(self, scope: Scope) -> Iterator[None]:

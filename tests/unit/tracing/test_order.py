@@ -200,7 +200,7 @@ def test_circles_are_found_at_once(fault):
 
 
 def test_longer_circles_are_found(fault):
-    """Circles through order alone, through a branch, and of one call are found, too."""
+    """Circles through order alone, through a branch, by data into one, and of one call are found, too."""
 
     def by_order():
         a, b, c = one(), one(), one()
@@ -215,6 +215,14 @@ def test_longer_circles_are_found(fault):
         c = one.after(b)()
         c >> b
 
+    def into_branch():
+        a = one()
+        b = one()
+        with when(a):
+            c = two()
+            c >> b
+            two(b)
+
     def alone():
         a = one()
         a >> a
@@ -222,6 +230,7 @@ def test_longer_circles_are_found(fault):
     for body, walk in (
         (by_order, "'one-3' → 'one-2' → 'one' → 'one-3'"),
         (through_branch, "'two' → 'when' → 'one-2' → 'two'"),
+        (into_branch, "'when' → 'one-2' → 'when'"),
         (alone, "'one' → 'one'"),
     ):
         assert walk in fault(body)
