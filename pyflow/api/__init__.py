@@ -2,17 +2,20 @@
 
 from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.load import list_runs, load_run
+from pyflow.api.lookup import find_run
 from pyflow.api.pipeline import Pipeline, PipelineArgs, RunArgs, pipeline
 from pyflow.api.run import Run
-from pyflow.api.start import carry_out_aside, prepare
+from pyflow.api.start import Started, carry_out_aside, prepare
 
 __all__ = [
     "Pipeline",
     "PipelineArgs",
     "Run",
     "RunArgs",
+    "Started",
     "Workplace",
     "carry_out_aside",
+    "find_run",
     "list_runs",
     "load_run",
     "open_workplace",

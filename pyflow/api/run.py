@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pyflow.api.logs import LogReader
 from pyflow.api.raising import rebuild
+from pyflow.bundle import install
 from pyflow.contract import ErrorRecord, parse_slot
 from pyflow.errors import DefinitionError, ExecutorError, LostTaskError, NotFoundError, RunCancelledError, add_note
 from pyflow.graph import suggestion
@@ -160,6 +161,13 @@ class Run:
 
         return reader.follow(self.view, select) if follow else reader.read(self.view(), select)
 
+    def unpack_code(self, folder: Path) -> Path | None:
+        """Unpack the local code that travelled with the run; the folder to put on ``sys.path``, None without any."""
+        code = self.graph.code
+        if code is None:
+            return None
+        return install(self._content.read_blob(code["digest"], code["size"]), folder)
+
     def cancel(self) -> None:
         """Ask the run to end, from whatever process. What has finished is kept."""
         if self.status not in ENDED:
@@ -223,18 +231,7 @@ class Run:
         )
 
     def _resolver(self) -> Resolver:
-        numbers = iter(range(1_000_000))
-
-        def make_scratch() -> Path:
-            while True:
-                folder = self._results / self.id / f"{next(numbers)}"
-                try:
-                    folder.mkdir(parents=True)
-                except FileExistsError:
-                    continue
-                return folder
-
-        return Resolver(Program(self.graph), self._content, self.id, make_scratch)
+        return Resolver(Program(self.graph), self._content, self.id, self._results / self.id)
 
     def _find(self, name: str, index: int | None, *, whole_maps: bool = False) -> tuple[int, tuple[int, ...]]:
         """Node and index vector of a name, with ``fit[3]`` meaning item 3."""

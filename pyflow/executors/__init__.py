@@ -2,5 +2,16 @@
 
 from pyflow.executors.driver import Ending, Failure, Job, Watcher
 from pyflow.executors.registry import NAMES, Executor, open_executor
+from pyflow.executors.support import machine_cpus, machine_memory_mib
 
-__all__ = ["NAMES", "Ending", "Executor", "Failure", "Job", "Watcher", "open_executor"]
+__all__ = [
+    "NAMES",
+    "Ending",
+    "Executor",
+    "Failure",
+    "Job",
+    "Watcher",
+    "machine_cpus",
+    "machine_memory_mib",
+    "open_executor",
+]

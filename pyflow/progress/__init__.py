@@ -14,19 +14,7 @@ from pyflow.progress.live import LiveTable
 from pyflow.progress.notebook import NotebookTable
 from pyflow.progress.outlet import Outlet
 from pyflow.progress.places import Place, choose, look_around
-from pyflow.progress.text import (
-    COLOUR,
-    SYMBOL,
-    clean,
-    coloured,
-    columns,
-    counted,
-    cut,
-    duration_text,
-    one_line,
-    padded,
-    size_text,
-)
+from pyflow.progress.symbols import COLOUR, SYMBOL
 
 __all__ = [
     "COLOUR",
@@ -42,17 +30,8 @@ __all__ = [
     "PlainLines",
     "ReadLog",
     "choose",
-    "clean",
-    "coloured",
-    "columns",
-    "counted",
-    "cut",
-    "duration_text",
     "look_around",
-    "one_line",
     "open_progress",
-    "padded",
-    "size_text",
 ]
 
 

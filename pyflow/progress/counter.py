@@ -262,4 +262,3 @@ def _reason(error: Mapping[str, Any]) -> str:
     kind = str(error.get("type", "")).rpartition(".")[2]
     message = str(error.get("message", ""))
     return f"{kind}: {message}" if message else kind
-

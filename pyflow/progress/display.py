@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeAlias
 
 from pyflow.progress.counter import Counter, FailedTask
-from pyflow.progress.text import clean, counted, duration_text, one_line
 from pyflow.runs import ENDED, Event
+from pyflow.terminal import clean, counted, duration_text, one_line
 
 ReadLog: TypeAlias = "Callable[[str, int, int], bytes]"
 """Gives a piece of a log: its writer, where it starts, where it ends."""

@@ -13,8 +13,8 @@ from typing import Final
 from pyflow.progress.counter import Counter, Line
 from pyflow.progress.display import ReadLog, closing_sentence, log_tails
 from pyflow.progress.outlet import Outlet
-from pyflow.progress.text import counted, duration_text, one_line
 from pyflow.runs import Event
+from pyflow.terminal import counted, duration_text, one_line
 
 _FIRST_S: Final = 5.0
 """When a map first tells how far it is; then after twice that time, and so on."""

@@ -9,8 +9,9 @@ from typing import Final
 from pyflow.progress.counter import Counter, Line
 from pyflow.progress.display import Pace, ReadLog, closing_sentence, log_tails
 from pyflow.progress.outlet import Outlet
-from pyflow.progress.text import COLOUR, SYMBOL, clean, coloured, columns, counted, cut, duration_text, one_line, padded
+from pyflow.progress.symbols import COLOUR, SYMBOL
 from pyflow.runs import Event, Status
+from pyflow.terminal import clean, coloured, columns, counted, cut, duration_text, one_line, padded
 
 _INTERVAL_S: Final = 0.125
 _BAR: Final = 16

@@ -14,8 +14,9 @@ from typing import Any, Final, TypeAlias
 from pyflow.progress.counter import Counter, Line
 from pyflow.progress.display import Pace, ReadLog, closing_sentence, log_tails
 from pyflow.progress.live import table
-from pyflow.progress.text import SYMBOL, clean, counted, duration_text, one_line
+from pyflow.progress.symbols import SYMBOL
 from pyflow.runs import Event, Status
+from pyflow.terminal import clean, counted, duration_text, one_line
 
 Show: TypeAlias = "Callable[[dict[str, str], bool], None]"
 """Shows a bundle of MIME types; the second argument says whether it takes the place of the one before."""
@@ -88,7 +89,9 @@ def to_html(counter: Counter, now: float, tails: list[tuple[str, list[str]]]) ->
     if len(counter.lines) > len(lines):
         rows += f'<tr><td></td><td colspan="4">… and {len(counter.lines) - len(lines)} more</td></tr>'
     cell = "padding:2px 10px 2px 0;text-align:left;border:none;background:none;vertical-align:middle"
-    head = "".join(f'<th style="{cell};font-weight:600;opacity:.7">{word}</th>' for word in ("", "task", "time", "", ""))
+    head = "".join(
+        f'<th style="{cell};font-weight:600;opacity:.7">{word}</th>' for word in ("", "task", "time", "", "")
+    )
     body = f'<table style="border-collapse:collapse;border:none;margin:4px 0">{head}{rows}</table>'
     logs = "".join(
         f'<div style="margin-top:6px">{_escaped(headline)}</div><pre style="margin:2px 0 0 12px;padding:4px 8px;'

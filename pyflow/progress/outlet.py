@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TextIO
 
-from pyflow.progress.text import clean
+from pyflow.terminal import clean
 
 _STDERR = 2
 

@@ -7,30 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from typing import Final
-
-from pyflow.runs import Status
-
-SYMBOL: Final[Mapping[Status, str]] = {
-    "succeeded": "✓",
-    "failed": "✗",
-    "lost": "✗",
-    "running": "●",
-    "cancelled": "○",
-    "skipped": "–",
-    "pending": "·",
-}
-
-COLOUR: Final[Mapping[Status, str]] = {
-    "succeeded": "green",
-    "failed": "red",
-    "lost": "red",
-    "running": "cyan",
-    "cancelled": "yellow",
-    "skipped": "bright_black",
-    "pending": "bright_black",
-}
 
 _CODES: Final = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "bright_black": 90, "bold": 1}
 

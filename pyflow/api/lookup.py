@@ -1,0 +1,35 @@
+"""A run by what a person remembers of its id."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pyflow.api.home import Workplace
+from pyflow.api.run import Run
+from pyflow.errors import NotFoundError
+from pyflow.runs import RunRecord
+
+_MOST_SHOWN: Final = 5
+
+
+def find_run(text: str, workplace: Workplace) -> Run:
+    """The run with this id, or whose id alone starts or ends with this; ``latest`` is the last one started.
+
+    Raises:
+        NotFoundError: No run is called so, or several are.
+    """
+    content = workplace.content
+    ids = sorted(content.blobs.folders(content.keys.runs()))
+    where = f"The store {content.blobs.url} has"
+    if text == "latest":
+        found = ids[-1:]
+        if not found:
+            raise NotFoundError(f"{where} no runs of {content.keys.owner!r} in project {content.keys.project!r} yet.")
+    else:
+        found = [text] if text in ids else [one for one in ids if text and (one.startswith(text) or one.endswith(text))]
+    if not found:
+        raise NotFoundError(f"{where} no run {text!r}. 'pyflow ls' lists what it has.")
+    if len(found) > 1:
+        shown = ", ".join(found[-_MOST_SHOWN:])
+        raise NotFoundError(f"{len(found)} runs are called {text!r}: {shown}{' …' if len(found) > _MOST_SHOWN else ''}.")
+    return Run(content, RunRecord.read(content, found[0]), workplace.results)

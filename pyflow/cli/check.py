@@ -1,0 +1,138 @@
+"""``pyflow check``: would the code of a pipeline be complete where it runs?"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from pyflow.api import Pipeline
+from pyflow.bundle import ShippedFunction, check_importable, discover, install
+from pyflow.cli.failures import FAILED
+from pyflow.cli.graph import graph_of
+from pyflow.cli.output import print_json
+from pyflow.cli.run import PASS_ON, print_help
+from pyflow.cli.source import Source, load_source
+from pyflow.cli.words import parameters_of, understand
+from pyflow.errors import DefinitionError
+from pyflow.graph import CallNode, Function, Graph
+from pyflow.payload import encode_function
+from pyflow.terminal import clean, counted
+
+OWN: Final[Mapping[str, bool]] = {"json": False}
+
+
+@click.command(context_settings=PASS_ON, options_metavar="[OPTIONS]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.argument("file", metavar="FILE[:PIPELINE]")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--PARAMETER VALUE]...")
+def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
+    """Load each task in a clean process, from the code that would be shipped alone.
+
+    The process sees your local modules as they would travel, installed packages and the standard library,
+    but neither this folder nor PYTHONPATH. What a task would miss is listed with the line that needs it, and the
+    command ends with 1.
+
+    FILE checks all tasks and pipelines in the file, FILE:PIPELINE those that this one calls.
+    """
+    source = load_source(file)
+    functions, notes = _functions_of(source, words)
+    if functions is None:
+        return
+    faults, modules = find_faults(list(functions))
+    names = sorted({function.name for function in functions})
+    if as_json:
+        wire = [{"task": name, "module": module, "at": at, "error": text} for name, module, at, text in faults]
+        print_json({"ok": not faults, "tasks": names, "modules": modules, "missing": wire, "notes": notes})
+    else:
+        _tell(source.label, names, modules, [text for *_, text in faults], notes)
+    if faults:
+        sys.exit(FAILED)
+
+
+def _tell(
+    label: str, names: Sequence[str], modules: Sequence[str], faults: Sequence[str], notes: Sequence[str]
+) -> None:
+    for note in notes:
+        click.echo(clean(f"Note: {note}"), err=True)
+    for text in faults:
+        click.echo(clean(f"✗ {text}"))
+    tasks = counted(len(names), "task")
+    if faults:
+        click.echo(f"{tasks} of {label} checked: {counted(len(faults), 'fault')}.", err=True)
+        return
+    shipped = f"with {', '.join(modules)}" if modules else "with no local modules"
+    click.echo(clean(f"✓ {tasks} of {label} can be imported elsewhere, {shipped}."))
+
+
+def find_faults(functions: Sequence[Function]) -> tuple[list[tuple[str, str, str, str]], list[str]]:
+    """What the functions would miss elsewhere, and the local modules that travel with them.
+
+    Returns:
+        For each fault the task, the module (or nothing), the place in the author's file, and all of it in words.
+    """
+    bundle = discover([function.fn for function in functions])
+    faults: list[tuple[str, str, str, str]] = []
+    shipped: list[ShippedFunction] = []
+    with tempfile.TemporaryDirectory(prefix="pyflow-check-") as folder:
+        archive = bundle.write()
+        code = None if archive is None else install(archive, Path(folder, "code"))
+        for i, function in enumerate(functions):
+            payload = Path(folder, f"{i}.payload")
+            try:
+                parts = encode_function(function.fn, what=f"task {function.name!r}").parts
+            except DefinitionError as error:
+                faults.append((function.name, "", str(function.at), str(error)))
+                continue
+            payload.write_bytes(b"".join(parts))
+            shipped.append(ShippedFunction(function.name, payload, function.at.file))
+        missing = check_importable(code, shipped, origin=bundle.origin)
+    faults += [(one.function, one.module, one.at, str(one)) for one in missing]
+    return faults, list(bundle.modules)
+
+
+def _functions_of(source: Source, words: Sequence[str]) -> tuple[list[Function] | None, list[str]]:
+    """The functions to check, and what could not be looked into; None when help was asked for."""
+    if source.wanted is None and not [word for word in words if word not in {"--json", "--help"}]:
+        return _all_functions(source)
+    pipeline = source.pipeline()
+    parameters = parameters_of(pipeline.fn)
+    found = understand(words, parameters, OWN)
+    if found.is_help:
+        print_help(source, pipeline, parameters, "check")
+        return None, []
+    return _functions_in(graph_of(pipeline, parameters, found)), []
+
+
+def _all_functions(source: Source) -> tuple[list[Function], list[str]]:
+    found: dict[int, Function] = {id(task.fn): task.function for task in source.tasks.values()}
+    notes = []
+    for name, pipeline in source.pipelines.items():
+        try:
+            inner = _functions_in(_any_graph(pipeline))
+        except DefinitionError as error:
+            notes.append(
+                f"pipeline {name!r} cannot be traced without its parameters, so only tasks that have a name in the file "
+                f"were checked. 'pyflow check {source.label}:{name} --PARAMETER VALUE' checks all. ({error})"
+            )
+            continue
+        found |= {id(function.fn): function for function in inner}
+    if not found:
+        raise click.UsageError(f"{source.label} has no tasks. Write @task above a function.")
+    return list(found.values()), notes
+
+
+def _any_graph(pipeline: Pipeline[..., Any]) -> Graph:
+    parameters = parameters_of(pipeline.fn)
+    return graph_of(pipeline, parameters, understand([], parameters, OWN))
+
+
+def _functions_in(drawn: Graph) -> list[Function]:
+    calls = [node.function for node in drawn.walk() if isinstance(node, CallNode)]
+    if drawn.on_exit is not None:
+        calls.append(drawn.on_exit.function)
+    return list({id(function.fn): function for function in calls}.values())

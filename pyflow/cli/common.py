@@ -1,0 +1,54 @@
+"""What several commands take: a store, a run, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from pyflow.api import Run, Workplace, find_run, open_workplace
+from pyflow.cli.output import width
+from pyflow.config import Settings
+from pyflow.errors import NotFoundError
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_STORE = "URL or folder of the store. Otherwise the one that the settings name."
+
+
+def store_option(function: F) -> F:
+    """``--store URL``."""
+    return click.option("--store", metavar="URL", help=_STORE)(function)
+
+
+def json_option(function: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
+
+
+def run_argument(function: F) -> F:
+    """``RUN``."""
+    return click.argument("run_id", metavar="RUN")(function)
+
+
+def workplace_of(store: str | None) -> Workplace:
+    """The store that a command works on."""
+    return open_workplace(Settings(store=store))
+
+
+def run_of(text: str, store: str | None) -> Run:
+    """The run that a command is about.
+
+    Raises:
+        click.UsageError: There is no such run, or several.
+    """
+    try:
+        return find_run(text, workplace_of(store))
+    except NotFoundError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def short_id(run_id: str) -> str:
+    """What is enough to name a run on a narrow terminal: the end of its id, which differs between any two."""
+    return run_id if (limit := width()) is None or limit >= 100 else run_id.rpartition("-")[2]

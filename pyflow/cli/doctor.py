@@ -1,0 +1,195 @@
+"""``pyflow doctor``: is everything there that a run needs? Each answer comes from trying."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from pyflow.api import Workplace, open_workplace, pipeline
+from pyflow.cli.common import json_option, store_option
+from pyflow.cli.failures import FAILED
+from pyflow.cli.output import has_colour, print_json
+from pyflow.config import Settings, find_pyproject
+from pyflow.errors import PyflowError
+from pyflow.executors import machine_cpus, machine_memory_mib
+from pyflow.terminal import clean, coloured, duration_text, size_text
+from pyflow.tracing import task
+from pyflow.version import VERSION
+
+OLDEST: Final = (3, 10)
+NEWEST: Final = (3, 13)
+_LITTLE_DISK: Final = 1 << 30
+_LITTLE_MEMORY_MIB: Final = 512
+_PATIENCE_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    is_ok: bool
+    detail: str
+    fix: str = ""
+    """What would mend it."""
+
+
+@task
+def greet(name: str) -> str:
+    """The smallest task there is."""
+    return f"hello {name} from process {os.getpid()}"
+
+
+@pipeline(name="doctor")
+def hello(name: str) -> str:
+    """The smallest pipeline there is."""
+    return greet(name)
+
+
+@click.command()
+@store_option
+@json_option
+def doctor(store: str | None, *, as_json: bool) -> None:
+    """Look whether pyflow can work here, by trying. Ends with 1 when something is wrong."""
+    findings: list[Finding] = []
+    for look in (_python, _settings(store), _store(store), _disk(store), _machine, _workers):
+        finding = look()
+        findings.append(finding)
+        if not as_json:
+            _tell(finding)
+    is_ok = all(finding.is_ok for finding in findings)
+    if as_json:
+        checks = [{"name": f.name, "ok": f.is_ok, "detail": f.detail, "fix": f.fix or None} for f in findings]
+        print_json({"ok": is_ok, "checks": checks})
+    if not is_ok:
+        sys.exit(FAILED)
+
+
+def _tell(finding: Finding) -> None:
+    symbol, colour = ("✓", "green") if finding.is_ok else ("✗", "red")
+    click.echo(f"{coloured(symbol, colour, is_on=has_colour())} {finding.name:<9} {clean(finding.detail)}")
+    if finding.fix:
+        click.echo(f"  {'':<9} {clean(finding.fix)}")
+
+
+def _python() -> Finding:
+    minor = sys.version_info[:2]
+    text = f"{sys.version.split()[0]} ({sys.executable}), pyflow {VERSION}"
+    if minor < OLDEST or minor > NEWEST:
+        known = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
+        return Finding("python", minor > NEWEST, text, f"pyflow is tested on Python {known}. Use one of these.")
+    return Finding("python", is_ok=True, detail=text)
+
+
+def _settings(store: str | None) -> Callable[[], Finding]:
+    def look() -> Finding:
+        try:
+            workplace = open_workplace(Settings(store=store))
+        except PyflowError as error:
+            return Finding("settings", is_ok=False, detail=str(error), fix="Correct the setting that it names.")
+        file = find_pyproject(Path.cwd())
+        names = sorted(name for name in os.environ if name.startswith("PYFLOW_"))
+        sources = [*([str(file)] if file is not None else []), *names]
+        detail = f"executor {workplace.settings.executor or 'local'}, project {workplace.home.project}, owner {workplace.home.owner}"
+        return Finding("settings", is_ok=True, detail=detail + (f" (from {', '.join(sources)})" if sources else ""))
+
+    return look
+
+
+def _store(store: str | None) -> Callable[[], Finding]:
+    def look() -> Finding:
+        try:
+            workplace = open_workplace(Settings(store=store))
+            took = _write_and_read(workplace)
+        except (PyflowError, OSError) as error:
+            fix = "Give yourself the right to write there, or choose another: --store, PYFLOW_STORE or store in [tool.pyflow]."
+            return Finding("store", is_ok=False, detail=str(error), fix=fix)
+        return Finding(
+            "store", is_ok=True, detail=f"{workplace.home.store_url}, written and read in {duration_text(took)}"
+        )
+
+    return look
+
+
+def _write_and_read(workplace: Workplace) -> float:
+    """Seconds that it took to put a blob of 1 MiB and to read it back."""
+    content, data, began = workplace.content, os.urandom(1 << 20), time.monotonic()
+    digest = content.put_blob([data])
+    try:
+        same = bytes(content.read_blob(digest.hex, digest.size_bytes)) == data
+    finally:
+        content.blobs.delete([content.keys.blob(digest.hex)])
+    if not same:
+        raise OSError(f"The store {content.blobs.url} gave back other bytes than it was given.")
+    return time.monotonic() - began
+
+
+def _disk(store: str | None) -> Callable[[], Finding]:
+    def look() -> Finding:
+        places = {"temporary files": tempfile.gettempdir()}
+        try:
+            url = open_workplace(Settings(store=store)).home.store_url
+        except PyflowError:
+            url = "://"
+        if "://" not in url or url.startswith("file://"):
+            places["store"] = url.removeprefix("file://")
+        free = {what: shutil.disk_usage(_existing(Path(place))).free for what, place in places.items()}
+        detail = ", ".join(f"{size_text(size)} free for {what}" for what, size in free.items())
+        little = [what for what, size in free.items() if size < _LITTLE_DISK]
+        fix = f"Make room for {' and '.join(little)}: results are written there." if little else ""
+        return Finding("disk", not little, detail, fix)
+
+    return look
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def _machine() -> Finding:
+    cpus, memory = machine_cpus(), machine_memory_mib()
+    free = _free_memory_mib()
+    detail = f"{cpus:g} CPUs, {size_text(memory * 2**20)} of memory" + (
+        f", {size_text(free * 2**20)} of it free" if free is not None else ""
+    )
+    is_ok = free is None or free >= _LITTLE_MEMORY_MIB
+    return Finding("machine", is_ok, detail, "" if is_ok else "End other programs: a worker alone takes some 50 MiB.")
+
+
+def _free_memory_mib() -> float | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(found[0]) / 1024 if found else None
+
+
+def _workers() -> Finding:
+    """Run a task in a worker of its own, with a store of its own."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pyflow-doctor-") as folder:
+        try:
+            said = _said_by_worker(folder)
+        except (Exception, TimeoutError) as error:  # noqa: BLE001  whatever it is, it is what is wrong
+            fix = "Look at the message; 'ulimit -a' and a full /tmp are common causes."
+            return Finding("workers", is_ok=False, detail=f"{type(error).__name__}: {error}", fix=fix)
+    is_ok = said.startswith("hello doctor")
+    return Finding("workers", is_ok, f"a task ran in a worker process in {duration_text(time.monotonic() - began)}")
+
+
+def _said_by_worker(folder: str) -> Any:
+    run = hello.with_options(executor="local", store=folder, progress=False).submit("doctor")
+    if run.wait(_PATIENCE_S) == "running":
+        run.cancel()
+        raise TimeoutError(f"a task of one line did not end within {duration_text(_PATIENCE_S)}")
+    return run.result()

@@ -1,0 +1,63 @@
+"""The command ``pyflow`` as a whole: errors become messages and exit codes here, and nowhere else.
+
+A command is loaded when it is called, so that ``pyflow --help`` does not wait for what it does not need.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from pyflow.cli.failures import INTERRUPTED, UserCodeError, exit_code_of, tell, warn_plainly
+
+
+class Group(click.Group):
+    """A group of commands that end as ``failures`` says.
+
+    Args:
+        places: For each command its module in this folder, and its help in one line.
+    """
+
+    def __init__(self, *args: Any, places: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._places = places
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands, in the order in which a newcomer meets them."""
+        return list(self._places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name, loaded now."""
+        if cmd_name not in self._places:
+            return None
+        module = importlib.import_module(f"{__package__}.{self._places[cmd_name][0]}")
+        found: click.Command = getattr(module, cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, told) for name, (_, told) in self._places.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one command."""
+        warn_plainly()
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (KeyboardInterrupt, click.Abort) as error:
+            click.echo(str(error) or "Interrupted.", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from error
+        except BrokenPipeError as error:
+            # Whoever read our output has had enough, as ``pyflow ls | head`` does; Python must not write more to it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(0) from error
+        except (UserCodeError, Exception) as error:
+            tell(error)
+            raise click.exceptions.Exit(exit_code_of(error)) from error
