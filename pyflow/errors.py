@@ -20,6 +20,13 @@ Every error carries its fields in ``args``, so that it pickles.
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+from typing import Final
+
+_PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120  pathlib weighs at import
+
 __all__ = [
     "ConfigError",
     "DefinitionError",
@@ -37,6 +44,7 @@ __all__ = [
     "TaskTimeoutError",
     "UnsupportedOptionWarning",
     "add_note",
+    "warn_author",
 ]
 
 
@@ -142,6 +150,15 @@ class RunCancelledError(PyflowError):
 
 class UnsupportedOptionWarning(UserWarning):
     """An option has no meaning on the chosen executor, and leaving it out is harmless."""
+
+
+def warn_author(message: str, category: type[Warning]) -> None:
+    """Warn about the author's code, at the line of it that runs now, whatever of pyflow lies in between."""
+    frame = sys._getframe(1)  # noqa: SLF001  the one way to look for a caller
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        frame = frame.f_back
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, registry=registry)
 
 
 def add_note(error: BaseException, note: str) -> None:

@@ -156,8 +156,8 @@ class _Packer:
             after=list(node.after),
             needs=_needs(node),
             function=self._function(node.function),
-            args=[self.expr(value, f"argument {i} of {node.name}()") for i, value in enumerate(node.args, 1)],
-            kwargs={key: self.expr(value, f"argument {key!r} of {node.name}()") for key, value in node.kwargs},
+            args=[self.expr(value, _Argument(node, i)) for i, value in enumerate(node.args)],
+            kwargs={key: self.expr(value, _Argument(node, key)) for key, value in node.kwargs},
             options=self._options(node.options),
             facts=facts,
         )
@@ -323,7 +323,7 @@ class _Packer:
             self._kept[id(options)] = (options, None)
         return index
 
-    def expr(self, expr: Expr, what: str) -> Json:
+    def expr(self, expr: Expr, what: object) -> Json:
         if isinstance(expr, Literal):
             return self._literal(expr.value, what)
         if isinstance(expr, Ref):
@@ -335,22 +335,22 @@ class _Packer:
             return {"dict": [[self._literal(k, what), v] for k, v in zip(expr.keys, items, strict=True)]}
         if expr.kind == "object":
             return {
-                "object": keep(expr.type, self._content, what=what),
+                "object": keep(expr.type, self._content, what=str(what)),
                 "fields": [[str(k), v] for k, v in zip(expr.keys, items, strict=True)],
             }
         return {expr.kind: items}
 
-    def _literal(self, value: object, what: str) -> Json:
+    def _literal(self, value: object, what: object) -> Json:
         small = encode_small(value)
         if small is not NOT_SMALL:
             return small
         known = self._kept.get(id(value))
         if known is None:
             # The value is held as well, because a freed object's id may be given to another one.
-            known = self._kept[id(value)] = (value, keep(value, self._content, what=what))
+            known = self._kept[id(value)] = (value, keep(value, self._content, what=str(what)))
         return {"artifact": known[1]}
 
-    def _path(self, path: Path, what: str) -> Json:
+    def _path(self, path: Path, what: object) -> Json:
         return [[kind, self._literal(key, what)] for kind, key in path]
 
     def _condition(self, condition: Condition, what: str) -> Json:
@@ -359,6 +359,22 @@ class _Packer:
         if isinstance(condition, Truth):
             return ["truth", self.expr(condition.value, what)]
         return [condition.op, *(self._condition(operand, what) for operand in condition.operands)]
+
+
+class _Argument:
+    """Which argument of which call a value is: put into words only when something is wrong with it."""
+
+    def __init__(self, node: CallNode, which: int | str) -> None:
+        self._node = node
+        self._which = which
+
+    def __str__(self) -> str:
+        name = self._which
+        if isinstance(name, int):
+            code = getattr(self._node.function.fn, "__code__", None)
+            names = code.co_varnames[: code.co_argcount] if code is not None else ()
+            name = names[name] if name < len(names) else f"number {name + 1}"
+        return f"argument {name!r} of {self._node.name}(), called at {self._node.at},"
 
 
 _NO_OPTIONS: Final = Options(cpus=0.01)

@@ -7,10 +7,9 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Final, Literal
 
-from pyflow.errors import ExecutorError, UnsupportedOptionWarning
+from pyflow.errors import ExecutorError, UnsupportedOptionWarning, warn_author
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 
 Support = Literal["honoured", "warned", "refused"]
@@ -51,10 +50,7 @@ def check_options(graph: PackedGraph, executor: str) -> None:
     if refused:
         raise ExecutorError(f"Executor {executor!r} cannot honour " + "; ".join(refused) + ".")
     if warned:
-        # The frames between here and the user's call differ by the way the run was started.
-        warnings.warn(
-            f"Executor {executor!r} leaves out " + "; ".join(warned) + ".", UnsupportedOptionWarning, stacklevel=2
-        )
+        warn_author(f"Executor {executor!r} leaves out " + "; ".join(warned) + ".", UnsupportedOptionWarning)
 
 
 def check_containers(graph: PackedGraph, executor: str) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections import deque
 from types import AsyncGeneratorType, FunctionType, GeneratorType
 from typing import Any, Final
 
-from pyflow.errors import NotSerializableError
+from pyflow.errors import NotSerializableError, warn_author
 from pyflow.payload.assigned import place_of_function, place_of_global, place_of_variable
 from pyflow.payload.model import Request
 from pyflow.payload.pickles import ValuePickler
@@ -64,7 +63,7 @@ def warn_of_large_capture(fn: object, request: Request) -> None:
         + which
         + "Pass large data as an argument, or load it inside the function."
     )
-    warnings.warn(message, LargeCaptureWarning, stacklevel=4)
+    warn_author(message, LargeCaptureWarning)
 
 
 class _Witness(ValuePickler):

@@ -58,10 +58,14 @@ class Spool:
     def capture(self) -> Iterator[Callable[[], LogSpan | None]]:
         """Keep what is printed within; the function tells where, after the block; None for nothing."""
         start = self._log_end
+        # The attempt before may have closed the descriptors; these are two system calls, and each a microsecond.
+        _point_at(self._fd)
+        streams = sys.stdout, sys.stderr
         try:
             yield lambda: self._span(start)
         finally:
             _flush_python()
+            sys.stdout, sys.stderr = map(_opened, streams)
             self.ship(is_end=True)
 
     def ship(self, *, is_end: bool = False) -> None:
@@ -145,6 +149,14 @@ def _shown_on() -> TextIO | None:
     except (OSError, AttributeError, ValueError):
         is_terminal = False
     return None if is_terminal else sys.stdout
+
+
+def _opened(stream: TextIO) -> TextIO:
+    """The stream, or, when a task has closed it, another one to the same place."""
+    if not stream.closed:
+        return stream
+    descriptor = io.FileIO(_STDOUT, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(descriptor), errors="backslashreplace", line_buffering=True)
 
 
 def _point_at(fd: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,8 +44,8 @@ PYTHON_MINOR: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 class Site:
     """What the place lends to an attempt. Executors differ in this only."""
 
-    make_scratch: Callable[[], Path]
-    """Gives an empty private folder that is removed after the attempt."""
+    scratch: Path
+    """A private folder for files, emptied after the attempt."""
     capture: Callable[[], AbstractContextManager[Callable[[], LogSpan | None]]]
     """Keeps what is printed meanwhile; gives a function that answers where it was kept."""
     origins: dict[str, str]
@@ -92,7 +92,7 @@ class _Attempt:
 
     def _produce(self) -> _Made | _Failed:
         try:
-            resolver = Resolver(self._program, self._content, self._invocation.run_id, self._site.make_scratch)
+            resolver = Resolver(self._program, self._content, self._invocation.run_id, self._site.scratch)
             function = self._program.function(self._node, self._content)
         except Exception as error:  # noqa: BLE001  unpickling runs the author's imports
             return self._failed(error, loading_exit_code(error))
@@ -118,8 +118,9 @@ class _Attempt:
     def _keep(self, value: object, resolver: Resolver) -> _Made:
         name = self._node.name
         outputs = self._options.outputs
-        if outputs is not None and (not isinstance(value, Sequence) or len(value) != outputs):
-            much = f"{len(value)} parts" if isinstance(value, Sequence) else f"a {type(value).__name__}"
+        if outputs is not None and parts_of(value) != outputs:
+            parts = parts_of(value)
+            much = f"a {type(value).__name__}" if parts is None else f"{parts} parts"
             raise DefinitionError(
                 f"Task {name!r} returned {much}, and its option says outputs={outputs}. It is defined at "
                 f"{self._program.graph.functions[self._node.function].at}."
@@ -202,6 +203,14 @@ class _Failed:
 
     exit_code: ExitCode
     error: ErrorRecord
+
+
+def parts_of(value: Any) -> int | None:
+    """Into how many parts a value can be unpacked; None when it has no length."""
+    try:
+        return len(value)
+    except TypeError:
+        return None
 
 
 def finish(value: Any) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,15 +32,15 @@ class Resolver:
         program: The graph.
         content: The store of the run.
         run_id: The run.
-        make_scratch: Gives the folder for files that values consist of; called only if there are any.
+        scratch: Folder for files that values consist of; made only if there are any.
     """
 
-    def __init__(self, program: Program, content: ContentStore, run_id: str, make_scratch: Callable[[], Path]) -> None:
+    def __init__(self, program: Program, content: ContentStore, run_id: str, scratch: Path) -> None:
         self._program = program
         self._content = content
         self._book = content.keys.commits(run_id)
         self._run_id = run_id
-        self._make_scratch = make_scratch
+        self._scratch = scratch
         self._values: dict[tuple[int, Indices], object] = {}
         self._outcomes: dict[str, Outcome] = {}
 
@@ -194,5 +193,4 @@ class Resolver:
     def _load(self, artifact: Json) -> object:
         if "json" in artifact:
             return artifact["json"]
-        is_file = artifact.get("kind") not in {"npy", "bytes", "text"}
-        return load(artifact, self._content, scratch=self._make_scratch() if is_file else None)
+        return load(artifact, self._content, scratch=self._scratch)

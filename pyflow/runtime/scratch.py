@@ -1,37 +1,52 @@
-"""A private folder for one attempt, made when somebody asks for it and emptied when the attempt ends."""
+"""A private folder for the files of one attempt, emptied when the attempt ends."""
 
 from __future__ import annotations
 
 import os
-from itertools import count
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    import shutil
+else:
+    shutil = late("shutil")
 
 
 class Scratch:
-    """Folders for the files of one attempt, below a folder that belongs to this process alone."""
+    """The folder where inputs that are files lie, and where the task's own temporary files go.
 
-    def __init__(self, parent: Path) -> None:
-        parent.mkdir(mode=0o700, exist_ok=True)
-        self._parent = parent
-        self._numbers = count()
-        self._changed_at = os.stat(parent).st_mtime_ns
+    Args:
+        path: Where to make it, in a folder that belongs to this process alone.
+    """
 
-    def folder(self) -> Path:
-        """A new empty folder."""
-        path = self._parent / f"v{next(self._numbers)}"
-        path.mkdir(mode=0o700)
-        return path
+    def __init__(self, path: Path) -> None:
+        path.mkdir(mode=0o700, exist_ok=True)
+        self.path = path
+        self._changed_at = os.stat(path).st_mtime_ns
 
-    def clear(self) -> None:
-        """Remove all that was made here, also what the task itself left in its temporary folder."""
+    def lend(self) -> str | None:
+        """Let ``tempfile`` make its files here; the answer is where it made them before."""
+        tempfile: Any = sys.modules.get("tempfile")
+        if tempfile is None:
+            return None
+        before: str | None = tempfile.tempdir
+        tempfile.tempdir = str(self.path)
+        return before
+
+    def take_back(self, before: str | None) -> None:
+        """Let ``tempfile`` make its files where it did, and remove all that was made here."""
+        tempfile: Any = sys.modules.get("tempfile")
+        if tempfile is not None:
+            tempfile.tempdir = before
         # A folder's time changes with its entries, and looking at it costs a tenth of listing it.
-        if os.stat(self._parent).st_mtime_ns == self._changed_at:
+        if os.stat(self.path).st_mtime_ns == self._changed_at:
             return
-        import shutil  # 10 ms, and most tasks leave no files
-
-        for entry in list(os.scandir(self._parent)):
+        for entry in list(os.scandir(self.path)):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 os.unlink(entry.path)
-        self._changed_at = os.stat(self._parent).st_mtime_ns
+        self._changed_at = os.stat(self.path).st_mtime_ns

@@ -55,7 +55,7 @@ class Session:
         self._code_path: str | None = None
         self._scratch = Scratch(folder / "tmp")
         self._site = Site(
-            make_scratch=self._scratch.folder,
+            scratch=self._scratch.path,
             capture=spool.capture,
             origins={},
             time_limit=time_limit,
@@ -71,10 +71,11 @@ class Session:
         if invocation.run_id != self._run_id:
             self._run_id = invocation.run_id
             self._spool.aim(content.blobs, content.keys.log(self._run_id, self._writer), self._writer)
+        before = self._scratch.lend()
         try:
             return execute(invocation, program, content, self._site)
         finally:
-            self._scratch.clear()
+            self._scratch.take_back(before)
 
     def close(self) -> None:
         """Take the code off ``sys.path`` again."""
