@@ -28,6 +28,10 @@ class _Late:
         self.__dict__[name] = value
         return value
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A function that travels takes along the globals it uses, these among them.
+        return late, (self._name,)
+
     def __repr__(self) -> str:
         return f"<module {self._name!r}, loaded when used>"
 
