@@ -19,9 +19,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyflow.digest import Buffer, sha256_hex
 from pyflow.errors import IntegrityError
+from pyflow.late import late
 
 if TYPE_CHECKING:
-    from zipfile import ZipFile, ZipInfo
+    import shutil
+    import zipfile
+else:
+    shutil = late("shutil")
+    zipfile = late("zipfile")
 
 BundleFile: TypeAlias = "tuple[str, str | bytes]"
 
@@ -57,12 +62,10 @@ class CodeBundle:
         """
         if not self.files:
             return None
-        from zipfile import ZipFile, ZipInfo  # 10 ms, and most scripts have no local modules
-
         buffer = io.BytesIO()
-        with ZipFile(buffer, "w") as archive:
+        with zipfile.ZipFile(buffer, "w") as archive:
             for name, source in self.files:
-                info = ZipInfo(name, date_time=FIXED_DATE)
+                info = zipfile.ZipInfo(name, date_time=FIXED_DATE)
                 archive.writestr(
                     _marked(info, source), source if isinstance(source, bytes) else Path(source).read_bytes()
                 )
@@ -78,22 +81,20 @@ def install(archive: Buffer, into: Path) -> Path:
     Raises:
         IntegrityError: The archive is not one that pyflow wrote: a name leads outside, a link, a bomb.
     """
-    from zipfile import BadZipFile, ZipFile  # 10 ms, and most scripts have no local modules
-
     digest = sha256_hex(archive)
     target = into / digest
     try:
-        with ZipFile(io.BytesIO(archive)) as opened:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             members = _checked_members(opened)
             if _is_intact(target, members):
                 return target
             _unpack_aside_and_rename(opened, members, target)
-    except (BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
         raise IntegrityError(f"The code bundle {digest[:12]} is not a readable zip file: {error}.") from error
     return target
 
 
-def _marked(info: ZipInfo, source: str | bytes) -> ZipInfo:
+def _marked(info: zipfile.ZipInfo, source: str | bytes) -> zipfile.ZipInfo:
     """A member's marks: nothing of this machine or moment, except whether the file may be executed."""
     info.compress_type = ZIP_STORED
     # The field is otherwise that of the system that writes, and the bytes would tell Windows from Linux.
@@ -103,7 +104,7 @@ def _marked(info: ZipInfo, source: str | bytes) -> ZipInfo:
     return info
 
 
-def _checked_members(archive: ZipFile) -> list[ZipInfo]:
+def _checked_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     members = archive.infolist()
     seen: set[str] = set()
     for member in members:
@@ -134,16 +135,14 @@ def _check_name(name: str) -> None:
         )
 
 
-def _is_intact(folder: Path, members: list[ZipInfo]) -> bool:
+def _is_intact(folder: Path, members: list[zipfile.ZipInfo]) -> bool:
     try:
         return all((folder / member.filename).stat().st_size == member.file_size for member in members)
     except OSError:
         return False
 
 
-def _unpack_aside_and_rename(archive: ZipFile, members: list[ZipInfo], target: Path) -> None:
-    import shutil  # comes with zipfile
-
+def _unpack_aside_and_rename(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name[:12]}-{os.getpid()}-{os.urandom(6).hex()}")
     aside.mkdir(mode=0o700)
@@ -160,7 +159,7 @@ def _unpack_aside_and_rename(archive: ZipFile, members: list[ZipInfo], target: P
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _put_in_place(unpacked: Path, target: Path, members: list[ZipInfo], damaged: Path) -> None:
+def _put_in_place(unpacked: Path, target: Path, members: list[zipfile.ZipInfo], damaged: Path) -> None:
     try:
         # Onto a folder that is there and not empty, a rename fails: then another process was first.
         unpacked.rename(target)

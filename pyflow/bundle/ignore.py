@@ -15,8 +15,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pyflow.late import late
+
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+    import pathspec
+else:
+    pathspec = late("pathspec")
 
 IGNORE_FILES: Final = (".pyflowignore", ".gitignore")
 NEVER_FOLDERS: Final = frozenset({"__pycache__", "node_modules"})
@@ -93,7 +97,7 @@ def _folders_up_to_project(folder: str) -> tuple[str, ...]:
     return tuple(climbed)
 
 
-def _spec(path: str) -> GitIgnoreSpec | None:
+def _spec(path: str) -> pathspec.GitIgnoreSpec | None:
     try:
         status = os.stat(path)
     except OSError:
@@ -102,9 +106,7 @@ def _spec(path: str) -> GitIgnoreSpec | None:
 
 
 @lru_cache(maxsize=256)
-def _parsed(path: str, _mtime_ns: int, size_bytes: int) -> GitIgnoreSpec | None:
+def _parsed(path: str, _mtime_ns: int, size_bytes: int) -> pathspec.GitIgnoreSpec | None:
     if not size_bytes:
         return None
-    from pathspec import GitIgnoreSpec  # 30 ms, and only a project with local packages needs it
-
-    return GitIgnoreSpec.from_lines(Path(path).read_text(encoding="utf-8", errors="replace").splitlines())
+    return pathspec.GitIgnoreSpec.from_lines(Path(path).read_text(encoding="utf-8", errors="replace").splitlines())

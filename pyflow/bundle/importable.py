@@ -19,9 +19,14 @@ from pyflow.bundle.imports import imports_below
 from pyflow.bundle.origins import home_of_file
 from pyflow.bundle.syntax import source_of
 from pyflow.errors import ExecutorError
+from pyflow.late import late
 
 if TYPE_CHECKING:
-    from subprocess import CompletedProcess
+    import subprocess
+    import tempfile
+else:
+    subprocess = late("subprocess")
+    tempfile = late("tempfile")
 
 
 class ShippedFunction(NamedTuple):
@@ -128,9 +133,6 @@ def _imports_of(path: str) -> Iterator[Any]:
 
 def _ask(bundle: str | None, payloads: list[Path], decoder: str, timeout_s: float) -> tuple[list[Any], str]:
     """The answers of a clean process, and how it ended if they are too few."""
-    import subprocess  # kept out of `import pyflow`, like tempfile
-    import tempfile
-
     installed = [entry for entry in sys.path if entry and home_of_file(entry) != "local"]
     request = {
         "path": [*([bundle] if bundle is not None else []), *installed],
@@ -163,7 +165,7 @@ def _ask(bundle: str | None, payloads: list[Path], decoder: str, timeout_s: floa
     return done, f"the clean process ended while it loaded this function: {_last_line(ended)}"
 
 
-def _last_line(ended: CompletedProcess[bytes]) -> str:
+def _last_line(ended: subprocess.CompletedProcess[bytes]) -> str:
     if ended.returncode < 0:
         return f"signal {signal.Signals(-ended.returncode).name}"
     lines = ended.stderr.decode(errors="replace").strip().splitlines()

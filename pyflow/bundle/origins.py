@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    import pkgutil
+else:
+    pkgutil = late("pkgutil")
 
 Home: TypeAlias = Literal["local", "installed", "standard", "pyflow"]
 
@@ -115,11 +122,9 @@ def _spec_of_top(name: str) -> ModuleSpec | None:
 
 def _found_in_folders(name: str, folders: Sequence[str]) -> Found | None:
     """A part of a package that is not loaded; PathFinder would ask for the package itself to be loaded."""
-    from pkgutil import get_importer  # 2 ms, and only parts that are not loaded need it
-
     namespace: list[str] = []
     for folder in folders:
-        find_spec = getattr(get_importer(folder), "find_spec", None)
+        find_spec = getattr(pkgutil.get_importer(folder), "find_spec", None)
         spec = find_spec(name) if find_spec is not None else None
         if not isinstance(spec, ModuleSpec):
             continue

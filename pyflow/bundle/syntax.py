@@ -6,16 +6,14 @@ code or explaining it changes nothing. Files are parsed once for each version of
 
 from __future__ import annotations
 
+import ast
 import linecache
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
-
-if TYPE_CHECKING:
-    import ast
+from typing import Any, Final, TypeAlias
 
 Chain: TypeAlias = "tuple[str, ...]"
 """A name and the attributes asked of it: ``np.linalg.norm`` is ``("np", "linalg", "norm")``."""
@@ -192,8 +190,6 @@ def _write_form(node: Any, write: Callable[[str], object], skipped: frozenset[st
 
 def parse(text: str | bytes) -> ast.Module | None:
     """The syntax of some source; None when it is not valid Python, which the importer will say better."""
-    import ast  # kept out of `import pyflow`
-
     try:
         return ast.parse(text)
     except (SyntaxError, ValueError):
