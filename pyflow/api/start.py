@@ -12,11 +12,13 @@ from typing import Any
 from pyflow.api.home import Workplace
 from pyflow.api.run import Run
 from pyflow.bundle import discover
+from pyflow.errors import DefinitionError
 from pyflow.executors import Ending, Executor, Job, open_executor
 from pyflow.graph import CallNode, Graph
 from pyflow.packing import Packed, pack
 from pyflow.progress import open_progress
 from pyflow.runs import RunRecord, RunSummary, new_run_id, process_started, this_host
+from pyflow.runtime import importing_module
 from pyflow.scheduling import Capacity
 from pyflow.version import VERSION
 
@@ -81,6 +83,7 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
     Raises:
         PyflowError: Something stands against the run; nothing has run then.
     """
+    _refuse_while_importing(graph)
     executor = open_executor(workplace.settings.executor or "local")
     packed = pack(graph, workplace.content, bundle=discover(_functions(graph)))
     executor.check(packed.graph)
@@ -107,6 +110,16 @@ def carry_out_aside(started: Started) -> threading.Thread:
     thread = threading.Thread(target=started.carry_out, name=f"pyflow {started.run.id}")
     thread.start()
     return thread
+
+
+def _refuse_while_importing(graph: Graph) -> None:
+    """A module that runs its pipeline when it is imported would run it again in each worker, without an end."""
+    place = importing_module()
+    if place is not None:
+        raise DefinitionError(
+            f"Pipeline {graph.name!r} is called at {place} while a worker imports that file, so every run would start another. "
+            'Put the call below  if __name__ == "__main__":'
+        )
 
 
 def _functions(graph: Graph) -> list[Any]:

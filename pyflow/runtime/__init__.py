@@ -6,7 +6,7 @@ from pyflow.runtime.program import Place, Program
 from pyflow.runtime.resolve import EXIT_SLOT, Resolver
 from pyflow.runtime.session import Session, open_home
 from pyflow.runtime.wire import Messages, message_in, packet_of, send
-from pyflow.runtime.worker import command_of
+from pyflow.runtime.worker import command_of, importing_module
 
 __all__ = [
     "EXIT_SLOT",
@@ -19,6 +19,7 @@ __all__ = [
     "Spool",
     "command_of",
     "execute",
+    "importing_module",
     "message_in",
     "open_home",
     "packet_of",

@@ -23,6 +23,9 @@ from pyflow.runtime.capture import Spool
 from pyflow.runtime.session import Session
 from pyflow.runtime.wire import Messages, message_in, send
 
+WORKER_ARGV: Final = "pyflow-worker"
+"""What a worker calls itself."""
+
 SHIP_INTERVAL_S: Final = 1.0
 """How far the log in the store may lag behind what a running task prints."""
 
@@ -36,7 +39,7 @@ def main() -> None:
     # The author's code may put anything on sys.path[0] of a script; here it is the working folder, and
     # local code must come from the bundle alone.
     sys.path[:] = [entry for entry in sys.path if entry not in {"", os.getcwd()}]
-    sys.argv[:] = ["pyflow-worker"]
+    sys.argv[:] = [WORKER_ARGV]
     spool = Spool(folder / "spool")
     spool.take_standard_streams()
     _enable_fault_handler()
@@ -150,6 +153,18 @@ def invocations_of(command: dict[str, Any]) -> list[Invocation]:
         )
         for node, indices, attempt, nonce in command["slots"]
     ]
+
+
+def importing_module() -> str | None:
+    """In a worker: the file whose import is under way, if there is one. Elsewhere None."""
+    if sys.argv[:1] != [WORKER_ARGV]:
+        return None
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  the one way to look for callers
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__":
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return None
 
 
 def _watch(lifeline_fd: int, spool: Spool) -> NoReturn:
