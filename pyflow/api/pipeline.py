@@ -88,6 +88,7 @@ class Pipeline(Generic[P, R]):
                 f"Run {started.run.id} was stopped. What had finished is kept: pyflow show {started.run.id}"
             )
         if not ending.is_success:
+            __tracebackhide__ = True  # IPython and pytest leave frames out that say so
             error = started.run.failure()
             # What was raised while the error was rebuilt here is of no interest to the author.
             raise error.with_traceback(error.__traceback__) from error.__cause__

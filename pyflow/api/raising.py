@@ -28,7 +28,7 @@ def rebuild(error: ErrorRecord, *, node: str, attempt: int, content: ContentStor
         return TaskError(node, attempt, error.traceback)
     if error.frames:
         made = made.with_traceback(_traceback_of(error.frames))
-    if _has_cause(error.traceback):
+    if _has_cause(error.traceback) and not isinstance(made, PyflowError):
         add_note(made, "As the worker saw it:\n" + error.traceback)
     return made
 

@@ -12,7 +12,15 @@ from pyflow.api.logs import LogReader
 from pyflow.api.raising import rebuild
 from pyflow.bundle import install
 from pyflow.contract import ErrorRecord, parse_slot
-from pyflow.errors import DefinitionError, ExecutorError, LostTaskError, NotFoundError, RunCancelledError, add_note
+from pyflow.errors import (
+    DefinitionError,
+    ExecutorError,
+    IntegrityError,
+    LostTaskError,
+    NotFoundError,
+    RunCancelledError,
+    add_note,
+)
 from pyflow.graph import suggestion
 from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph, PackedMap
@@ -49,6 +57,12 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self._record.pipeline!r}: {self.status}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and (self.id, self._content.blobs.url) == (other.id, other._content.blobs.url)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     @property
     def id(self) -> str:
@@ -93,15 +107,19 @@ class Run:
     def view(self) -> RunView:
         """The whole state of the run, as its events tell it."""
         status = self.status
-        view = RunView(self.graph, self.events())
+        view = RunView(self.graph, read_events(self._content, self.id))
         if status in ENDED and view.status not in ENDED:
             view.caller_died()
             view.status = status
         return view
 
     def events(self) -> Iterator[Event]:
-        """What happened so far, in order."""
-        return read_events(self._content, self.id)
+        """What happened so far, in order. Events about a node say its name beside its slot."""
+        nodes = RunView(self.graph).nodes
+        names = {node.id: node.name for node in nodes.values()}
+        for event in read_events(self._content, self.id):
+            node = nodes.get(parse_slot(event["slot"])[0]) if "slot" in event else None
+            yield event if node is None else {**event, "node": slot_name(node, event["slot"], names)}
 
     def wait(self, timeout_s: float | None = None) -> Status:
         """Wait until the run has ended, or the time is up; the status then.
@@ -129,7 +147,7 @@ class Run:
             NotFoundError: There is no such node, or no result of it.
         """
         if node is not None:
-            return self._resolver().node_value(*self._find(node, index, whole_maps=True))
+            return self._result_of(node, index)
         status = self.wait()
         if status != "succeeded":
             raise self.failure(status)
@@ -209,6 +227,28 @@ class Run:
             raise DefinitionError(f"Run {self.id} has not failed: it is {status}.")
         return self._error_of(*failed[0], others=failed[1:])
 
+    def _result_of(self, node: str, index: int | None) -> Any:
+        where = self._find(node, index, whole_maps=True)
+        while self.status not in ENDED and not all(
+            slot.status in ENDED for slot in self.slots_of(self.view(), node, index) or [SlotView("")]
+        ):
+            time.sleep(_POLL_S)
+        try:
+            return self._resolver().node_value(*where)
+        except IntegrityError as error:
+            slots = self.slots_of(self.view(), node, index)
+            missing = [slot for slot in slots if slot.status != "succeeded"]
+            if not slots:
+                count = len(self.slots_of(self.view(), split_name(node)[0]))
+                raise NotFoundError(f"Node {node!r} of run {self.id} has no such item: there are {count}.") from error
+            if missing:
+                raise NotFoundError(self._why_missing(node, missing[0])) from error
+            raise
+
+    def _why_missing(self, node: str, slot: SlotView) -> str:
+        why = f" ({slot.error['type']}: {slot.error['message'][:500]})" if slot.error else ""
+        return f"Node {node!r} of run {self.id} has no result: it is {slot.status}{why}. More: pyflow show {self.id}"
+
     def _error_of(self, name: str, slot: SlotView, others: list[tuple[str, SlotView]]) -> BaseException:
         attempt = slot.attempts[-1].number if slot.attempts else 1
         record = ErrorRecord(**slot.error)
@@ -248,11 +288,17 @@ class Run:
         for node in nodes:
             if depths[node.id] == len(indices) and (whole_maps or not isinstance(node, PackedMap)):
                 return node.id, indices
-        wanted = " or ".join(str(depth) for depth in sorted(set(depths.values())))
-        raise NotFoundError(
-            f"Node {base!r} of run {self.id} is inside of {wanted} maps, and the name gives {len(indices)} indices. "
-            f"Write {base}[0] for its first item."
-        )
+        raise NotFoundError(f"Run {self.id}: {_which_indices(base, set(depths.values()), len(indices))}")
+
+
+def _which_indices(name: str, depths: set[int], given: int) -> str:
+    """What to write instead of a name with too many or too few indices."""
+    depth = max(depths)
+    if depth == 0:
+        return f"{name!r} is not an item of a map, so it has no item to ask for. Leave the index out."
+    maps = "a map" if depth == 1 else f"{depth} maps, one inside of the other"
+    example = name + "[0]" * depth if "/" not in name else "[0]/".join(name.split("/", depth))
+    return f"{name!r} is an item of {maps}, and the name gives {given} indices. The first one is {example!r}."
 
 
 _TOP: Final = Place(None, (), ())  # type: ignore[arg-type]

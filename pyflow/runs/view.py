@@ -137,7 +137,7 @@ class RunView:
         """
         found: dict[str, NodeView] = {}
         for node in self.nodes.values():
-            if node.is_helper or node.kind == "select":
+            if node.is_helper or node.kind in {"select", "branch"}:
                 continue
             outer = found.get(node.name)
             if outer is not None and node.count is None:
