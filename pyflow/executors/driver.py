@@ -200,6 +200,8 @@ class Driver:
 
     def _tell(self, report: Report, *, is_alone: bool = False) -> list[Command]:
         if isinstance(report, Lost):
+            if report.is_interrupt and not is_alone:
+                self.request_cancel()
             return self._tell_lost(report, is_alone=is_alone)
         if isinstance(report, Taken):
             self._note("started", slot=report.slot, attempt=report.attempt, worker=report.worker)

@@ -57,7 +57,8 @@ class InprocessLauncher:
         finally:
             self._interrupts.raises_at_once = False
         if self._interrupts.count > presses and not outcome.is_committed:
-            return [Lost(invocation.slot, invocation.attempt, "the run was interrupted.")]
+            log = None if outcome.log is None else (outcome.log.writer, outcome.log.start, outcome.log.end)
+            return [Lost(invocation.slot, invocation.attempt, "the run was interrupted.", is_interrupt=True, log=log)]
         return [Finished(outcome)]
 
     def recall(self) -> list[str]:

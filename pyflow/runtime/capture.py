@@ -39,9 +39,11 @@ class Spool:
         self._target: tuple[BlobStore, str, str] | None = None
         self._log_end = 0
         self._show: Callable[[bytes], None] | None = None
+        self._is_taken = False
 
     def take_standard_streams(self) -> None:
         """Let all that this process and its children print go to the file, from now on."""
+        self._is_taken = True
         _point_at(self._fd)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -58,8 +60,9 @@ class Spool:
     def capture(self) -> Iterator[Callable[[], LogSpan | None]]:
         """Keep what is printed within; the function tells where, after the block; None for nothing."""
         start = self._log_end
-        # The attempt before may have closed the descriptors; these are two system calls, and each a microsecond.
-        _point_at(self._fd)
+        if self._is_taken:
+            # The attempt before may have closed the descriptors; these are two system calls, and each a microsecond.
+            _point_at(self._fd)
         streams = sys.stdout, sys.stderr
         try:
             yield lambda: self._span(start)

@@ -1,0 +1,607 @@
+"""Processes that die, run on, or do not let go; disks that are full; bits that flip: always the promised outcome."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pyflow import load_run, pipeline, task
+from pyflow.api import list_runs
+from pyflow.errors import IntegrityError, LostTaskError, StoreError, TaskTimeoutError
+from pyflow.testing.laws_failure import is_alive
+
+HERE = {"executor": "local", "progress": False}
+
+
+@task
+def give(value):
+    return value
+
+
+def until(is_true, timeout_s=20):
+    """Wait until something is true; the answer is what it is then."""
+    end = time.monotonic() + timeout_s
+    while not is_true() and time.monotonic() < end:
+        time.sleep(0.02)
+    return is_true()
+
+
+def workers_of(folder) -> list[int]:
+    """Processes, zombies aside, that stand in a folder of a test: its workers, and what tasks have started."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        pid = int(process.name)
+        try:
+            if (process / "cwd").readlink() == folder and is_alive(pid) and pid != os.getpid():
+                found.append(pid)
+        except OSError:
+            continue  # it ended meanwhile, or is somebody else's
+    return found
+
+
+# Workers that die
+
+
+DEATHS = {
+    "SIGSEGV": (lambda: ctypes.string_at(0), "SIGSEGV", "memory that is not its own"),
+    "SIGKILL": (lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL", "likely out of memory"),
+    "SIGABRT": (os.abort, "SIGABRT", "gave up"),
+    "exit 0": (lambda: os._exit(0), "exited with code 0", "os._exit"),
+    "exit 3": (lambda: os._exit(3), "exited with code 3", "os._exit"),
+}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_a_worker_that_dies_is_a_lost_task(death):
+    """The error names the signal and the likely cause, what was printed is kept, and what had finished, too."""
+    die, name, cause = DEATHS[death]
+
+    @task
+    def dying(_):
+        print("last words")
+        sys.stdout.flush()
+        die()
+
+    @pipeline
+    def fatal():
+        return dying(give("kept"))
+
+    run = fatal.with_options(**HERE).submit()
+    assert run.wait(30) == "failed"
+    with pytest.raises(LostTaskError) as caught:
+        run.result()
+    assert type(caught.value) is LostTaskError
+    assert (caught.value.node, caught.value.attempt) == ("dying", 1)
+    assert name in str(caught.value)
+    assert cause in str(caught.value)
+    assert run.logs("dying").startswith("last words\n")
+    assert (run.result("give"), run.nodes["dying"].status) == ("kept", "lost")
+
+
+def test_a_lost_attempt_is_made_again(tmp_path):
+    """A retry after the death of a worker gives the result; both attempts have their log."""
+    count = tmp_path / "count"
+
+    @task(retries=1, backoff=0)
+    def unlucky():
+        with count.open("a") as file:
+            file.write(".")
+        print("attempt", count.stat().st_size, flush=True)
+        if count.stat().st_size == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "made"
+
+    @pipeline
+    def trying():
+        return unlucky()
+
+    run = trying.with_options(**HERE).submit()
+    assert run.wait(30) == "succeeded"
+    assert (run.result(), run.logs("unlucky")) == ("made", "attempt 1\nattempt 2\n")
+    assert [a.status for s in run.nodes["unlucky"].slots.values() for a in s.attempts] == ["lost", "succeeded"]
+
+
+def test_the_others_of_a_batch_survive_a_death():
+    """An item that kills its worker is lost alone; items before it are kept, items behind it run in another worker."""
+
+    @task(batch=4)
+    def item(x):
+        if x == 1:
+            os._exit(1)
+        return x * 10
+
+    @pipeline(fail_fast=False)
+    def batched():
+        return item.map(range(4))
+
+    run = batched.with_options(**HERE).submit()
+    assert run.wait(30) == "failed"
+    assert [run.result("item", i) for i in (0, 2, 3)] == [0, 20, 30]
+    with pytest.raises(LostTaskError, match=r"item\[1\]"):
+        run.result()
+
+
+def test_a_fork_that_ends_is_not_the_task():
+    """A child that a task forks, and that runs on into the worker's code or exits, disturbs nobody."""
+
+    @task
+    def forking(x):
+        child = os.fork()
+        if child == 0:
+            os._exit(7)
+        return x, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    @pipeline
+    def family():
+        return forking.map([1, 2, 3])
+
+    assert family.with_options(**HERE)() == [(1, 7), (2, 7), (3, 7)]
+
+
+def test_a_closed_standard_output_disturbs_nobody():
+    """A task may close its streams; the next one in the same worker prints again."""
+
+    @task
+    def close(x):
+        print("before", x, flush=True)
+        if x == "streams":
+            sys.stdout.close()
+            sys.stderr = None
+        else:
+            os.close(1)
+            os.close(2)
+        return x
+
+    @task
+    def talk(_):
+        print("hello", flush=True)
+        return "talked"
+
+    @pipeline(order="calls", parallelism=1)
+    def closing():
+        first = talk(close("streams"))
+        return first, talk(close("descriptors"))
+
+    run = closing.with_options(**HERE).submit()
+    run.wait(30)
+    assert run.result() == ("talked", "talked")
+    assert run.logs() == "before streams\nhello\nbefore descriptors\nhello\n"
+
+
+def test_a_thread_that_runs_on_does_not_hold_the_run():
+    """A task that leaves a thread behind has ended when it returns, and its worker is not used again."""
+
+    @task
+    def leaving(x):
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        return x, os.getpid()
+
+    @pipeline(parallelism=1)
+    def threads():
+        return leaving.map([1, 2])
+
+    (one, first), (two, second) = threads.with_options(**HERE)()
+    assert (one, two) == (1, 2)
+    assert first != second
+    assert until(lambda: not is_alive(first))
+
+
+def test_a_timeout_ends_grandchildren(tmp_path):
+    """Processes that a task has started, and theirs, end with it, also those in a session of their own."""
+    pids = tmp_path / "pids"
+    script = (
+        "import os, subprocess, sys, time; p = subprocess.Popen(['sleep', '60']); "
+        "open(sys.argv[1], 'a').write(f'{os.getpid()} {p.pid} '); time.sleep(60)"
+    )
+
+    @task(timeout=1.5)
+    def parent():
+        for own_session in (False, True):
+            subprocess.Popen([sys.executable, "-c", script, str(pids)], start_new_session=own_session)
+        time.sleep(60)
+
+    @pipeline
+    def family():
+        return parent()
+
+    with pytest.raises(TaskTimeoutError, match=r"1\.5 s"):
+        family.with_options(**HERE)()
+    found = list(map(int, pids.read_text().split()))
+    assert len(found) == 4
+    assert until(lambda: not any(map(is_alive, found)), 5), [pid for pid in found if is_alive(pid)]
+
+
+def test_a_timeout_ends_a_task_that_does_not_listen():
+    """Code that ignores the polite signal is killed after a grace."""
+
+    @task(timeout=0.5)
+    def deaf():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("deaf", flush=True)
+        while True:
+            time.sleep(1)
+
+    @pipeline
+    def waiting():
+        return deaf()
+
+    run = waiting.with_options(**HERE).submit()
+    assert run.wait(30) == "failed"
+    with pytest.raises(TaskTimeoutError):
+        run.result()
+    assert run.logs("deaf") == "deaf\n"
+
+
+def test_a_task_may_clean_up_when_it_is_ended(tmp_path):
+    """``finally`` blocks run when a time-out, or a request to cancel, ends a task."""
+
+    @task(timeout=2)
+    def tidy():
+        try:
+            time.sleep(60)
+        finally:
+            (tmp_path / "tidied").touch()
+
+    @pipeline
+    def waiting():
+        return tidy()
+
+    with pytest.raises(TaskTimeoutError):
+        waiting.with_options(**HERE)()
+    assert (tmp_path / "tidied").exists()
+
+
+# Callers that die
+
+
+CALLER = """
+import os, sys, time
+from pyflow import pipeline, task
+
+@task
+def work(x):
+    time.sleep(0.01)
+    print("worked", x)
+    return [x] * 2000
+
+@task
+def total(xs):
+    return len(xs)
+
+@pipeline
+def many():
+    return total(work.map(work.map(range(int(sys.argv[2])))))
+
+if __name__ == "__main__":
+    run = many.with_options(executor="local", store=sys.argv[1], progress=False).submit()
+    print(run.id, flush=True)
+    run.wait()
+    print(run.status)
+"""
+
+
+def start_caller(tmp_path, source, *arguments, **options):
+    script = tmp_path / "caller.py"
+    script.write_text(source)
+    command = [sys.executable, str(script), str(tmp_path / "store"), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, **options)
+
+
+@pytest.mark.slow
+def test_a_caller_can_be_killed_at_any_moment(tmp_path):
+    """Twenty callers are killed: their runs are lost, what was committed can be read, once each, and nobody runs on."""
+    dice = random.Random(11)
+    kept = 0
+    for _ in range(20):
+        with start_caller(tmp_path, CALLER, 10_000) as caller:
+            run_id = caller.stdout.readline().strip()
+            time.sleep(dice.random() * 0.8)
+            caller.kill()
+        assert until(lambda: not workers_of(tmp_path), 3), "a worker lives on"
+        run = load_run(run_id, str(tmp_path / "store"))
+        assert run.status == "lost"
+        with pytest.raises(LostTaskError, match=run_id):
+            run.result()
+        kept += check_commits(run)
+        assert {node.status for node in run.nodes.values()} <= {"succeeded", "lost", "cancelled"}
+        run.logs()
+    assert kept > 0
+
+
+def check_commits(run) -> int:
+    """Each slot has one record, and its value is the right one; how many there are."""
+    content = run._content
+    records = list(content.blobs.commits(content.keys.commits(run.id)))
+    assert len({slot for slot, _ in records}) == len(records)
+    assert list(content.blobs.damaged(content.keys.commits(run.id))) == []
+    for slot, _ in records[:5] + records[-5:]:
+        node, index = map(int, slot.split("."))
+        name = next(n.name for n in run.view().nodes.values() if n.id == node)
+        value = run.result(name, index)
+        assert value[0] == (index if name == "work" else [index] * 2000)
+    return len(records)
+
+
+SLEEPER = """
+import signal, sys, time
+from pyflow import pipeline, task
+
+@task
+def quick():
+    return "kept"
+
+@task
+def slow(x, stubborn):
+    if stubborn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("sleeping", flush=True)
+    time.sleep(60)
+
+@pipeline
+def sleepy(stubborn):
+    return slow.map([quick(), 2], stubborn=stubborn)
+
+if __name__ == "__main__":
+    sleepy.with_options(executor=sys.argv[3], store=sys.argv[1], progress=False)(sys.argv[2] == "stubborn")
+"""
+
+
+def interrupted(tmp_path, *, executor="local", stubborn=False, presses=1):
+    """Start a caller, press Ctrl-C once its tasks sleep; the caller, and how long it took to end."""
+    with start_caller(tmp_path, SLEEPER, "stubborn" if stubborn else "", executor, start_new_session=True) as caller:
+        store = str(tmp_path / "store")
+
+        def is_asleep():
+            runs = list_runs(store) if (tmp_path / "store").exists() else []
+            slow = runs[0].nodes["slow"] if runs else None
+            wanted = 2 if executor == "local" else 1
+            return slow is not None and sum(s.status == "running" for s in slow.slots.values()) >= wanted
+
+        assert until(is_asleep), caller.stderr.read()
+        time.sleep(0.7)
+        pressed = time.monotonic()
+        for press in range(presses):
+            time.sleep(0.4 if press else 0)
+            caller.send_signal(signal.SIGINT)
+        _, errors = caller.communicate(timeout=30)
+    return caller.returncode, errors, time.monotonic() - pressed, list_runs(store)[0]
+
+
+def test_ctrl_c_stops_a_run_and_tells_what_was_kept(tmp_path):
+    """The run is cancelled, the caller gets KeyboardInterrupt, results stay, and no process is left."""
+    code, errors, _, run = interrupted(tmp_path)
+    assert code in {1, 130, -signal.SIGINT}, errors
+    assert "KeyboardInterrupt" in errors
+    assert run.id in errors
+    assert (run.status, run.result("quick")) == ("cancelled", "kept")
+    assert until(lambda: not workers_of(tmp_path), 3)
+
+
+def test_ctrl_c_twice_ends_at_once(tmp_path):
+    """Even when tasks do not listen: no process is left behind."""
+    code, errors, took_s, run = interrupted(tmp_path, stubborn=True, presses=2)
+    assert code in {1, 130, -signal.SIGINT}, errors
+    assert took_s < 10
+    assert until(lambda: not workers_of(tmp_path), 3)
+    assert run.status in {"cancelled", "lost"}
+    assert run.result("quick") == "kept"
+
+
+def test_ctrl_c_stops_a_run_in_process(tmp_path):
+    """The task that runs in the caller's own process is interrupted."""
+    code, errors, _, run = interrupted(tmp_path, executor="inprocess")
+    assert code in {1, 130, -signal.SIGINT}, errors
+    assert "KeyboardInterrupt" in errors
+    assert (run.status, run.result("quick")) == ("cancelled", "kept")
+
+
+def test_the_end_of_a_caller_ends_its_workers(tmp_path):
+    """A caller that exits while a submitted run goes on waits for it; idle workers go with the caller."""
+    with start_caller(tmp_path, CALLER, 20) as caller:
+        said, errors = caller.communicate(timeout=60)
+    assert (caller.returncode, said.split()[1:]) == (0, ["succeeded"]), errors
+    assert until(lambda: not workers_of(tmp_path), 3)
+
+
+# Twins
+
+
+def test_twins_commit_one_result(tmp_path):
+    """The same invocation executed twice at once gives one record, and both are told it."""
+    twin = """
+import json, sys
+from pathlib import Path
+from pyflow.contract import Home, Invocation
+from pyflow.runtime import Session, Spool
+folder = Path(sys.argv[1]); folder.mkdir()
+arguments = json.loads(sys.argv[2])
+arguments["home"] = Home(**arguments["home"])
+arguments["indices"] = tuple(arguments["indices"])
+spool = Spool(folder / "spool")
+session = Session(folder, spool, sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+outcome = session.run(Invocation(**arguments))
+print(json.dumps([outcome.exit_code, outcome.nonce, outcome.result]))
+"""
+
+    @task
+    def pick(_):
+        time.sleep(0.1)
+        return os.urandom(8).hex()
+
+    @pipeline
+    def once():
+        return pick.map([0])
+
+    run = once.with_options(**HERE, store=str(tmp_path / "store")).submit()
+    run.wait(30)
+    content, record = run._content, run.record
+    for turn in range(3):
+        content.blobs.delete([info.key for info in content.blobs.list(content.keys.commits(run.id))])
+        run_id = f"{run.id}-{turn}"
+        arguments = {
+            "home": {"store_url": content.blobs.url, "project": content.keys.project, "owner": content.keys.owner},
+            "run_id": run_id, "graph_digest": record.graph_digest, "graph_size": record.graph_size,
+            "node": next(n.id for n in run.graph.walk() if hasattr(n, "function")), "indices": [0],
+        }  # fmt: skip
+        twins = [
+            subprocess.Popen(
+                [sys.executable, "-c", twin, str(tmp_path / f"{turn}-{me}"), json.dumps({**arguments, "nonce": f"n{me}"}), f"w{me}"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )
+            for me in range(3)
+        ]  # fmt: skip
+        for process in twins:
+            process.stdout.readline()
+        for process in twins:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = [json.loads(process.communicate(timeout=30)[0]) for process in twins]
+        records = list(content.blobs.commits(content.keys.commits(run_id)))
+        assert said[0] == said[1] == said[2]
+        assert len(records) == 1
+        assert json.loads(records[0][1])["result"] == said[0][2]
+
+
+# Stores in trouble
+
+
+@task
+def large(size):
+    return os.urandom(size)
+
+
+@pipeline
+def filling(count):
+    return [large(300_000) for _ in range(count)]
+
+
+@pytest.mark.parametrize("executor", ["inprocess", "local"])
+def test_a_full_disk_is_told(tmp_path, executor):
+    """A run on a full disk fails with a StoreError that says so; what was kept before can be read."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        store = str(disk / "store")
+        small = filling.with_options(executor=executor, progress=False, store=store).submit(2)
+        assert small.wait(30) == "succeeded"
+        with pytest.raises(StoreError, match="No space left"):
+            filling.with_options(executor=executor, progress=False, store=store)(30)
+        assert [len(part) for part in small.result()] == [300_000, 300_000]
+        for run in list_runs(store):
+            assert run.status in {"succeeded", "failed"}
+            check_all_can_be_read(run)
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def check_all_can_be_read(run) -> None:
+    content = run._content
+    for slot, _ in content.blobs.commits(content.keys.commits(run.id)):
+        node = next(n for n in run.view().nodes.values() if n.id == int(slot))
+        assert len(run.result(node.name)) == 300_000
+
+
+def test_a_store_that_cannot_be_written_is_told(tmp_path):
+    """A folder that is not there to be made, or a file in its place, is a StoreError before anything runs."""
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="file"):
+        filling.with_options(**HERE, store=str(tmp_path / "file" / "store"))(1)
+
+
+def test_a_read_only_store_is_told(tmp_path):
+    """On a file system that is read only the call fails with a StoreError that says so; earlier runs can be read."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(disk)], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        store = str(disk / "store")
+        run = filling.with_options(**HERE, store=store).submit(1)
+        run.wait(30)
+        # The pool of idle workers, and this process, keep files of the store open, and a mount in use stays writable.
+        closed = tmp_path / "closed"
+        closed.mkdir()
+        subprocess.run(["mount", "--bind", str(disk), str(closed)], check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(closed)], check=True)
+        store = str(closed / "store")
+        with pytest.raises(StoreError, match=r"[Rr]ead-only"):
+            filling.with_options(**HERE, store=store)(1)
+        assert len(load_run(run.id, store).result()[0]) == 300_000
+        assert len(list_runs(store)) == 1
+        subprocess.run(["umount", "--lazy", str(closed)], check=True)
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+class Canary:
+    """Tells when it is unpickled."""
+
+    def __init__(self, path) -> None:
+        self.path = str(path)
+        self.ballast = os.urandom(20_000)
+
+    def __reduce__(self):
+        return _sing, (self.path, self.ballast)
+
+
+def _sing(path, _):
+    Path(path).touch()
+
+
+@pytest.mark.parametrize("executor", ["inprocess", "local"])
+def test_a_flipped_bit_is_found_before_anything_is_unpickled(tmp_path, executor):
+    """A damaged result is an IntegrityError that names run, node and key, for a task and for the caller."""
+    store, dice = tmp_path / "store", random.Random(3)
+
+    @task
+    def damage(made, blobs):
+        return made
+
+    @task
+    def flip():
+        for path in store.rglob("blobs/**/*"):
+            if path.is_file() and path.stat().st_size > 20_000:
+                content = bytearray(path.read_bytes())
+                content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+                path.write_bytes(content)
+
+    @task
+    def make():
+        return Canary(tmp_path / "canary")
+
+    @pipeline(order="calls")
+    def damaged():
+        made = make()
+        flip()
+        return give(made)
+
+    run = damaged.with_options(executor=executor, progress=False, store=str(store)).submit()
+    assert run.wait(30) == "failed"
+    with pytest.raises(IntegrityError) as caught:
+        run.result()
+    key = run.artifact("make")["digest"]
+    text = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    assert "give" in text
+    assert run.id in text
+    assert key in text
+    with pytest.raises(IntegrityError, match=key):
+        run.result("make")
+    assert not (tmp_path / "canary").exists()
