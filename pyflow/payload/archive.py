@@ -15,9 +15,14 @@ from typing import IO, TYPE_CHECKING, Final
 
 from pyflow.digest import Buffer
 from pyflow.errors import IntegrityError
+from pyflow.late import late
 
 if TYPE_CHECKING:
-    from tarfile import TarFile, TarInfo
+    import tarfile
+    import tempfile
+else:
+    tarfile = late("tarfile")
+    tempfile = late("tempfile")
 
 _PERMISSIONS: Final = 0o777
 _WRITE_SIZE: Final = 16 * 1024 * 1024
@@ -36,10 +41,6 @@ def pack_folder(folder: Path, scratch: Path | None) -> Buffer:
         LeadsOutsideError: A link leads out of the folder, or there is a socket, pipe or device.
         OSError: Something in it cannot be read.
     """
-    # Both are imported where folders travel, which is seldom: together they cost some 15 milliseconds.
-    import tarfile
-    import tempfile
-
     if scratch is not None:
         scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=scratch) as file:
@@ -56,8 +57,6 @@ def unpack_folder(data: memoryview, folder: Path) -> None:
     Raises:
         IntegrityError: This is no archive that ``pack_folder`` made; what was written is inside the folder.
     """
-    import tarfile  # seldom needed, see pack_folder
-
     folder.mkdir(mode=0o700)
     try:
         with tarfile.open(fileobj=_as_file(data), mode="r:", encoding="utf-8") as tar:
@@ -84,7 +83,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield from _walk(path)
 
 
-def _add(tar: TarFile, folder: Path, path: Path) -> None:
+def _add(tar: tarfile.TarFile, folder: Path, path: Path) -> None:
     info = tar.tarinfo(path.relative_to(folder).as_posix())
     status = path.lstat()
     info.mode = stat.S_IMODE(status.st_mode) & _PERMISSIONS
@@ -116,14 +115,14 @@ def _is_inside(path: str, folder: str) -> bool:
     return os.path.commonpath((path, folder)) == folder
 
 
-def _target(member: TarInfo, folder: Path) -> Path:
+def _target(member: tarfile.TarInfo, folder: Path) -> Path:
     parts = member.name.split("/")
     if member.name.startswith("/") or "\0" in member.name or {"", ".", ".."} & set(parts):
         raise IntegrityError(f"The archive of a folder holds the name {member.name!r}, which leads elsewhere.")
     return folder.joinpath(*parts)
 
 
-def _extract(member: TarInfo, data: memoryview, folder: Path) -> None:
+def _extract(member: tarfile.TarInfo, data: memoryview, folder: Path) -> None:
     target = _target(member, folder)
     try:
         if member.type == b"5":
@@ -139,7 +138,7 @@ def _extract(member: TarInfo, data: memoryview, folder: Path) -> None:
         raise IntegrityError(f"The archive of a folder holds {member.name!r} in a wrong place: {error}.") from error
 
 
-def _write_file(member: TarInfo, data: memoryview, target: Path) -> None:
+def _write_file(member: tarfile.TarInfo, data: memoryview, target: Path) -> None:
     end = member.offset_data + member.size
     if member.size < 0 or end > len(data):
         raise IntegrityError(f"The archive of a folder ends inside {member.name!r}.")
@@ -149,7 +148,7 @@ def _write_file(member: TarInfo, data: memoryview, target: Path) -> None:
     target.chmod(member.mode & _PERMISSIONS)
 
 
-def _check_links(members: list[TarInfo], folder: Path) -> None:
+def _check_links(members: list[tarfile.TarInfo], folder: Path) -> None:
     root = os.path.realpath(folder)
     for member in members:
         link = _target(member, folder)

@@ -11,11 +11,17 @@ import io
 import math
 import pickle
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.errors import IntegrityError
+from pyflow.late import late
 from pyflow.payload import restore
 from pyflow.payload.model import Body, Payload, Request, make_payload
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = late("numpy")
 
 _PLAIN_KINDS: Final = "biufcmMSU"
 _BUILT_IN_TYPES: Final = 24  # NumPy counts its own types below this (NPY_NTYPES_LEGACY); others register above
@@ -39,13 +45,12 @@ def encode_array(value: Any, _request: Request) -> Payload | None:
 
 def decode_array(body: Body) -> object:
     """An array on top of the payload's own bytes."""
-    import numpy as np  # heavy, and here there is an array to make
-
+    form = np.lib.format  # where NumPy is missing, this line says so
     head = io.BytesIO(body.data[:65536])  # the longest header of version 1.0, and the size before it
     try:
-        if np.lib.format.read_magic(head) != (1, 0):
+        if form.read_magic(head) != (1, 0):
             raise IntegrityError("A payload of the kind 'npy' is not in version 1.0 of that format.")
-        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(head)
+        shape, is_fortran, dtype = form.read_array_header_1_0(head)
     except Exception as error:  # NumPy's parser of such a header raises whatever Python's own parsers do
         raise IntegrityError(f"A payload of the kind 'npy' has no header of that format: {error}.") from error
     data = body.data[head.tell() :]

@@ -6,16 +6,13 @@ one that assigns a global is often another than the one that uses it.
 
 from __future__ import annotations
 
+import ast
 import linecache
 import os
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import ast
 
 
 def place_of_function(fn: FunctionType) -> str:
@@ -57,9 +54,6 @@ def _label(filename: str, line: int) -> str:
 
 
 def _assignments(filename: str, fn: FunctionType, name: str, *, is_deep: bool) -> Iterator[int]:
-    # Imported here because it is for the moment in which something has gone wrong.
-    import ast
-
     source = "".join(linecache.getlines(filename, fn.__globals__))
     try:
         left: deque[ast.AST] = deque([ast.parse(source)])
@@ -76,8 +70,6 @@ def _assignments(filename: str, fn: FunctionType, name: str, *, is_deep: bool) -
 
 def _names(node: ast.AST) -> list[str]:
     """The names that a node of the tree gives a value."""
-    import ast  # as above
-
     match node:
         case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
             return [name]

@@ -15,12 +15,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import Buffer
 from pyflow.errors import IntegrityError, NotSerializableError
+from pyflow.late import late
 from pyflow.payload.archive import LeadsOutsideError, pack_folder, unpack_folder
 from pyflow.payload.model import Body, Payload, Request, make_payload
+
+if TYPE_CHECKING:
+    import tempfile
+else:
+    tempfile = late("tempfile")
 
 PERMISSIONS: Final = 0o777
 _MIN_MAPPED: Final = 64 * 1024  # a process may hold some 65,000 maps (vm.max_map_count), so little files are read
@@ -116,10 +122,7 @@ def _read_file(path: Path) -> Buffer:
 
 def _fresh_folder(scratch: Path | None) -> Path:
     if scratch is None:
-        # Imported here because workers always have a scratch folder, and it costs some milliseconds.
-        from tempfile import mkdtemp
-
-        return Path(mkdtemp(prefix="pyflow-"))
+        return Path(tempfile.mkdtemp(prefix="pyflow-"))
     scratch.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         try:

@@ -8,10 +8,16 @@ a plain index, and what it wrote is read back and compared before it is trusted.
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.errors import IntegrityError
+from pyflow.late import late
 from pyflow.payload.model import Body, Payload, Request, make_payload
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = late("pyarrow")
 
 _MIN_ROWS: Final = 10_000
 _PLAIN_NUMBERS: Final = "biuf"
@@ -32,11 +38,10 @@ def encode_frame(value: Any, _request: Request) -> Payload | None:
 
 def decode_frame(body: Body) -> object:
     """A frame of the caller's own."""
-    import pyarrow as pa  # heavy, and here there is a table to read
-
+    signs_of_damage = (pa.ArrowException, ValueError, OSError)  # where pyarrow is missing, this line says so
     try:
         return _read(body.data)
-    except (pa.ArrowException, ValueError, OSError) as error:
+    except signs_of_damage as error:
         raise IntegrityError(f"A payload of the kind 'arrow' is damaged: {error}.") from error
 
 
@@ -79,8 +84,6 @@ def _write(frame: Any, pyarrow: Any) -> Any:
 
 
 def _read(data: memoryview) -> Any:
-    import pyarrow as pa  # heavy, and here there is a table to read
-
     with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
         frame = reader.read_all().to_pandas()
     return frame.copy()  # Arrow's own memory is read-only, and a task may write to its inputs

@@ -14,9 +14,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pyflow.errors import IntegrityError
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = late("numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,6 @@ def exception(kind: type[BaseException], args: tuple[object, ...]) -> BaseExcept
 
 def array(data: memoryview | bytes | bytearray, dtype: str, shape: tuple[int, ...], order: Literal["C", "F"]) -> object:
     """An array on top of a buffer."""
-    import numpy as np  # heavy, and here there is an array to make
-
     return np.frombuffer(data, dtype).reshape(shape, order=order) if len(data) else np.empty(shape, dtype, order)
 
 

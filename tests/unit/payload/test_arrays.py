@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 
 from pyflow.errors import IntegrityError
+from pyflow.late import late
 from pyflow.payload import decode, encode
 from pyflow.payload.header import write_header
 
@@ -150,3 +151,11 @@ def test_something_that_is_only_called_ndarray_is_no_array():
     ndarray = type("ndarray", (), {"__module__": "__main__"})
     assert encode(ndarray()).kind == "pickle"
     assert "numpy" in sys.modules
+
+
+def test_a_missing_library_is_not_taken_for_damage(monkeypatch):
+    """Where NumPy is not installed an array cannot be read, and its bytes are not to blame."""
+    data = memoryview(bytearray(b"".join(encode(np.arange(3)).parts)))
+    monkeypatch.setattr("pyflow.payload.arrays.np", late("no_such_numpy"))
+    with pytest.raises(ModuleNotFoundError, match="no_such_numpy"):
+        decode(data)

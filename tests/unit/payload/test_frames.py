@@ -6,6 +6,7 @@ import functools
 
 import pytest
 
+from pyflow.late import late
 from pyflow.payload import decode, encode
 
 np = pytest.importorskip("numpy")
@@ -84,3 +85,12 @@ def test_series_and_indices_come_back_equal():
     pd.testing.assert_series_equal(round_trip(series), series)
     index = pd.MultiIndex.from_product([[1, 2], ["a"]], names=["x", None])
     pd.testing.assert_index_equal(round_trip(index), index, exact=True)
+
+
+def test_a_missing_library_is_not_taken_for_damage(monkeypatch):
+    """Where pyarrow is not installed such a frame cannot be read, and its bytes are not to blame."""
+    payload = encode(frames()["texts"])
+    assert payload.kind == "arrow"
+    monkeypatch.setattr("pyflow.payload.frames.pa", late("no_such_arrow"))
+    with pytest.raises(ModuleNotFoundError, match="no_such_arrow"):
+        decode(memoryview(bytearray(b"".join(payload.parts))))
