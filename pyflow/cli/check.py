@@ -12,7 +12,7 @@ import click
 
 from pyflow.api import Pipeline
 from pyflow.bundle import ShippedFunction, check_importable, discover, install
-from pyflow.cli.failures import FAILED
+from pyflow.cli.failures import FAILED, Wrong
 from pyflow.cli.graph import graph_of
 from pyflow.cli.output import print_json
 from pyflow.cli.run import PASS_ON, print_help
@@ -122,7 +122,7 @@ def _all_functions(source: Source) -> tuple[list[Function], list[str]]:
             continue
         found |= {id(function.fn): function for function in inner}
     if not found:
-        raise click.UsageError(f"{source.label} has no tasks. Write @task above a function.")
+        raise Wrong(f"{source.label} has no tasks. Write @task above a function.")
     return list(found.values()), notes
 
 

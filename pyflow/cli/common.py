@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from pyflow.api import Run, Workplace, find_run, open_workplace
+from pyflow.cli.failures import Wrong
 from pyflow.cli.output import width
 from pyflow.config import Settings
 from pyflow.errors import NotFoundError
@@ -41,12 +42,12 @@ def run_of(text: str, store: str | None) -> Run:
     """The run that a command is about.
 
     Raises:
-        click.UsageError: There is no such run, or several.
+        Wrong: There is no such run, or several.
     """
     try:
         return find_run(text, workplace_of(store))
     except NotFoundError as error:
-        raise click.UsageError(str(error)) from error
+        raise Wrong(str(error)) from error
 
 
 def short_id(run_id: str) -> str:

@@ -13,10 +13,12 @@ code   whose move it is
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +42,25 @@ BROKEN: Final = 3
 INTERRUPTED: Final = 130
 
 _PACKAGE: Final = str(Path(__file__).parents[1]) + os.sep
+
+
+class Wrong(click.ClickException):
+    """A command was given something that it cannot use; the message says what would do."""
+
+    exit_code = WRONG
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002
+        """Say it, in one paragraph, without the summary of the command."""
+        _say(f"Error: {self.message}")
+
+
+@contextlib.contextmanager
+def hinted(hint: str) -> Iterator[None]:
+    """Within the block, add a sentence to what is said of wrong usage."""
+    try:
+        yield
+    except Wrong as error:
+        raise Wrong(f"{error.message}\n{hint}") from error
 
 
 class UserCodeError(Exception):

@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from pyflow.api import Pipeline
+from pyflow.cli.failures import Wrong, hinted
 from pyflow.cli.output import print_json
 from pyflow.cli.run import PASS_ON, print_help, traced
 from pyflow.cli.source import load_source
@@ -34,13 +35,14 @@ def graph(file: str, words: tuple[str, ...], style: str | None, *, as_json: bool
     source = load_source(file)
     pipeline = source.pipeline()
     parameters = parameters_of(pipeline.fn)
-    found = understand(words, parameters, OWN)
+    with hinted(f"'pyflow graph {file} --help' lists the parameters."):
+        found = understand(words, parameters, OWN)
     if found.is_help:
         print_help(source, pipeline, parameters, "graph")
         return
     style = found.own.get("format") or style or "text"
     if style not in FORMATS:
-        raise click.UsageError(f"--format must be text or mermaid, got {style!r}.")
+        raise Wrong(f"--format must be text or mermaid, got {style!r}.")
     drawn = graph_of(pipeline, parameters, found)
     if as_json or "json" in found.own:
         print_json(_to_wire(drawn))

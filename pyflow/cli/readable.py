@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import decimal
 import enum
 import json
 import math
 import pprint
 import shutil
 import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-import click
-
+from pyflow.cli.failures import Wrong
 from pyflow.terminal import clean
 
 _WIDTH: Final = 80
@@ -37,7 +39,7 @@ def to_json(value: Any) -> str:
     """A value as JSON: arrays as lists, frames as a list of rows, dataclasses as objects, NaN as null.
 
     Raises:
-        click.UsageError: JSON has no word for a part of it; the message names the part.
+        Wrong: JSON has no word for a part of it; the message names the part.
     """
     return json.dumps(_plain(value, "the result"), indent=2, ensure_ascii=False, allow_nan=False)
 
@@ -49,14 +51,14 @@ def write_to(value: Any, target: Path) -> None:  # noqa: C901  a branch for each
     in ``.json`` or ``.pkl`` takes any value.
 
     Raises:
-        click.UsageError: There is such a file already, or its name does not say how to write the value.
+        Wrong: There is such a file already, or its name does not say how to write the value.
     """
     if target.is_dir() and isinstance(value, Path):
         target /= value.name
     if target.exists():
-        raise click.UsageError(f"{str(target)!r} exists already. Name another, or remove it first.")
+        raise Wrong(f"{str(target)!r} exists already. Name another, or remove it first.")
     if not target.absolute().parent.is_dir():
-        raise click.UsageError(f"There is no folder {str(target.absolute().parent)!r} to write to.")
+        raise Wrong(f"There is no folder {str(target.absolute().parent)!r} to write to.")
     suffix = target.suffix.lower()
     if isinstance(value, Path):
         (shutil.copytree if value.is_dir() else shutil.copy2)(value, target)
@@ -75,7 +77,7 @@ def write_to(value: Any, target: Path) -> None:  # noqa: C901  a branch for each
     elif isinstance(value, str):
         target.write_text(value, encoding="utf-8")
     else:
-        raise click.UsageError(
+        raise Wrong(
             f"A value of type {type(value).__name__} cannot be written to {target.name!r}. End the name in {_endings(value)}."
         )
 
@@ -133,9 +135,13 @@ def _plain(value: Any, what: str) -> Any:  # noqa: C901, PLR0911  a line for eac
         return _plain(value.to_dict(), what)
     if _is_of(value, "numpy", "ndarray", "generic"):
         return _plain(value.tolist(), what)
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    if isinstance(value, (decimal.Decimal, uuid.UUID)):
+        return str(value)
     if isinstance(value, PurePath) or hasattr(value, "isoformat"):
         return value.isoformat() if hasattr(value, "isoformat") else str(value)
-    raise click.UsageError(
+    raise Wrong(
         f"{what} is of type {type(value).__name__}, which JSON has no word for. Leave --json out, or write it with --to NAME.pkl."
     )
 
@@ -145,4 +151,4 @@ def _key(key: Any, what: str) -> str:
         return key if isinstance(key, str) else json.dumps(key)
     if isinstance(key, (PurePath, enum.Enum)) or hasattr(key, "isoformat"):
         return str(_plain(key, what))
-    raise click.UsageError(f"{what} has the key {key!r}, and keys in JSON are text. Leave --json out.")
+    raise Wrong(f"{what} has the key {key!r}, and keys in JSON are text. Leave --json out.")

@@ -13,7 +13,7 @@ import click
 
 from pyflow.api import Run
 from pyflow.cli.common import json_option, run_argument, run_of, store_option
-from pyflow.cli.failures import FAILED, exit_code_of_run, tell_of_run
+from pyflow.cli.failures import FAILED, Wrong, exit_code_of_run, tell_of_run
 from pyflow.cli.readable import readable, to_json, write_to
 from pyflow.errors import NotFoundError
 from pyflow.runs import ENDED
@@ -49,7 +49,7 @@ def result(run_id: str, node: str | None, store: str | None, *, as_json: bool, t
     try:
         value = run.result(node)
     except NotFoundError as error:
-        raise click.UsageError(str(error)) from error
+        raise Wrong(str(error)) from error
     if target is not None:
         write_to(value, target)
     elif as_json:
@@ -78,7 +78,7 @@ def logs(run_id: str, node: str | None, store: str | None, *, is_follow: bool) -
             return
         text = run.logs(node)
     except NotFoundError as error:
-        raise click.UsageError(str(error)) from error
+        raise Wrong(str(error)) from error
     if text:
         click.echo(clean(text), nl=not text.endswith("\n"))
     else:

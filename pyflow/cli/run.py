@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from pyflow.api import Pipeline, Started, open_workplace
-from pyflow.cli.failures import FAILED, INTERRUPTED, UserCodeError, exit_code_of_run, tell_of_run
+from pyflow.cli.failures import FAILED, INTERRUPTED, UserCodeError, Wrong, exit_code_of_run, hinted, tell_of_run
 from pyflow.cli.readable import readable
 from pyflow.cli.source import Source, load_source
 from pyflow.cli.words import Parameter, Words, help_text, parameters_of, understand, values_of
@@ -55,11 +55,12 @@ def run(file: str, words: tuple[str, ...], **options: Any) -> None:
     source = load_source(file)
     pipeline = source.pipeline()
     parameters = parameters_of(pipeline.fn)
-    found = understand(words, parameters, OWN)
-    if found.is_help:
-        print_help(source, pipeline, parameters, "run")
-        return
-    args, kwargs = values_of(found.given, parameters)
+    with hinted(f"'pyflow run {file} --help' lists the parameters."):
+        found = understand(words, parameters, OWN)
+        if found.is_help:
+            print_help(source, pipeline, parameters, "run")
+            return
+        args, kwargs = values_of(found.given, parameters)
     started = _prepare(pipeline.with_options(**_options(options, found)), args, kwargs)
     _carry_out(started)
 
@@ -115,7 +116,7 @@ def _options(options: dict[str, Any], found: Words) -> dict[str, Any]:
     for name, value in found.own.items():
         if name == "parallelism":
             if value is None or not value.isdecimal() or int(value) < 1:
-                raise click.UsageError(f"--parallelism must be a whole number of 1 or more, got {value!r}.")
+                raise Wrong(f"--parallelism must be a whole number of 1 or more, got {value!r}.")
             given[name] = int(value)
         elif name in {"progress", "no-progress"}:
             given["progress"] = name == "progress"

@@ -10,10 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import click
-
 from pyflow.api import Pipeline
-from pyflow.cli.failures import UserCodeError
+from pyflow.cli.failures import UserCodeError, Wrong
 from pyflow.errors import PyflowError
 from pyflow.graph import suggestion
 from pyflow.tracing import Task
@@ -42,7 +40,7 @@ class Source:
         """The pipeline that was named, or the only one.
 
         Raises:
-            click.UsageError: There is none of that name, or no name was given and there are several.
+            Wrong: There is none of that name, or no name was given and there are several.
         """
         found = self.pipelines
         names = ", ".join(found)
@@ -51,13 +49,13 @@ class Source:
             if not isinstance(named, Pipeline):
                 what = "is not a pipeline" if named is not None else "does not exist"
                 hint = suggestion(self.wanted, list(found)) if found else " The file has no pipelines."
-                raise click.UsageError(f"{self.wanted!r} in {self.label} {what}.{hint}")
+                raise Wrong(f"{self.wanted!r} in {self.label} {what}.{hint}")
             return named
         if not found:
-            raise click.UsageError(f"{self.label} has no pipeline. Write @pipeline above a function that calls tasks.")
+            raise Wrong(f"{self.label} has no pipeline. Write @pipeline above a function that calls tasks.")
         if len(found) > 1:
             first = next(iter(found))
-            raise click.UsageError(f"{self.label} has {len(found)} pipelines: {names}. Name one: {self.label}:{first}")
+            raise Wrong(f"{self.label} has {len(found)} pipelines: {names}. Name one: {self.label}:{first}")
         return next(iter(found.values()))
 
     def _own(self, kind: type[Any]) -> dict[str, Any]:
@@ -76,14 +74,14 @@ def load_source(text: str) -> Source:
     folder that holds the package. Its ``if __name__ == "__main__":`` block does not run.
 
     Raises:
-        click.UsageError: There is no such file or module.
+        Wrong: There is no such file or module.
         UserCodeError: The file raised while it was loaded.
     """
     label, colon, wanted = text.rpartition(":")
     if not colon or "/" in wanted:
         label, wanted = text, ""
     if colon and not wanted.isidentifier() and "/" not in wanted:
-        raise click.UsageError(f"{text!r} names no pipeline behind the colon. Write FILE or FILE:PIPELINE.")
+        raise Wrong(f"{text!r} names no pipeline behind the colon. Write FILE or FILE:PIPELINE.")
     path = Path(label)
     is_file = path.suffix == ".py" or "/" in label or path.exists()
     module = _load_file(path) if is_file else _load_module(label)
@@ -92,9 +90,9 @@ def load_source(text: str) -> Source:
 
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise click.UsageError(f"There is no file {str(path)!r}{_near(path)}.")
+        raise Wrong(f"There is no file {str(path)!r}.{_near(path)}")
     if path.suffix != ".py" or "." in path.stem:
-        raise click.UsageError(
+        raise Wrong(
             f"{str(path)!r} cannot be imported: its name must end in .py and have no other dot. Rename the file."
         )
     path = path.absolute()
@@ -112,7 +110,7 @@ def _near(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
     files = sorted(file.name for file in path.parent.glob("*.py"))
-    return "." + suggestion(path.name, files)[:-1] if files else ""
+    return suggestion(path.name, files) if 0 < len(files) <= 20 else ""
 
 
 def _free_name(path: Path) -> str:
@@ -149,14 +147,14 @@ def _executed(name: str, path: Path) -> ModuleType:
 
 def _load_module(name: str) -> ModuleType:
     if not all(part.isidentifier() for part in name.split(".")):
-        raise click.UsageError(f"There is no file {name!r}, and it is not the name of a module.")
+        raise Wrong(f"There is no file {name!r}, and it is not the name of a module.")
     sys.path.insert(0, str(Path.cwd()))
     try:
         is_there = importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:
         is_there = False
     if not is_there:
-        raise click.UsageError(f"There is no module {name!r}, and no file of that name.")
+        raise Wrong(f"There is no module {name!r}, and no file of that name.")
     return _imported(name, name)
 
 

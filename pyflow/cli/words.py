@@ -7,16 +7,18 @@ pyflow, if it has such an option. What stands before FILE is always pyflow's, an
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
+import enum
 import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Final
 
-import click
-
+from pyflow.cli.failures import Wrong
 from pyflow.cli.values import FALSE, TRUE, Unfit, allows_none, is_flag, parse, takes_many, type_text
 
 _MAX_SHOWN: Final = 100
@@ -87,7 +89,7 @@ def understand(words: Sequence[str], parameters: Sequence[Parameter], own: Mappi
         own: pyflow's options by name (``store``), and whether each takes a value.
 
     Raises:
-        click.UsageError: A word is neither.
+        Wrong: A word is neither.
     """
     found = Words()
     spelled = _spellings(parameters)
@@ -101,7 +103,7 @@ def understand(words: Sequence[str], parameters: Sequence[Parameter], own: Mappi
         name, equals, value = word.removeprefix("--").partition("=")
         parameter, is_negative = spelled.get(name.replace("-", "_"), (None, False))
         if not word.startswith("--") or not name:
-            raise click.UsageError(_stray(word, parameters))
+            raise Wrong(_stray(word, parameters))
         if parameter is not None:
             text = _value_of(parameter, is_negative, value if equals else None, rest, spelled)
             found.given.setdefault(parameter.name, []).append(text)
@@ -118,7 +120,7 @@ def values_of(given: Mapping[str, list[str]], parameters: Sequence[Parameter]) -
     """The arguments of the call, positional and by name.
 
     Raises:
-        click.UsageError: A value does not fit its type, or a required one is missing; all faults at once.
+        Wrong: A value does not fit its type, or a required one is missing; all faults at once.
     """
     values, faults = {}, []
     by_name = {p.name: p for p in parameters}
@@ -137,7 +139,7 @@ def values_of(given: Mapping[str, list[str]], parameters: Sequence[Parameter]) -
     if missing:
         faults.append(f"Missing: {', '.join(missing)}.")
     if faults:
-        raise click.UsageError("\n".join(faults))
+        raise Wrong("\n".join(faults))
     return _arranged(values, parameters)
 
 
@@ -187,7 +189,7 @@ def _value_of(
 ) -> str:
     if is_negative:
         if value is not None:
-            raise click.UsageError(f"--no-{parameter.option[2:]} takes no value, got {value!r}.")
+            raise Wrong(f"--no-{parameter.option[2:]} takes no value, got {value!r}.")
         return "false"
     if value is not None:
         return value
@@ -197,13 +199,13 @@ def _value_of(
         )
         return rest.pop(0) if is_value else "true"
     if rest and rest[0].startswith("--") and rest[0][2:].partition("=")[0].replace("-", "_") in {*spelled, ""}:
-        raise click.UsageError(f"{parameter.option} needs a value ({parameter.type_text}).")
+        raise Wrong(f"{parameter.option} needs a value ({parameter.type_text}).")
     return _next(parameter.option, rest, parameter.type_text)
 
 
 def _next(option: str, rest: list[str], kind: str = "") -> str:
     if not rest:
-        raise click.UsageError(f"{option} needs a value{f' ({kind})' if kind else ''}.")
+        raise Wrong(f"{option} needs a value{f' ({kind})' if kind else ''}.")
     return rest.pop(0)
 
 
@@ -220,7 +222,7 @@ def _take_unknown(
         near = difflib.get_close_matches(f"--{name}", known, n=1, cutoff=0.6)
         there_are = ", ".join(p.option for p in parameters) or "none"
         hint = f"Did you mean {near[0]}?" if near else f"The pipeline's parameters: {there_are}."
-        raise click.UsageError(f"The pipeline has no parameter --{name}, and pyflow no such option. {hint}")
+        raise Wrong(f"The pipeline has no parameter --{name}, and pyflow no such option. {hint}")
     found.given.setdefault(name.replace("-", "_"), []).append(_next(f"--{name}", rest) if value is None else value)
 
 
@@ -250,5 +252,17 @@ def _arranged(values: dict[str, Any], parameters: Sequence[Parameter]) -> tuple[
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    """A default as it would be written on a command line, where that is plain."""
+    if isinstance(value, enum.Enum):
+        return value.name
+    is_plain = isinstance(value, (PurePath, dt.date, dt.time))
+    text = (
+        "null"
+        if value is None
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+        if is_plain
+        else repr(value)
+    )
     return text if len(text) <= 40 else text[:39] + "…"
