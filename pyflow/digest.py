@@ -9,7 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    from concurrent import futures
+else:
+    futures = late("concurrent.futures")
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -82,9 +89,6 @@ def _digest_pieces(pieces: tuple[memoryview, ...]) -> bytes:
 def _digest_chunks(parts: Sequence[Buffer]) -> list[bytes]:
     if sum(memoryview(part).nbytes for part in parts) <= CHUNK_SIZE:
         return [_digest_pieces(chunk) for chunk in chunks_of(parts)]
-    # hashlib lets go of the interpreter lock, so two threads hash twice as fast. The import is here
-    # because most processes never see a blob of two chunks, and it costs 10 ms.
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=4) as threads:
+    # hashlib lets go of the interpreter lock, so two threads hash twice as fast.
+    with futures.ThreadPoolExecutor(max_workers=4) as threads:
         return list(threads.map(_digest_pieces, chunks_of(parts)))

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyflow.errors import StoreError
+from pyflow.late import late
 from pyflow.store.content import ContentStore
 from pyflow.store.keys import Keys, check_key, check_segment
 from pyflow.store.protocol import BlobInfo, BlobStore
+
+if TYPE_CHECKING:
+    from urllib import parse
+else:
+    parse = late("urllib.parse")
 
 __all__ = ["BlobInfo", "BlobStore", "ContentStore", "Keys", "check_key", "check_segment", "open_blobs"]
 
@@ -68,9 +74,4 @@ def _path_of_file_url(url: str) -> str:
         rest = slash + below
         if host not in {"", "localhost"} or not slash:
             raise StoreError(f"{url!r} does not name an absolute path. Write three slashes: 'file:///absolute/path'.")
-    if "%" not in rest:
-        return rest
-    # Most paths are not quoted, and the import costs several milliseconds.
-    from urllib.parse import unquote
-
-    return unquote(rest)
+    return parse.unquote(rest) if "%" in rest else rest

@@ -13,9 +13,15 @@ import stat
 import sys
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import Buffer
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    import ctypes
+else:
+    ctypes = late("ctypes")
 
 # One write call copies at most this much, so that a signal (Ctrl-C) is answered in time.
 WRITE_SIZE: Final = 16 * 1024 * 1024
@@ -38,7 +44,7 @@ MOST_TRIES: Final = 100
 _live_mappings: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
-def make_folder(path: str) -> None:
+def make_folder(path: str, *, tries: int = MOST_TRIES) -> None:
     """Make a folder and what is missing above it, all closed to other users; fine when it exists."""
     try:
         os.mkdir(path, FOLDER_MODE)
@@ -47,8 +53,10 @@ def make_folder(path: str) -> None:
         if os.path.lexists(path) and not os.path.isdir(path):
             raise
     except FileNotFoundError:
+        if not tries:
+            raise
         make_folder(os.path.dirname(path))
-        make_folder(path)
+        make_folder(path, tries=tries - 1)
 
 
 def write_all(fd: int, parts: Sequence[Buffer]) -> None:
@@ -137,9 +145,6 @@ def sync_file_system(folder: str) -> None:
     if not sys.platform.startswith("linux"):
         os.sync()
         return
-    # ctypes costs 5 ms, and only the process that leads a run ever flushes.
-    import ctypes
-
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:

@@ -6,12 +6,18 @@ import contextlib
 import json
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import Buffer
 from pyflow.errors import StoreError
+from pyflow.late import late
 from pyflow.store.disk import FILE_MODE, make_folder, remove, write_all
 from pyflow.store.keys import LAYOUT_VERSION, MARKER
+
+if TYPE_CHECKING:
+    from urllib import parse
+else:
+    parse = late("urllib.parse")
 
 TEMPORARY: Final = ".tmp"
 _IGNORE: Final = ".gitignore"
@@ -24,10 +30,7 @@ def file_url(path: str) -> str:
     """The ``file://`` URL of an absolute path."""
     if _PLAIN.issuperset(path):
         return f"file://{path}"
-    # Most paths need no quoting, and the import costs several milliseconds.
-    from urllib.parse import quote
-
-    return f"file://{quote(os.fsencode(path))}"
+    return f"file://{parse.quote(os.fsencode(path))}"
 
 
 class StoreRoot:
