@@ -1,6 +1,7 @@
 """Where a graph runs: one place each, behind one seam."""
 
 from pyflow.executors.driver import Ending, Failure, Job, Watcher
+from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Taken
 from pyflow.executors.registry import NAMES, Executor, open_executor
 from pyflow.executors.support import machine_cpus, machine_memory_mib
 
@@ -9,7 +10,12 @@ __all__ = [
     "Ending",
     "Executor",
     "Failure",
+    "Finished",
     "Job",
+    "Launcher",
+    "Lost",
+    "Report",
+    "Taken",
     "Watcher",
     "machine_cpus",
     "machine_memory_mib",
