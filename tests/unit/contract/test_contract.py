@@ -1,0 +1,77 @@
+"""What crosses the wall comes out as it went in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyflow.contract import (
+    RETRYABLE,
+    ErrorRecord,
+    ExitCode,
+    Home,
+    Invocation,
+    LogSpan,
+    Outcome,
+    parse_slot,
+    slot_of,
+)
+from pyflow.errors import EnvironmentMismatchError
+from pyflow.runtime import command_of
+from pyflow.runtime.worker import invocations_of
+
+text = st.text(max_size=20)
+errors = st.builds(
+    ErrorRecord, type=text, message=text, traceback=text,
+    frames=st.lists(st.tuples(text, st.integers(0, 9), text).map(list), max_size=2), pickled=st.none() | st.just({"json": 1}),
+)  # fmt: skip
+outcomes = st.builds(
+    Outcome, slot=st.just("1.2"), attempt=st.integers(1, 9), nonce=text, exit_code=st.sampled_from(list(map(int, ExitCode))),
+    result=st.none() | st.just({"json": None}) | st.just({"json": False}), facts=st.lists(st.booleans(), max_size=2),
+    error=st.none() | errors, started_at=st.floats(0, 1e10), duration_s=st.floats(0, 1e6), cpu_s=st.floats(0, 1e6),
+    peak_memory_bytes=st.integers(0, 2**50), log=st.none() | st.just(LogSpan(writer="w", start=0, end=5)), preview=text,
+    fingerprint=text, environment=text,
+)  # fmt: skip
+
+
+@given(outcomes)
+def test_an_outcome_is_plain_json(outcome):
+    """Whatever its fields are, one line of JSON brings it back."""
+    data = outcome.to_bytes()
+    assert b"\n" not in data
+    assert Outcome.from_wire(json.loads(data)) == outcome
+
+
+def test_an_outcome_of_another_format_is_refused():
+    """A newer pyflow's records are not guessed at."""
+    with pytest.raises(EnvironmentMismatchError, match="format"):
+        Outcome.from_wire({"v": 99, "slot": "1"})
+
+
+@given(st.integers(0, 10**6), st.lists(st.integers(0, 10**6), max_size=4).map(tuple))
+def test_a_slot_names_node_and_indices(node, indices):
+    """Both can be read from its name."""
+    assert parse_slot(slot_of(node, indices)) == (node, indices)
+
+
+def test_invocations_travel_as_one_command():
+    """Those of one run share what they have in common."""
+    home = Home(store_url="/s", project="p", owner="o")
+    sent = [
+        Invocation(
+            home=home, run_id="r", graph_digest="d", graph_size=5, node=n, indices=(n, 2), attempt=n, nonce=f"n{n}"
+        )
+        for n in (1, 2)
+    ]
+    assert invocations_of(json.loads(json.dumps(command_of(sent)))) == sent
+    assert sent[0].slot == "1.1.2"
+
+
+def test_exit_codes_keep_away_from_those_of_others():
+    """Argo, shells and signals have theirs; what may be tried again is a subset."""
+    assert {64, 65, 126, 127, 128, 137, 143}.isdisjoint(map(int, ExitCode))
+    assert ExitCode.COMMITTED == 0
+    assert set(RETRYABLE) == {ExitCode.TASK_RAISED, ExitCode.STORE_UNAVAILABLE, ExitCode.TIMEOUT}
