@@ -12,9 +12,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.errors import ConfigError
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    import tomli as tomllib
+else:
+    tomllib = late("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 PREFIX: Final = "PYFLOW_"
 _NOT_SETTINGS: Final = ("PYFLOW_TEST_",)
@@ -96,9 +102,9 @@ def checked(values: Mapping[str, Any], *, source: str) -> Settings:
     for name, value in values.items():
         kind = _KINDS.get(name)
         if kind is None:
-            near = difflib.get_close_matches(name, _KINDS, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(_KINDS)}."
-            raise ConfigError(f"{source} has no setting {name!r}. {hint}")
+            raise ConfigError(
+                f"{source} has no setting {name!r}. {_hint(name, {known: repr(known) for known in _KINDS})}"
+            )
         if value is None:
             continue
         if type(value) is not kind and not (kind is str and isinstance(value, os.PathLike)):
@@ -119,19 +125,27 @@ def default_owner(environment: Mapping[str, str]) -> str:
     return slug(name, otherwise="user")
 
 
+def _hint(name: str, spelled: Mapping[str, str]) -> str:
+    """What somebody may have meant who wrote an unknown name; ``spelled`` says how each setting is written there."""
+    near = difflib.get_close_matches(name, spelled, n=1)
+    return f"Did you mean {spelled[near[0]]}?" if near else f"There are: {', '.join(spelled.values())}."
+
+
 def _from_environment(environment: Mapping[str, str]) -> Settings:
-    values: dict[str, Any] = {}
+    settings = Settings()
     for variable, text in environment.items():
-        if variable.startswith(PREFIX) and not variable.startswith(_NOT_SETTINGS):
-            name = variable[len(PREFIX) :].lower()
-            values[name] = _parsed(text, _KINDS.get(name), variable)
-    try:
-        return checked(values, source="The environment")
-    except ConfigError as error:
-        raise ConfigError(f"{error} (Variables that start with {PREFIX} are settings.)") from error
+        if not variable.startswith(PREFIX) or variable.startswith(_NOT_SETTINGS):
+            continue
+        name = variable[len(PREFIX) :].lower()
+        if name not in _KINDS:
+            hint = _hint(name, {known: PREFIX + known.upper() for known in _KINDS})
+            raise ConfigError(f"Variables that start with {PREFIX} are settings, and {variable} is none. {hint}")
+        value = {name: _parsed(text, _KINDS[name], variable)}
+        settings = checked(value, source=f"The variable {variable}").over(settings)
+    return settings
 
 
-def _parsed(text: str, kind: type | None, variable: str) -> object:
+def _parsed(text: str, kind: type, variable: str) -> object:
     if kind is int:
         if not re.fullmatch(r"\d{1,9}", text):
             raise ConfigError(f"The variable {variable} must be a whole number, got {text!r}.")
@@ -145,21 +159,24 @@ def _parsed(text: str, kind: type | None, variable: str) -> object:
 
 
 def _from_file(file: Path) -> Settings:
-    text = file.read_text(encoding="utf-8")
-    if "tool.pyflow" not in text and "pyflow" not in text:
-        # Reading TOML costs 15 ms at the first time.
-        return Settings()
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    source = f"[tool.pyflow] in {file}"
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        text = file.read_text(encoding="utf-8")
+        # Reading TOML costs 15 ms at the first time.
+        table = tomllib.loads(text) if "pyflow" in text else {}
+    except ValueError as error:  # no TOML, or not even UTF-8
         raise ConfigError(f"{file} is not valid TOML: {error}.") from error
-    found = table.get("tool", {}).get("pyflow", {})
-    settings = checked(found, source=f"[tool.pyflow] in {file}")
-    store = settings.store
-    if store is not None and "://" not in store:
-        return replace(settings, store=str(file.parent / Path(store).expanduser()))
-    return settings
+    tool = table.get("tool", {})
+    found = tool.get("pyflow", {}) if isinstance(tool, dict) else {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"{source} must be a table of settings, got {found!r}.")
+    settings = checked(found, source=source)
+    if not settings.store or "://" in settings.store:
+        return settings
+    try:
+        store = Path(settings.store).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{source}: nobody knows the home folder that store names, got {settings.store!r}."
+        ) from error
+    return replace(settings, store=str(file.parent / store))
