@@ -76,7 +76,7 @@ def _items(value: Any, name: str, parameter: str, at: Location) -> Any:
         return value
     if isinstance(value, (str, bytes)):
         message = (
-            f"{name}.map() at {at} goes through {parameter!r} = {value!r} sign by sign. For one item write [{value!r}]; "
+            f"{name}.map() at {at} goes through {parameter!r} = {value!r} character by character. For one item write [{value!r}]; "
             f"if the signs are meant, list({value!r})."
         )
         warnings.warn_explicit(message, UserWarning, at.file, at.line)

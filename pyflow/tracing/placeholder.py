@@ -75,7 +75,7 @@ class Placeholder(Traced):
         if length is None:
             raise refused(
                 self,
-                "Iteration or unpacking",
+                "iteration or unpacking",
                 "To unpack a known number of parts, say it: @task(outputs=2), or annotate the task `-> tuple[A, B]`. "
                 "To do something for each item, write other_task.map(value).",
             )
@@ -250,7 +250,7 @@ _REFUSED: Final = {
     "reversed": ("reversed()", _IN_A_TASK),
     "next": ("next()", _IN_A_TASK),
     "str": ("str(), print() or an f-string", _TEXT),
-    "format": ("An f-string or format()", _TEXT),
+    "format": ("an f-string or format()", _TEXT),
     "bytes": ("bytes()", _TEXT),
     "int": ("int()", _NUMBER),
     "float": ("float()", _NUMBER),

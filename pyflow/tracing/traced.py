@@ -108,13 +108,13 @@ def refused(value: Traced, operation: str, advice: str) -> DefinitionError:
     library = library_here()
     if library is not None:
         operation, advice = (
-            f"A call into {library!r}",
+            f"a call into {library!r}",
             f"{advice} What {library!r} is to work on must exist: call it inside a task.",
         )
     if not value.__pyflow_origin__.scope.trace.is_open:
-        return DefinitionError(f"{operation} cannot be used on {what}, as at {at}. {ended(value)}")
+        return DefinitionError(f"At {at}, {operation} cannot be used on {what}. {ended(value)}")
     if is_parameter(value):
         why = "this trace has no values for the parameters, they are given later, when the pipeline runs."
     else:
         why = "while the pipeline is traced there is no value yet, only a placeholder for it."
-    return DefinitionError(f"{operation} cannot be used on {what}, as at {at}: {why} {advice}")
+    return DefinitionError(f"At {at}, {operation} cannot be used on {what}: {why} {advice}")

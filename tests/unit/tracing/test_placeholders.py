@@ -131,10 +131,10 @@ OPERATIONS = {
     "numpy scalar": (lambda a: np.float64(2) * a, "numpy.multiply"),
     "np.array": (lambda a: np.array([a, a]), "numpy"),
     "np.concatenate": (lambda a: np.concatenate([a, a]), "numpy.concatenate"),
-    "pd.DataFrame": (pd.DataFrame, "A call into 'pandas'"),
-    "pd.concat": (lambda a: pd.concat([a, a]), "A call into 'pandas'"),
-    "frame operator": (lambda a: pd.DataFrame({"x": [1]}) + a, "A call into 'pandas'"),
-    "frame column": (lambda a: pd.DataFrame({"x": [1]})[a], "A call into 'pandas'"),
+    "pd.DataFrame": (pd.DataFrame, "a call into 'pandas'"),
+    "pd.concat": (lambda a: pd.concat([a, a]), "a call into 'pandas'"),
+    "frame operator": (lambda a: pd.DataFrame({"x": [1]}) + a, "a call into 'pandas'"),
+    "frame column": (lambda a: pd.DataFrame({"x": [1]})[a], "a call into 'pandas'"),
 }
 
 
@@ -163,7 +163,7 @@ def test_the_error_names_the_line_of_the_operation(fault):
     first = body.__code__.co_firstlineno
     message = fault(body)
     assert f"'one' (called at {HERE}:{first + 1})" in message
-    assert f"as at {HERE}:{first + 2}:" in message
+    assert f"At {HERE}:{first + 2}, " in message
 
 
 @pytest.mark.parametrize("call", [json.dumps, lambda a: json.dumps({"x": [a]}), lambda a: "".join([a])])
