@@ -19,7 +19,7 @@ from pyflow.cli.common import json_option, store_option
 from pyflow.cli.failures import FAILED
 from pyflow.cli.output import has_colour, print_json
 from pyflow.config import Settings, find_pyproject
-from pyflow.errors import PyflowError
+from pyflow.errors import ConfigError, PyflowError
 from pyflow.executors import machine_cpus, machine_memory_mib
 from pyflow.terminal import clean, coloured, duration_text, size_text
 from pyflow.tracing import task
@@ -30,6 +30,7 @@ NEWEST: Final = (3, 13)
 _LITTLE_DISK: Final = 1 << 30
 _LITTLE_MEMORY_MIB: Final = 512
 _PATIENCE_S: Final = 60.0
+_NOT_TRIED: Final = "not tried, because the settings are wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ def _store(store: str | None) -> Callable[[], Finding]:
         try:
             workplace = open_workplace(Settings(store=store))
             took = _write_and_read(workplace)
+        except ConfigError:
+            return Finding("store", is_ok=False, detail=_NOT_TRIED)
         except (PyflowError, OSError) as error:
             fix = "Give yourself the right to write there, or choose another: --store, PYFLOW_STORE or store in [tool.pyflow]."
             return Finding("store", is_ok=False, detail=str(error), fix=fix)
@@ -180,7 +183,9 @@ def _workers() -> Finding:
     with tempfile.TemporaryDirectory(prefix="pyflow-doctor-") as folder:
         try:
             said = _said_by_worker(folder)
-        except (Exception, TimeoutError) as error:  # noqa: BLE001  whatever it is, it is what is wrong
+        except ConfigError:
+            return Finding("workers", is_ok=False, detail=_NOT_TRIED)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is what is wrong
             fix = "Look at the message; 'ulimit -a' and a full /tmp are common causes."
             return Finding("workers", is_ok=False, detail=f"{type(error).__name__}: {error}", fix=fix)
     is_ok = said.startswith("hello doctor")

@@ -13,6 +13,7 @@ from pyflow.cli.output import print_json
 from pyflow.cli.run import PASS_ON, print_help, traced
 from pyflow.cli.source import load_source
 from pyflow.cli.words import Parameter, Words, parameters_of, understand, values_of
+from pyflow.errors import DefinitionError
 from pyflow.graph import Graph, refs_of, regions_of
 from pyflow.terminal import clean
 from pyflow.tracing import trace_template
@@ -53,7 +54,13 @@ def graph(file: str, words: tuple[str, ...], style: str | None, *, as_json: bool
 def graph_of(pipeline: Pipeline[..., Any], parameters: list[Parameter], found: Words) -> Graph:
     """The graph for the parameters that were given; for any, where required ones are missing and none is given."""
     if not found.given and any(p.is_required for p in parameters):
-        return trace_template(pipeline.definition)
+        try:
+            return trace_template(pipeline.definition)
+        except DefinitionError as error:
+            missing = ", ".join(f"{p.option} ({p.type_text})" for p in parameters if p.is_required)
+            raise DefinitionError(
+                f"{error}\nWith its parameters the pipeline may be drawn; missing: {missing}."
+            ) from error
     args, kwargs = values_of(found.given, parameters)
     return traced(pipeline, args, kwargs)
 

@@ -104,7 +104,7 @@ class Report:
             **to_wire(self._run),
             "ended_at": iso(summary.ended_at) if summary is not None else None,
             "explanation": " ".join(self._explained(self._run.status)) or None,
-            "nodes": [self._node_wire(node) for node in self._view.nodes.values() if not _is_hidden(node)],
+            "nodes": [self._node_wire(node) for node in self._view.by_name().values() if not _is_hidden(node)],
             "failures": [{"name": name, "slot": slot.slot, **_error_wire(slot)} for name, slot in self._bad_slots()],
         }
 
@@ -135,9 +135,12 @@ class Report:
         elif isinstance(node, PackedMap):
             inner = self._entries(node.body)
             if len(inner) == 1 and inner[0].label == node.name:
-                inner[0].node = _with_trouble_of(inner[0].node, view)
+                inner[0].node = _joined(inner[0].node, view)
                 yield inner[0]
             else:
+                for entry in inner:
+                    if entry.node is not None and len(entry.node.maps) == 1:
+                        entry.node.count = view.count
                 yield _Entry(f"{node.name} × {'?' if view.count is None else view.count}", view, inner)
         elif not _is_hidden(view):
             yield _Entry(node.name, view)
@@ -212,10 +215,12 @@ def _is_elsewhere(run: Run) -> bool:
     return is_caller_alive(run.record) is None
 
 
-def _with_trouble_of(node: NodeView | None, outer: NodeView) -> NodeView | None:
-    """A mapped task; its map's own failure (no equal lengths, say) or being skipped counts as its own."""
+def _joined(node: NodeView | None, outer: NodeView) -> NodeView | None:
+    """A mapped task; how many items there are, and that its map failed or was skipped, its map knows."""
     if node is not None and not node.slots and outer.slots:
         return outer
+    if node is not None and node.count is None:
+        node.count = outer.count
     return node
 
 
@@ -244,10 +249,12 @@ def _span(node: NodeView, run: Run) -> float | None:
 
 def _counts_text(node: NodeView) -> str:
     counts: Mapping[Status, int] = node.counts()
-    total = max(node.count or 0, sum(counts.values())) if len(node.maps) == 1 else sum(counts.values())
-    done = counts.get("succeeded", 0)
+    known = sum(counts.values())
+    total = max(node.count or 0, known)
     others = [f"{count} {status}" for status, count in counts.items() if status != "succeeded"]
-    return f"{done} of {counted(total, 'item')}" + (f", {', '.join(others)}" if others else "")
+    if total > known:
+        others.append(f"{total - known} not started")
+    return f"{counts.get('succeeded', 0)} of {counted(total, 'item')}" + (f", {', '.join(others)}" if others else "")
 
 
 def _attempts_text(node: NodeView) -> str:

@@ -73,7 +73,7 @@ class PlainLines:
             self._say(f"{line.name} started{of}")
         elif key in self._begun and self._between and self._counter.now >= self._next_at[key]:
             self._between -= 1
-            self._next_at[key] += 2 * (self._next_at[key] - (line.started_at or 0.0))
+            self._next_at[key] = self._counter.now + 2 * (self._counter.now - (line.started_at or 0.0))
             self._say(_between_text(line))
 
     def _end(self) -> None:

@@ -185,7 +185,10 @@ class RunView:
         """What has not ended when the run has will never be."""
         for node in self.nodes.values():
             for slot in node.slots.values():
-                if slot.status == "pending":
+                if slot.status == "running":
+                    # The run was left at once, and nobody waited for its end.
+                    slot.attempts[-1].status = "cancelled"
+                if slot.status in {"pending", "running"}:
                     # Also one that waited for another attempt: it had not failed for good.
                     slot.status = "cancelled"
             if not node.slots and node.status not in ENDED:
