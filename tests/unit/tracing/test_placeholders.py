@@ -131,10 +131,10 @@ OPERATIONS = {
     "numpy scalar": (lambda a: np.float64(2) * a, "numpy.multiply"),
     "np.array": (lambda a: np.array([a, a]), "numpy"),
     "np.concatenate": (lambda a: np.concatenate([a, a]), "numpy.concatenate"),
-    "pd.DataFrame": (pd.DataFrame, "a call into 'pandas'"),
-    "pd.concat": (lambda a: pd.concat([a, a]), "a call into 'pandas'"),
-    "frame operator": (lambda a: pd.DataFrame({"x": [1]}) + a, "a call into 'pandas'"),
-    "frame column": (lambda a: pd.DataFrame({"x": [1]})[a], "a call into 'pandas'"),
+    "pd.DataFrame": (pd.DataFrame, "call into 'pandas'"),
+    "pd.concat": (lambda a: pd.concat([a, a]), "call into 'pandas'"),
+    "frame operator": (lambda a: pd.DataFrame({"x": [1]}) + a, "call into 'pandas'"),
+    "frame column": (lambda a: pd.DataFrame({"x": [1]})[a], "call into 'pandas'"),
 }
 
 
