@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pyflow.artifacts import keep, keep_items, keep_payload
+from pyflow.artifacts import Artifact, keep, keep_items, keep_payload
 from pyflow.bundle import CodeBundle, fingerprint
 from pyflow.errors import DefinitionError
 from pyflow.graph import (
@@ -84,7 +84,8 @@ def pack(graph: Graph, content: ContentStore, *, bundle: CodeBundle | None = Non
         NotSerializableError: A function or a constant cannot be turned into bytes; the message names the part.
         StoreError: The store did not take it.
     """
-    packer = _Packer(content, next_id=1 + max((node.id for node in graph.walk()), default=-1))
+    handlers = () if graph.on_exit is None else (graph.on_exit,)
+    packer = _Packer(content, next_id=1 + max((node.id for node in (*graph.walk(), *handlers)), default=-1))
     region = packer.region(graph.region)
     on_exit = packer.call(graph.on_exit) if graph.on_exit is not None else None
     packed = PackedGraph(
@@ -204,7 +205,7 @@ class _Packer:
     def _items(self, node: MapNode, source: MapInput, what: str) -> tuple[Json, PackedCall | None]:
         """The expression for the items of a mapped value, and a helper node where it needs one."""
         value = source.value
-        if isinstance(value, Literal):
+        if isinstance(value, Literal) and not isinstance(value.value, Artifact):
             if not isinstance(value.value, (list, tuple)):
                 raise DefinitionError(
                     f"The {what} is {value.value!r}, which is not a list. It was called at {node.at}."
@@ -344,6 +345,8 @@ class _Packer:
         small = encode_small(value)
         if small is not NOT_SMALL:
             return small
+        if isinstance(value, Artifact):
+            return {"artifact": value.wire_in(self._content)}
         known = self._kept.get(id(value))
         if known is None:
             # The value is held as well, because a freed object's id may be given to another one.

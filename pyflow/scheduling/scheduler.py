@@ -193,7 +193,8 @@ class Scheduler:
             return
         options = self._options[_runnable(step).options]
         attempt = frame.attempts[index]
-        if event.is_retryable and attempt <= options.retries and not self._is_stopping:
+        if event.is_retryable and attempt <= options.retries:
+            # When the run is stopping it will not be made again, but it has not failed for good either.
             self._pausing[event.slot] = (frame, index)
             self._commands.append(Pause(Slot(step.node, frame.indices), options.backoff_s * 2 ** (attempt - 1)))
         else:

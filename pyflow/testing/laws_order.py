@@ -250,6 +250,15 @@ def an_exit_handler_is_told_how_it_ended(stage: Stage) -> None:
     def watched(text: str) -> Any:
         return boom(text) if text else give(5)
 
+    @pipeline(on_exit=handler)
+    def choosing() -> Any:
+        a, b = give(1), give(2)
+        with when(a < b):
+            made = give("made")
+        return first_of(made, default="not made")
+
+    run = stage.finish(choosing)
+    same((run.result(), run.result("handler")[0]), ("made", "succeeded"), "after conditions over several results")
     run = stage.finish(watched, "")
     same((run.result(), run.result("handler")), (5, ("succeeded", "watched", [])), "after success")
     run = stage.finish(watched, "bad")

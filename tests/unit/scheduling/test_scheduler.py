@@ -413,3 +413,18 @@ def test_what_was_recalled_is_as_if_it_had_never_started():
     assert scheduler.is_stopping
     assert scheduler.handle(Recalled("1.2")) == []
     assert scheduler.handle(Recalled("1.1")) == [Finish(is_success=False)]
+
+
+def test_an_attempt_that_fails_while_the_run_stops_is_no_failure():
+    """It would have been made again, so it is told as paused, and the run's failure stays the one that stopped it."""
+
+    @pipeline
+    def failing():
+        a.with_options(retries=1)()
+        b()
+
+    scheduler = Scheduler(packed(failing), ENDLESS)
+    (start, _) = scheduler.begin()
+    assert scheduler.handle(Ended("1", is_success=False)) == []
+    commands = scheduler.handle(Ended("0", is_success=False, is_retryable=True))
+    assert commands == [Pause(start.slots[0], 1.0), Finish(is_success=False)]
