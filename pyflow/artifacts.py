@@ -14,10 +14,10 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from pyflow.digest import Buffer
-from pyflow.errors import IntegrityError
+from pyflow.errors import IntegrityError, NotSerializableError
 from pyflow.jsontext import Json, dump
 from pyflow.payload import NOT_SMALL, Payload, decode, encode, encode_small
 from pyflow.store import ContentStore
@@ -27,6 +27,48 @@ INLINE_LIMIT: Final = 8 * 1024
 
 # A list of inline items stays within one chunk, so that reading one item never costs more than that.
 _SEQUENCE_LIMIT: Final = 16 * 1024 * 1024
+
+
+class Artifact:
+    """A result that is kept, by reference: as an argument of another pipeline it is not downloaded.
+
+    Args:
+        wire: The artifact as JSON.
+        content: The store that holds it.
+        label: What it is, for people: ``'fit[3]' of run 2026…``.
+    """
+
+    __slots__ = ("_content", "_label", "_wire")
+
+    def __init__(self, wire: Json, content: ContentStore, label: str) -> None:
+        self._wire = wire
+        self._content = content
+        self._label = label
+
+    def __repr__(self) -> str:
+        return f"<artifact of {self._label}, {size_of(self._wire)} bytes>"
+
+    def __reduce__(self) -> NoReturn:
+        raise NotSerializableError(
+            f"{self!r} is an argument for pipelines and tasks, which get the value. It cannot travel inside of another object."
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its payload."""
+        return size_of(self._wire)
+
+    def load(self) -> object:
+        """The value, verified, a copy of one's own."""
+        return load(self._wire, self._content)
+
+    def wire_in(self, content: ContentStore) -> Json:
+        """The artifact as JSON, when ``content`` holds it; it is copied there if need be."""
+        here, there = content, self._content
+        if (here.blobs.url, here.keys.project) != (there.blobs.url, there.keys.project):
+            for digest in digests_in(self._wire):
+                here.put_blob([there.read_blob(digest, self._wire["size"])])
+        return self._wire
 
 
 def keep(value: object, content: ContentStore, *, what: str) -> Json:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pyflow.api.logs import LogReader
 from pyflow.api.raising import rebuild
+from pyflow.artifacts import Artifact
 from pyflow.bundle import install
 from pyflow.contract import ErrorRecord, parse_slot
 from pyflow.errors import (
@@ -22,7 +23,6 @@ from pyflow.errors import (
     add_note,
 )
 from pyflow.graph import suggestion
-from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph, PackedMap
 from pyflow.runs import (
     ENDED,
@@ -153,14 +153,18 @@ class Run:
             raise self.failure(status)
         return self._resolver().value(self.graph.region.output, _TOP, ())
 
-    def artifact(self, node: str, index: int | None = None) -> Json:
-        """Where the result of a node is kept.
+    def artifact(self, node: str, index: int | None = None) -> Artifact:
+        """The result of a node, or of one item of a map, by reference: an argument for another pipeline.
 
         Raises:
             NotFoundError: There is no such node, or no result of it.
         """
         found, indices = self._find(node, index)
-        return self._resolver().outcome(found, indices).result
+        slots = self.slots_of(self.view(), node, index)
+        if not any(slot.status == "succeeded" for slot in slots):
+            raise NotFoundError(self._why_missing(node, slots[0] if slots else SlotView("")))
+        wire = self._resolver().outcome(found, indices).result
+        return Artifact(wire, self._content, f"{node!r} of run {self.id}")
 
     def logs(self, node: str | None = None, index: int | None = None, *, follow: bool = False) -> Any:
         """What the tasks printed: text, or with ``follow`` an iterator of lines that ends with the run.

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pyflow.artifacts import Artifact
 from pyflow.errors import DefinitionError
 from pyflow.graph import Build, Expr, Input, Literal, Location, MapInput, Ref
 from pyflow.tracing.drafts import InputOrigin, MapDraft
@@ -43,6 +44,8 @@ class Argument:
     @property
     def length(self) -> int | None:
         """How many items there are, where that is known."""
+        if isinstance(self.value, Artifact):
+            return None
         return self.value.__pyflow_length__ if isinstance(self.value, Traced) else len(self.value)
 
 
@@ -72,7 +75,7 @@ def arguments_of(
 def _items(value: Any, name: str, parameter: str, at: Location) -> Any:
     if isinstance(value, Each):
         value = value.values
-    if isinstance(value, Traced):
+    if isinstance(value, (Traced, Artifact)):
         return value
     if isinstance(value, (str, bytes)):
         message = (

@@ -1,4 +1,4 @@
-"""Values in a body → expressions: placeholders are found in them at any depth, and what is known is written down.
+"""Values in a body → expressions: placeholders, and artifacts of earlier runs, are found in them at any depth, and what is known is written down.
 
 Lists, dicts, tuples and sets of known values are copied, so that what the body does to them later is not
 seen by the task. Every other object (a data frame, an instance of a class) is taken as it is and is
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, Final, cast
 
+from pyflow.artifacts import Artifact
 from pyflow.errors import DefinitionError
 from pyflow.graph import Build, Expr, Literal
 from pyflow.tracing.condition import Condition, misplaced
@@ -109,7 +110,7 @@ def _holders(value: Any, what: str) -> set[int]:
         if _ATOMS.issuperset(map(type, parts)):
             continue
         for part in parts:
-            if isinstance(part, Traced):
+            if isinstance(part, (Traced, Artifact)):
                 holders.append(id(container))
             elif id(part) in parents:
                 parents[id(part)].append(id(container))
@@ -142,6 +143,8 @@ class _Builder:
         if isinstance(value, Traced):
             _note_need(value, self._needs)
             return expr_of(value, self._scope)
+        if isinstance(value, Artifact):
+            return Literal(value)
         if id(value) not in self._holders:
             return Literal(_copy(value, self._copies, self._what))
         if id(value) in self._above:
