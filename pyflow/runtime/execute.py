@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CoroutineType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.artifacts import keep, keep_items
 from pyflow.contract import ErrorRecord, ExitCode, Invocation, LogSpan, Outcome
@@ -28,6 +28,7 @@ from pyflow.errors import (
     TaskTimeoutError,
 )
 from pyflow.jsontext import Json
+from pyflow.late import late
 from pyflow.packed import PackedCall, PackedOptions
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.isolation import isolated
@@ -36,6 +37,11 @@ from pyflow.runtime.program import Place, Program
 from pyflow.runtime.resolve import Resolver
 from pyflow.runtime.usage import Usage
 from pyflow.store import ContentStore
+
+if TYPE_CHECKING:
+    import asyncio
+else:
+    asyncio = late("asyncio")
 
 PYTHON_MINOR: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -216,8 +222,6 @@ def parts_of(value: Any) -> int | None:
 def finish(value: Any) -> Any:
     """The value that a function returned; for an async function, what it returns when run to completion."""
     if isinstance(value, CoroutineType):
-        import asyncio  # 60 ms, and most functions are not async
-
         return asyncio.run(value)
     return value
 

@@ -9,6 +9,7 @@ other end closes, the process that started this one is gone, and this one goes t
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
@@ -42,7 +43,8 @@ def main() -> None:
     sys.argv[:] = [WORKER_ARGV]
     spool = Spool(folder / "spool")
     spool.take_standard_streams()
-    _enable_fault_handler()
+    # A segmentation fault then leaves a traceback in the log.
+    faulthandler.enable()
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_watch, args=(lifeline_fd, spool), daemon=True).start()
     _Server(Session(folder, spool, writer), commands_fd, outcomes_fd, backlog_fd).serve()
@@ -181,13 +183,6 @@ def _watch(lifeline_fd: int, spool: Spool) -> NoReturn:
 def _end(_signal: int, _frame: FrameType | None) -> None:
     """Let the author's ``finally`` blocks run, and no more tasks."""
     raise SystemExit(128 + signal.SIGTERM)
-
-
-def _enable_fault_handler() -> None:
-    # A segmentation fault then leaves a traceback in the log.
-    import faulthandler
-
-    faulthandler.enable()
 
 
 if __name__ == "__main__":
