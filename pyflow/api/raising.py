@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyflow.artifacts import load
 from pyflow.contract import ErrorRecord
 from pyflow.errors import DefinitionError, LostTaskError, PyflowError, TaskError, TaskTimeoutError, add_note
 from pyflow.jsontext import Json
+from pyflow.late import late
 from pyflow.store import ContentStore
+
+if TYPE_CHECKING:
+    import tblib
+else:
+    tblib = late("tblib")
 
 
 def rebuild(error: ErrorRecord, *, node: str, attempt: int, content: ContentStore) -> BaseException:
@@ -49,9 +55,6 @@ def _has_cause(traceback: str) -> bool:
 
 def _traceback_of(frames: list[Json]) -> Any:
     """A traceback with these frames, from the outside in."""
-    # Only a failing run needs it.
-    from tblib import Traceback
-
     wire: Any = None
     for file, line, function in reversed(frames):
         wire = {
@@ -63,4 +66,4 @@ def _traceback_of(frames: list[Json]) -> Any:
             "tb_lineno": line or 0,
             "tb_next": wire,
         }
-    return Traceback.from_dict(wire).as_traceback()
+    return tblib.Traceback.from_dict(wire).as_traceback()
