@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,6 @@ def workers_can_be_used_again(stage: Stage) -> None:
 
     @task
     def busy(x: int) -> Any:
-        import multiprocessing
-        from concurrent.futures import ThreadPoolExecutor
-
         with ThreadPoolExecutor(2) as pool:
             first = list(pool.map(abs, [x, -x]))
         with multiprocessing.get_context("spawn").Manager() as manager:

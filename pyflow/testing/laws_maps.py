@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any
 
 from pyflow.api import pipeline
@@ -226,8 +227,6 @@ def order_is_kept_whatever_ends_first(stage: Stage) -> None:
 
 
 def _without_warning(stage: Stage, racing: Any) -> Any:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return stage.run(racing)

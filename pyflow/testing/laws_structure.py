@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -303,8 +304,6 @@ def async_functions_run_to_their_end(stage: Stage) -> None:
 
     @task
     async def wait(x: int) -> int:
-        import asyncio
-
         one, two = await asyncio.gather(asyncio.sleep(0.001, x), asyncio.sleep(0, 1))
         return one + two
 

@@ -11,12 +11,20 @@ import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyflow.api import pipeline
+from pyflow.late import late
 from pyflow.testing.claims import alike, holds, same, short
 from pyflow.testing.stage import Stage
 from pyflow.tracing import task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+else:
+    np = late("numpy")
+    pd = late("pandas")
 
 
 class Color(enum.Enum):
@@ -142,7 +150,6 @@ def arrays_come_back_equal(stage: Stage) -> None:
     """Arrays keep type, shape and bytes: without dimensions, strided, structured, of objects, of times, and large."""
     if find_spec("numpy") is None:
         return
-    import numpy as np
 
     grid = np.arange(24).reshape(2, 3, 4)
     structured = np.array([(1, 2.5, "a")], dtype=[("i", "<i4"), ("f", ">f8"), ("s", "U3")])
@@ -161,7 +168,6 @@ def arrays_can_be_written_to(stage: Stage) -> None:
     """A large array is the task's own: writing to it works, and nobody else sees it."""
     if find_spec("numpy") is None:
         return
-    import numpy as np
 
     @task
     def spoil(array: Any) -> float:
@@ -185,7 +191,6 @@ def frames_come_back_equal(stage: Stage) -> None:
     """Data frames, series and indices of pandas come back equal, with their types and zones."""
     if find_spec("pandas") is None:
         return
-    import pandas as pd
 
     frame = pd.DataFrame(
         {"i": [1, 2], "t": pd.to_datetime(["2026-01-01", None]).tz_localize("UTC"), "s": ["a", None]}, index=["x", "y"]
@@ -194,9 +199,7 @@ def frames_come_back_equal(stage: Stage) -> None:
     _travel(stage, [frame, many, frame["i"], pd.DataFrame(), frame.index, pd.Series([1, 2], dtype="Int64", name="n")])
 
 
-def classes_of_scripts_travel(stage: Stage) -> None:
-    """Classes and functions of ``__main__`` travel by value, with the names they use, and stay the same class at home."""
-    found = stage.script("""
+_SCRIPT = """
 import enum, functools, json
 from collections import namedtuple
 from dataclasses import dataclass
@@ -267,7 +270,12 @@ if __name__ == "__main__":
     except Custom as error:
         caught = [error.item == Item(2, Kind.EVEN), str(error)]
     print(json.dumps([same_class, [[u[0], u[1], list(u[2])] for u in used], caught, list(caching(1))]))
-""")
+"""
+
+
+def classes_of_scripts_travel(stage: Stage) -> None:
+    """Classes and functions of ``__main__`` travel by value, with the names they use, and stay the same class at home."""
+    found = stage.script(_SCRIPT)
     same(
         found,
         [[True, True], [[2, False, [1, 1]], [4, True, [1, 2]]], [True, "because"], [2, 2]],
