@@ -8,16 +8,23 @@ import decimal
 import enum
 import json
 import math
+import pickle
 import pprint
 import shutil
 import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.cli.failures import Wrong
+from pyflow.late import late
 from pyflow.terminal import clean
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = late("numpy")
 
 _WIDTH: Final = 80
 
@@ -71,8 +78,6 @@ def write_to(value: Any, target: Path) -> None:  # noqa: C901  a branch for each
     elif suffix == ".json":
         target.write_text(to_json(value) + "\n", encoding="utf-8")
     elif suffix in {".pkl", ".pickle"}:
-        import pickle
-
         target.write_bytes(pickle.dumps(value))
     elif isinstance(value, str):
         target.write_text(value, encoding="utf-8")
@@ -91,8 +96,6 @@ def _endings(value: Any) -> str:
 
 
 def _write_array(value: Any, target: Path) -> None:
-    import numpy as np
-
     if target.suffix.lower() == ".npy":
         np.save(target, value)
     else:
