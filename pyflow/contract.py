@@ -137,6 +137,7 @@ class Outcome:
     """Of the code that ran."""
     environment: str = ""
     """Python minor and, where one was asked for, the digest of the packages."""
+    _text: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def is_committed(self) -> bool:
@@ -165,8 +166,11 @@ class Outcome:
         return wire
 
     def to_bytes(self) -> bytes:
-        """One line of JSON."""
-        return dump(self.to_wire()).encode()
+        """One line of JSON. It is made once: what is committed is also what is told."""
+        if self._text is None:
+            object.__setattr__(self, "_text", dump(self.to_wire()).encode())
+        text: bytes = self._text  # type: ignore[assignment]
+        return text
 
     @classmethod
     def from_wire(cls, wire: dict[str, Json]) -> Outcome:

@@ -49,11 +49,13 @@ class Run:
     ``pipeline.submit(...)`` gives one, and ``load_run(id)``, in any process.
     """
 
-    def __init__(self, content: ContentStore, record: RunRecord, results: Path) -> None:
+    def __init__(
+        self, content: ContentStore, record: RunRecord, results: Path, *, graph: PackedGraph | None = None
+    ) -> None:
         self._content = content
         self._record = record
         self._results = results
-        self._graph: PackedGraph | None = None
+        self._graph = graph
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self._record.pipeline!r}: {self.status}>"

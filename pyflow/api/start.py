@@ -12,7 +12,7 @@ from typing import Any
 from pyflow.api.home import Workplace
 from pyflow.api.run import Run
 from pyflow.bundle import discover
-from pyflow.errors import DefinitionError
+from pyflow.errors import DefinitionError, StoreError, add_note
 from pyflow.executors import Ending, Executor, Job, open_executor
 from pyflow.graph import CallNode, Graph
 from pyflow.packing import Packed, pack
@@ -47,7 +47,10 @@ class Started:
         try:
             return self.executor.run(replace(self.job, watchers=displays))
         except BaseException as error:
-            self._leave(error)
+            try:
+                self._leave(error)
+            except StoreError as another:
+                add_note(error, f"The end of run {self.run.id} could not be written down either: {another}")
             raise
         finally:
             for display in displays:
@@ -89,7 +92,7 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
     executor.check(packed.graph)
     record = _record(packed, executor.name, arguments)
     record.write(workplace.content)
-    run = Run(workplace.content, record, workplace.results)
+    run = Run(workplace.content, record, workplace.results, graph=packed.graph)
     job = Job(
         run_id=record.run_id,
         graph=packed.graph,

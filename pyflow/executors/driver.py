@@ -106,6 +106,8 @@ class Driver:
 
     def run(self) -> Ending:
         """Carry the job out until nothing runs any more."""
+        if self._pace.has_changed():
+            self._scheduler.handle(Advance(self._pace.in_advance))
         self._do(self._scheduler.begin())
         while not self._is_finished:
             self._journal.flush()
@@ -285,22 +287,23 @@ class Driver:
 
 
 class _Pace:
-    """How many tasks to launch in advance: some while tasks are shorter than the driver's reaction, else none.
+    """How many tasks to launch in advance: a few always, and many while they are short.
 
-    A task that is launched in advance has been decided on: it no longer makes way for another, nor for a
-    failure. That costs nothing while tasks take milliseconds.
+    A task that waits in advance has been decided on: it no longer makes way for one that would have come
+    first. While tasks are short that costs nothing, and nobody waits for this process to react.
     """
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
-        self._mean_s = _AHEAD_S * 2
+        self._mean_s: float | None = None
         self._told = 0
-        self.in_advance = 0
+        self.in_advance = min(_FEW_IN_ADVANCE, launcher.most_in_advance)
 
     def note(self, duration_s: float) -> None:
         """An attempt took so long."""
-        self._mean_s += (duration_s - self._mean_s) * 0.2
-        self.in_advance = min(self._launcher.most_in_advance, int(_AHEAD_S / self._mean_s))
+        self._mean_s = duration_s if self._mean_s is None else self._mean_s + (duration_s - self._mean_s) * 0.2
+        wanted = max(_FEW_IN_ADVANCE, int(_AHEAD_S / max(self._mean_s, 1e-6)))
+        self.in_advance = min(wanted, self._launcher.most_in_advance)
 
     def has_changed(self) -> bool:
         """Whether ``in_advance`` has become quite another number since this said so last."""
@@ -310,6 +313,7 @@ class _Pace:
         return has_changed
 
 
+_FEW_IN_ADVANCE: Final = 2
 _AHEAD_S: Final = 0.008
 """How much work may wait in advance: longer than this process may have to wait for a processor."""
 

@@ -15,8 +15,7 @@ _PIECE: Final = 256 * 1024
 
 def packet_of(message: object) -> bytes:
     """A message as the bytes that ``Messages`` reads."""
-    data = dump(message).encode()
-    return _LENGTH.pack(len(data)) + data
+    return _framed(dump(message).encode())
 
 
 def message_in(packet: bytes) -> Any:
@@ -30,9 +29,22 @@ def send(fd: int, message: object) -> None:
     Raises:
         BrokenPipeError: Nobody reads any more.
     """
-    rest = memoryview(packet_of(message))
+    send_text(fd, dump(message).encode())
+
+
+def send_text(fd: int, text: bytes) -> None:
+    """Write one message that is JSON text already.
+
+    Raises:
+        BrokenPipeError: Nobody reads any more.
+    """
+    rest = memoryview(_framed(text))
     while rest:
         rest = rest[os.write(fd, rest) :]
+
+
+def _framed(text: bytes) -> bytes:
+    return _LENGTH.pack(len(text)) + text
 
 
 class Messages:

@@ -15,14 +15,15 @@ import select
 import signal
 import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from pyflow.contract import Home, Invocation, slot_of
+from pyflow.contract import Home, Invocation, Outcome, slot_of
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.session import Session
-from pyflow.runtime.wire import Messages, message_in, send
+from pyflow.runtime.wire import Messages, message_in, send_text
 
 WORKER_ARGV: Final = "pyflow-worker"
 """What a worker calls itself."""
@@ -50,6 +51,17 @@ def main() -> None:
     _Server(Session(folder, spool, writer), commands_fd, outcomes_fd, backlog_fd).serve()
 
 
+class _Told:
+    """What came of an invocation, as the inside of a JSON object, until it is sent."""
+
+    __slots__ = ("fields", "is_clean")
+
+    def __init__(self, outcome: Outcome, *, is_clean: bool) -> None:
+        # What was committed is sent as it is: making JSON of it again would be a tenth of a small task's cost.
+        self.fields = b'"outcome":%b,"clean":%b' % (outcome.to_bytes(), b"true" if is_clean else b"false")
+        self.is_clean = is_clean
+
+
 class _Server:
     """Takes commands where there are some, and tells what came of them."""
 
@@ -66,36 +78,48 @@ class _Server:
 
     def serve(self) -> None:
         """Run commands until there will be no more."""
-        told: dict[str, Any] | None = None
+        told: _Told | None = None
         while not self._commands.is_ended:
-            command = self._take_from_backlog() if told is None or told["clean"] else None
+            if told is not None and not told.is_clean:
+                self._leave_backlog()
+            command = self._take_from_backlog()
             if command is not None:
                 node, indices, attempt, _ = command["slots"][0]
-                send(self._outcomes_fd, {**(told or {}), "taken": [slot_of(node, tuple(indices)), attempt]})
+                taken = b'"taken":["%b",%d]' % (slot_of(node, tuple(indices)).encode(), attempt)
+                send_text(self._outcomes_fd, b"{%b}" % taken if told is None else b"{%b,%b}" % (told.fields, taken))
                 told = self._run(command)
                 continue
             if told is not None:
-                send(self._outcomes_fd, told)
+                self._tell(told)
                 told = None
             if any(fd == self._commands_fd for fd, _ in self._poll.poll()):
                 told = self._run_all(self._commands.read())
 
-    def _run_all(self, commands: list[dict[str, Any]]) -> dict[str, Any] | None:
+    def _tell(self, told: _Told) -> None:
+        send_text(self._outcomes_fd, b"{%b}" % told.fields)
+
+    def _run_all(self, commands: list[dict[str, Any]]) -> _Told | None:
         """Run these, and tell of all but the last, which waits for what is taken next."""
         told = None
         for command in commands:
             if told is not None:
-                send(self._outcomes_fd, told)
+                self._tell(told)
             told = self._run(command)
         return told
 
-    def _run(self, command: dict[str, Any]) -> dict[str, Any]:
-        told: dict[str, Any] = {}
+    def _run(self, command: dict[str, Any]) -> _Told | None:
+        told = None
         for invocation in invocations_of(command):
-            if told:
-                send(self._outcomes_fd, told)
-            told = {"outcome": self._session.run(invocation).to_wire(), "clean": _is_clean()}
+            if told is not None:
+                self._tell(told)
+            told = _Told(self._session.run(invocation), is_clean=_is_clean())
         return told
+
+    def _leave_backlog(self) -> None:
+        """Take no more: a task has left something behind, so others are not to run here."""
+        if self._backlog_fd >= 0:
+            self._poll.unregister(self._backlog_fd)
+            self._backlog_fd = -1
 
     def _take_from_backlog(self) -> dict[str, Any] | None:
         if self._backlog_fd < 0:
@@ -139,9 +163,8 @@ def command_of(invocations: list[Invocation]) -> dict[str, Any]:
 
 def invocations_of(command: dict[str, Any]) -> list[Invocation]:
     """The invocations that ``command_of`` was given."""
-    store_url, project, owner = command["home"]
     run_id, digest, size = command["run"]
-    home = Home(store_url=store_url, project=project, owner=owner)
+    home = _home(*command["home"])
     return [
         Invocation(
             home=home,
@@ -167,6 +190,11 @@ def importing_module() -> str | None:
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return None
+
+
+@lru_cache(maxsize=8)
+def _home(store_url: str, project: str, owner: str) -> Home:
+    return Home(store_url=store_url, project=project, owner=owner)
 
 
 def _watch(lifeline_fd: int, spool: Spool) -> NoReturn:

@@ -76,6 +76,7 @@ class Scheduler:
         self._memory_mib = 0.0
         self._tasks = 0
         self._advance = 0
+        self._has_begun = False
         self._has_failed = False
         self._is_stopping = False
         self._is_finished = False
@@ -83,12 +84,17 @@ class Scheduler:
 
     def begin(self) -> list[Command]:
         """What to do first."""
+        self._has_begun = True
         self._open_gate(self._root)
         return self._answer()
 
     def handle(self, event: Event) -> list[Command]:
         """What to do now that this has happened."""
-        if isinstance(event, Ended):
+        if isinstance(event, Advance):
+            self._advance = event.tasks
+            if not self._has_begun:
+                return []
+        elif isinstance(event, Ended):
             self._attempt_ended(event)
         elif isinstance(event, Due):
             frame, index = self._pausing.pop(event.slot, (None, 0))
@@ -96,8 +102,6 @@ class Scheduler:
                 self._ready.append([(frame, index)])
         elif isinstance(event, Recalled):
             self._recalled(event.slot)
-        elif isinstance(event, Advance):
-            self._advance = event.tasks
         elif isinstance(event, CancelRequested):
             self._is_stopping = True
         return self._answer()
