@@ -237,6 +237,7 @@ class Counter:
         line = Line(node)
         if node.kind in {"map", "select"}:
             # Nothing runs for these themselves; only their failure is news.
+            line.total = 0
             self._quiet[str(node.id)] = line
             return
         self.lines.append(line)

@@ -95,9 +95,10 @@ class PlainLines:
 
 def _ended_text(line: Line, now: float) -> str:
     took = line.seconds(now)
-    text = f"{line.name} {line.status}" + (f" in {duration_text(took)}" if took is not None else "")
+    how = f"{line.status} in" if line.status != "running" else "left after"
+    text = f"{line.name} {how} {duration_text(took)}" if took is not None else f"{line.name} {line.status}"
     if line.is_map:
-        text += f" ({line.counts.get('succeeded', 0)} of {counted(line.total or 0, 'item')})"
+        text += f" ({line.counts.get('succeeded', 0):,} of {counted(line.total or 0, 'item')})"
         notes = line.notes()
         text += f": {notes}" if notes else ""
     return text + (f": {line.reason}" if line.reason else "")
@@ -107,5 +108,5 @@ def _between_text(line: Line) -> str:
     if not line.is_map:
         return f"{line.name} {line.notes() or 'goes on'}" + (f": {line.reason}" if line.reason else "")
     notes = line.notes()
-    of = "" if line.total is None else f" of {line.total}"
-    return f"{line.name} has done {line.ended}{of}" + (f": {notes}" if notes else "")
+    of = "" if line.total is None else f" of {line.total:,}"
+    return f"{line.name} has done {line.ended:,}{of}" + (f": {notes}" if notes else "")

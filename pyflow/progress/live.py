@@ -105,7 +105,7 @@ def _row(line: Line, now: float, name_width: int, width: int, *, has_colour: boo
     took = "" if seconds is None else duration_text(seconds)
     text = f" {name}  {took:>12}"
     if line.is_map and line.total is not None and line.started_at is not None:
-        text += f"  {_bar(line.ended, line.total)}  {line.ended} of {line.total}"
+        text += f"  {_bar(line.ended, line.total)}  {line.ended:,} of {line.total:,}"
     notes = line.notes() if line.is_map else ("retrying" if line.retrying else "")
     if not notes and status in {"cancelled", "skipped", "lost"}:
         notes = status

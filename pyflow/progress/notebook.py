@@ -92,7 +92,7 @@ def to_html(counter: Counter, now: float, tails: list[tuple[str, list[str]]]) ->
     head = "".join(
         f'<th style="{cell};font-weight:600;opacity:.7">{word}</th>' for word in ("", "task", "time", "", "")
     )
-    body = f'<table style="border-collapse:collapse;border:none;margin:4px 0">{head}{rows}</table>'
+    body = f'<table style="border-collapse:collapse;border:none;margin:4px 0;font-size:inherit"><tr>{head}</tr>{rows}</table>'
     logs = "".join(
         f'<div style="margin-top:6px">{_escaped(headline)}</div><pre style="margin:2px 0 0 12px;padding:4px 8px;'
         f'border-left:3px solid {_INK["failed"]};white-space:pre-wrap">{_escaped(chr(10).join(text))}</pre>'
@@ -124,7 +124,7 @@ def _bar(line: Line, status: Status) -> str:
     return (
         '<span style="display:inline-block;width:120px;height:8px;border-radius:4px;background:rgba(128,128,128,.25);'
         f'vertical-align:middle;margin-right:8px"><span style="display:block;width:{percent}%;height:8px;border-radius:4px;'
-        f'background:{_INK[status]}"></span></span>{line.ended} of {line.total}'
+        f'background:{_INK[status]}"></span></span>{line.ended:,} of {line.total:,}'
     )
 
 

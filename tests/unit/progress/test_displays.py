@@ -1,0 +1,201 @@
+"""What is drawn: lines, a table in a terminal, a table in a notebook."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from unit.progress.story import Story
+
+from pyflow.progress import Counter, LiveTable, NotebookTable, Outlet, PlainLines
+from pyflow.progress.display import Pace, log_tails
+from pyflow.progress.live import table
+from pyflow.progress.notebook import to_html
+from pyflow.terminal import columns
+
+
+class Always(Pace):
+    """It is always time to draw."""
+
+    def __init__(self):
+        super().__init__(0.0)
+
+    def is_due(self):
+        return True
+
+
+def tell_all(story, *, bad=()):
+    """A run of three items, of which some fail."""
+    story.begin()
+    story.run("load")
+    story.expand("fit", 3)
+    for i in range(3):
+        story.run("fit", i, **({"status": "failed", "log": ["w1", 0, 4]} if i in bad else {}))
+    if not bad:
+        story.run("pick")
+    story.run("tell")
+    story.finish("failed" if bad else "succeeded")
+
+
+@pytest.fixture
+def lines_of(train_graph):
+    """What plain lines say of a story."""
+
+    def make(tell, read_log=None):
+        out = io.StringIO()
+        shown = PlainLines(Counter(train_graph, "run-1"), Outlet(out), read_log, now=lambda: 1020.0)
+        tell(Story(train_graph, shown.on_event))
+        shown.close()
+        return out.getvalue().splitlines()
+
+    return make
+
+
+def test_plain_lines(lines_of):
+    """A task has a line at its start and one at its end."""
+    assert lines_of(tell_all) == [
+        "Run run-1 of 'train'",
+        "     1.0 s  load started",
+        "     2.0 s  load succeeded in 1.0 s",
+        "     4.0 s  fit started (3 items)",
+        "     9.0 s  fit succeeded in 5.0 s (3 of 3 items)",
+        "    10.0 s  pick started",
+        "    11.0 s  pick succeeded in 1.0 s",
+        "    12.0 s  tell started",
+        "    13.0 s  tell succeeded in 1.0 s",
+        "Run run-1 succeeded in 20.0 s: 6 tasks",
+    ]
+
+
+def test_plain_lines_of_a_failure(lines_of):
+    """A failure says why, the log of what failed comes at the end, and then what was kept."""
+    lines = lines_of(lambda story: tell_all(story, bad=(1,)), lambda *_: b"a\x1b[31mb\nlast words\n")
+    assert "     9.0 s  fit failed in 5.0 s (2 of 3 items): 1 failed: ValueError: bad" in lines
+    assert lines[-5:] == [
+        "",
+        "The log of fit[1] (pyflow logs run-1 'fit[1]'):",
+        "  | ab",
+        "  | last words",
+        "Run run-1 failed after 20.0 s: 4 of 6 results are kept",
+    ]
+
+
+def test_plain_lines_stay_few(lines_of):
+    """A map of a thousand slow items says how far it is ever more rarely."""
+
+    def tell(story):
+        story.begin()
+        story.expand("fit", 1000)
+        for i in range(1000):
+            story.run("fit", i)
+        story.finish()
+
+    assert len(lines_of(tell)) <= 12
+
+
+def test_plain_lines_of_a_run_that_was_left(lines_of):
+    """A run that nobody ended says so, and that what it had is kept."""
+    assert lines_of(lambda story: (story.begin(), story.start("load")))[-2:] == [
+        "     1.0 s  load left after 19.0 s",
+        "Run run-1 left after 20.0 s: 0 of 3 results are kept",
+    ]
+
+
+def test_live_table_draws_over_itself(train_graph):
+    """Each drawing begins where the one before began, and clears what is left of it."""
+    out = io.StringIO()
+    shown = LiveTable(Counter(train_graph, "run-1"), Outlet(out), None, now=lambda: 1014.0, pace=Always())
+    tell_all(Story(train_graph, shown.on_event))
+    shown.close()
+    last = out.getvalue().rpartition("\x1b[6F")[2].replace("\x1b[K", "")
+    assert last == (
+        "train  run-1\n"
+        "  ✓ load         1.0 s\n"
+        "  ✓ fit          5.0 s  ━━━━━━━━━━━━━━━━  3 of 3\n"
+        "  ✓ pick         1.0 s\n"
+        "  ✓ tell         1.0 s\n"
+        "  succeeded in 14.0 s: 6 tasks\n\x1b[J"
+    )
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_live_table_fits_the_terminal(counted_run, width):
+    """No line is wider than the terminal, however long names and messages are."""
+    counter, story = counted_run
+    story.begin()
+    story.expand("fit", 2)
+    story.run("fit", 0, status="failed", error={"type": "x.Error", "message": "long " * 50 + "\n\x1b[2J"})
+    rows = table(counter, 1010.0, width=width, height=20)
+    assert max(columns(row) for row in rows) < width
+    assert not any("\x1b" in row or "\n" in row for row in rows)
+
+
+def test_live_table_shows_what_matters_when_there_is_no_room(counted_run):
+    """What runs and what failed is shown before what has ended well or waits; the others are summed up."""
+    counter, story = counted_run
+    story.begin()
+    story.run("load")
+    story.expand("fit", 2)
+    story.start("fit", 0)
+    rows = table(counter, 1010.0, width=80, height=5)
+    assert [row.split()[1] for row in rows[1:-2]] == ["fit", "pick"]
+    assert rows[-2] == "  … and 2 more: 1 succeeded, 1 pending"
+
+
+def test_notebook_table_is_brought_up_to_date_in_place(train_graph):
+    """The first table is shown, the others take its place; the last has the log of what failed."""
+    shown = []
+    display = NotebookTable(
+        Counter(train_graph, "run-1"),
+        lambda *_: b"last words",
+        show=lambda bundle, is_update: shown.append((bundle, is_update)),
+        now=lambda: 1014.0,
+        pace=Always(),
+    )
+    tell_all(Story(train_graph, display.on_event), bad=(0,))
+    display.close()
+    assert [is_update for _, is_update in shown][:3] == [False, True, True]
+    last, _ = shown[-1]
+    assert "2 of 3" not in last["text/html"]
+    assert "last words" in last["text/html"]
+    assert "last words" in last["text/plain"]
+
+
+def test_notebook_table_escapes(counted_run):
+    """Names, messages and logs are text, never markup."""
+    counter, story = counted_run
+    story.begin()
+    story.run("load", status="failed", error={"type": "E", "message": "<script>alert('&')</script>"})
+    html = to_html(counter, 1010.0, [("headline <b>", ["<img src=x>"])])
+    assert "<script>" not in html
+    assert "&lt;script&gt;alert(&#39;&amp;&#39;)" in html
+    assert "&lt;img src=x&gt;" in html
+
+
+def test_log_tails_are_short(counted_run):
+    """Of a log the last lines are shown, and of many failures the first three."""
+    counter, story = counted_run
+    story.begin()
+    story.expand("fit", 9)
+    for i in range(9):
+        story.run("fit", i, status="failed", log=["w1", 0, 100_000])
+    asked = []
+
+    def read_log(writer, start, end):
+        asked.append(end - start)
+        return "".join(f"line {i}\n" for i in range(100)).encode()
+
+    tails = list(log_tails(counter, read_log))
+    assert [len(lines) for _, lines in tails] == [20, 20, 20]
+    assert tails[0][0] == "Last 20 lines of the log of fit[0] (pyflow logs run-1 'fit[0]'):"
+    assert tails[0][1][-1] == "line 99"
+    assert max(asked) <= 64 * 1024
+
+
+def test_a_display_does_not_end_a_run(train_graph):
+    """That nobody reads standard error any more is no reason to fail."""
+    out = io.StringIO()
+    out.close()
+    shown = PlainLines(Counter(train_graph, "run-1"), Outlet(out), None)
+    tell_all(Story(train_graph, shown.on_event))
+    shown.close()
