@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from pyflow.api.home import open_workplace
+from collections.abc import Iterable
+from typing import Final
+
+from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.run import Run
 from pyflow.config import Settings
+from pyflow.errors import NotFoundError
 from pyflow.runs import RunRecord
+
+_SECOND: Final = len("20261123-173012")
 
 
 def load_run(run_id: str, store: str | None = None) -> Run:
@@ -25,7 +31,25 @@ def load_run(run_id: str, store: str | None = None) -> Run:
 def list_runs(store: str | None = None, *, limit: int | None = None) -> list[Run]:
     """The runs of this project and owner, the latest first."""
     workplace = open_workplace(Settings(store=store))
-    ids = sorted(workplace.content.blobs.folders(workplace.content.keys.runs()), reverse=True)
-    return [
-        Run(workplace.content, RunRecord.read(workplace.content, run_id), workplace.results) for run_id in ids[:limit]
-    ]
+    ids = workplace.content.blobs.folders(workplace.content.keys.runs())
+    return latest_runs(workplace, ids, limit)
+
+
+def latest_runs(workplace: Workplace, ids: Iterable[str], limit: int | None = None) -> list[Run]:
+    """The runs of these ids that started last, the latest first."""
+    ordered = sorted(ids, reverse=True)
+    if limit is not None:
+        # An id tells the second; which of two runs of one second is later, their records do.
+        last = ordered[min(limit, len(ordered)) - 1][:_SECOND] if ordered else ""
+        ordered = [run_id for i, run_id in enumerate(ordered) if i < limit or run_id[:_SECOND] == last]
+    found = [run for run in (_run(workplace, run_id) for run_id in ordered) if run is not None]
+    return sorted(found, key=lambda run: run.record.started_at, reverse=True)[:limit]
+
+
+def _run(workplace: Workplace, run_id: str) -> Run | None:
+    """The run, unless it is being deleted."""
+    try:
+        record = RunRecord.read(workplace.content, run_id)
+    except NotFoundError:
+        return None
+    return Run(workplace.content, record, workplace.results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pyflow.api.home import Workplace
+from pyflow.api.load import latest_runs
 from pyflow.api.run import Run
 from pyflow.errors import NotFoundError
 from pyflow.runs import RunRecord
@@ -22,7 +23,7 @@ def find_run(text: str, workplace: Workplace) -> Run:
     ids = sorted(content.blobs.folders(content.keys.runs()))
     where = f"The store {content.blobs.url} has"
     if text == "latest":
-        found = ids[-1:]
+        found = [run.id for run in latest_runs(workplace, ids, 1)]
         if not found:
             raise NotFoundError(f"{where} no runs of {content.keys.owner!r} in project {content.keys.project!r} yet.")
     else:
@@ -31,5 +32,7 @@ def find_run(text: str, workplace: Workplace) -> Run:
         raise NotFoundError(f"{where} no run {text!r}. 'pyflow ls' lists what it has.")
     if len(found) > 1:
         shown = ", ".join(found[-_MOST_SHOWN:])
-        raise NotFoundError(f"{len(found)} runs are called {text!r}: {shown}{' …' if len(found) > _MOST_SHOWN else ''}.")
+        raise NotFoundError(
+            f"{len(found)} runs are called {text!r}: {shown}{' …' if len(found) > _MOST_SHOWN else ''}."
+        )
     return Run(content, RunRecord.read(content, found[0]), workplace.results)

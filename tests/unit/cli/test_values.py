@@ -1,5 +1,8 @@
 """Words of a command line become values, as annotations say."""
 
+# Both spellings of a union are a user's.
+# ruff: noqa: UP007, UP045
+
 from __future__ import annotations
 
 import datetime as dt

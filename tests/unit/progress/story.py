@@ -9,7 +9,6 @@ from typing import Any
 from pyflow import pipeline, task
 from pyflow.packed import PackedGraph
 from pyflow.packing import pack
-from pyflow.progress import Counter
 from pyflow.store import ContentStore, Keys, open_blobs
 
 

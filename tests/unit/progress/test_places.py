@@ -47,7 +47,7 @@ def test_a_pipe_is_no_terminal(monkeypatch):
 def test_a_real_terminal(monkeypatch):
     """A terminal is one, unless it cannot move its cursor; NO_COLOR leaves the colours out."""
     leader, follower = os.openpty()
-    with open(follower, "w") as stream:
+    with os.fdopen(follower, "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.delenv("NO_COLOR", raising=False)
