@@ -54,6 +54,10 @@ class PoolLauncher:
         backlog = self._pool.backlog
         if (in_advance or len(backlog)) and backlog.put(invocations, timeout_s):
             return None
+        return self._give(invocations, timeout_s)
+
+    def _give(self, invocations: Sequence[Invocation], timeout_s: float | None) -> str:
+        """Let one worker have these."""
         worker = self._pool.free_worker()
         worker.take(invocations, timeout_s)
         self._unsent.append((worker, invocations))
@@ -116,9 +120,7 @@ class PoolLauncher:
             if told.outcome is not None:
                 reports.append(self._judge(worker, worker.done(), told.outcome))
             if told.slot is not None:
-                waiting = self._pool.backlog.taken(told.slot, told.attempt)
-                worker.take([waiting.invocation], waiting.timeout_s)
-                worker.wind_up()
+                worker.found(self._pool.backlog.taken(told.slot, told.attempt))
                 reports.append(Taken(told.slot, told.attempt, worker.name))
         if worker.is_over:
             reports += self._lost(worker)
@@ -159,7 +161,7 @@ class PoolLauncher:
                 reason = what_ended(buried if return_code is None else return_code)
                 reports.append(Lost(current.slot, current.attempt, reason, log=log))
         if queue:
-            self.launch(queue, worker.timeout_s, in_advance=False)
+            self._give(queue, worker.given_timeout_s)
         return reports
 
     def _replace(self) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from pyflow.contract import Invocation, Outcome
+from pyflow.executors.local.backlog import Waiting
 from pyflow.executors.local.processes import signal_tree
 from pyflow.runtime import Messages, command_of, send
 
@@ -62,7 +63,10 @@ class Worker:
         self.kill_at: float | None = None
         self.is_accounted = False
         """What it was ended for has been reported."""
-        self.timeout_s: float | None = None
+        self.given_timeout_s: float | None = None
+        """For each of the invocations that it was given."""
+        self._found: Waiting | None = None
+        """What it is at, when it has found that in the backlog."""
         self._deadline: float | None = None
         self._log_end = 0
         self._run_id = ""
@@ -105,14 +109,30 @@ class Worker:
 
     def take(self, invocations: Sequence[Invocation], timeout_s: float | None) -> None:
         """Make these its own; it gets them by ``send``."""
-        if invocations[0].run_id != self._run_id:
-            self._run_id, self._log_end = invocations[0].run_id, 0
+        self._begin_run(invocations[0].run_id)
         self.queue.extend(invocations)
-        self.timeout_s = timeout_s
+        self.given_timeout_s = timeout_s
+
+    def found(self, waiting: Waiting) -> None:
+        """It has begun with this one from the backlog, maybe before it has read what it was given."""
+        self._begin_run(waiting.invocation.run_id)
+        self.queue.appendleft(waiting.invocation)
+        self._found = waiting
+        self.wind_up()
+
+    def _begin_run(self, run_id: str) -> None:
+        if run_id != self._run_id:
+            self._run_id, self._log_end = run_id, 0
+
+    @property
+    def timeout_s(self) -> float | None:
+        """How long it may be at what it is at."""
+        return self.given_timeout_s if self._found is None else self._found.timeout_s
 
     def send(self, invocations: Sequence[Invocation]) -> None:
         """Let it run what it has taken."""
-        self.wind_up()
+        if self._found is None:
+            self.wind_up()
         # A worker that has just died is found out when its outcomes end.
         with contextlib.suppress(BrokenPipeError):
             send(self._commands_fd, command_of(list(invocations)))
@@ -133,6 +153,7 @@ class Worker:
     def done(self) -> Invocation:
         """The invocation that it was at is over; the clock of the next one starts."""
         invocation = self.queue.popleft()
+        self._found = None
         self.wind_up()
         return invocation
 
@@ -176,8 +197,8 @@ class Worker:
 
     def wind_up(self) -> None:
         """Start the clock of the invocation that it is at now."""
-        has_limit = self.timeout_s is not None and self.queue
-        self._deadline = time.monotonic() + self.timeout_s if has_limit and self.timeout_s else None
+        timeout_s = self.timeout_s
+        self._deadline = None if timeout_s is None or not self.queue else time.monotonic() + timeout_s
 
     def wait_for_exit(self, timeout_s: float) -> int | None:
         """Its return code, if it ends within the time."""
