@@ -131,6 +131,38 @@ def test_the_others_of_a_batch_survive_a_death():
         run.result()
 
 
+@pytest.mark.parametrize("parallelism", [1, 50])
+@pytest.mark.parametrize("fate", ["death", "time-out"])
+def test_among_many_the_right_item_is_lost(parallelism, fate):
+    """Whoever takes what, and in whatever order: the others end, once each, with their own results and limits."""
+
+    @task(timeout=1.5)
+    def limited(x):
+        time.sleep(0.01)
+        if x == 3 and fate == "death":
+            os._exit(1)
+        if x == 3:
+            time.sleep(60)
+        return x
+
+    @task
+    def free(x):
+        time.sleep(0.01)
+        return -x
+
+    @pipeline(fail_fast=False, parallelism=parallelism)
+    def wide():
+        return limited.map(range(12)), free.map(range(12))
+
+    run = wide.with_options(**HERE).submit()
+    assert run.wait(60) == "failed"
+    with pytest.raises(LostTaskError if fate == "death" else TaskTimeoutError, match=r"limited\[3\]"):
+        run.result()
+    assert [run.result("limited", i) for i in range(12) if i != 3] == [i for i in range(12) if i != 3]
+    assert run.result("free") == [-i for i in range(12)]
+    assert (run.nodes["limited"].attempts, run.nodes["free"].attempts) == (12, 12)
+
+
 def test_a_fork_that_ends_is_not_the_task():
     """A child that a task forks, and that runs on into the worker's code or exits, disturbs nobody."""
 
@@ -597,7 +629,7 @@ def test_a_flipped_bit_is_found_before_anything_is_unpickled(tmp_path, executor)
     assert run.wait(30) == "failed"
     with pytest.raises(IntegrityError) as caught:
         run.result()
-    key = run.artifact("make")["digest"]
+    key = run.artifact("make").wire_in(run._content)["digest"]
     text = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
     assert "give" in text
     assert run.id in text

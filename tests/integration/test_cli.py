@@ -1,0 +1,292 @@
+"""The command as people start it: processes of its own, signals, exit codes, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+import pytest
+
+PYFLOW = [sys.executable, "-m", "pyflow.cli"]
+
+FLOW = """
+import os
+import time
+from pathlib import Path
+
+import helper
+from pyflow import pipeline, task
+
+
+class Model:
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __repr__(self):
+        return f"Model({self.rate})"
+
+
+@task
+def fit(rate):
+    print("fitting", rate)
+    return Model(helper.double(rate))
+
+
+@task
+def quick(i):
+    return i
+
+
+@task
+def slow(i):
+    Path(f"slow-{i}").write_text(str(os.getpid()))
+    print("slow", i, flush=True)
+    time.sleep(600)
+
+
+@task
+def die():
+    os.kill(os.getpid(), 9)
+
+
+@task
+def note(outcome):
+    Path("ended").write_text(outcome.status)
+
+
+@pipeline
+def train(rate: float):
+    return fit(rate)
+
+
+@pipeline(on_exit=note)
+def wait(n: int = 2):
+    return quick.map(range(3)), slow.map(range(n))
+
+
+@pipeline
+def dead():
+    return die()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _project():
+    Path("flow.py").write_text(FLOW)
+    Path("helper.py").write_text("def double(x): return x * 2\n")
+
+
+def pyflow(*words, **options):
+    """Run the command to its end."""
+    return subprocess.run(
+        [*PYFLOW, *words], capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL, **options
+    )
+
+
+@pytest.fixture
+def waiting():
+    """Starts a pipeline that does not end by itself, and waits until its slow tasks run."""
+    started = []
+
+    def start(*words):
+        process = subprocess.Popen(
+            [*PYFLOW, "run", *words, "flow.py:wait"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        for name in ("slow-0", "slow-1"):
+            wait_for(lambda name=name: Path(name).exists() and Path(name).read_text())
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for(is_so, patience_s=60.0):
+    """Look until something is so."""
+    end = time.monotonic() + patience_s
+    while not (found := is_so()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+    return found
+
+
+def is_gone(pid):
+    """Whether a process has ended; one that nobody has waited for has, too."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def workers():
+    """The processes in which slow tasks ran."""
+    return [int(path.read_text()) for path in Path().glob("slow-*")]
+
+
+def test_classes_and_local_modules_of_the_file():
+    """Objects of the file's classes come back, here and in another command, with the modules it imports."""
+    done = pyflow("run", "flow.py:train", "--rate", "2", "--no-progress")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Model(4.0)\n", "")
+    Path("flow.py").rename("moved.py")
+    Path("helper.py").unlink()
+    assert pyflow("result", "latest").stdout == "Model(4.0)\n"
+    assert pyflow("logs", "latest").stdout == "fitting 2.0\n"
+
+
+def test_a_worker_that_dies():
+    """The signal that ended a worker is named, and the command ends with 1."""
+    done = pyflow("run", "flow.py:dead", "--no-progress")
+    assert done.returncode == 1
+    assert "SIGKILL" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_stops_cleanly(waiting):
+    """Ctrl-C ends the run as cancelled with its exit handler, says what is kept, and leaves no process."""
+    process = waiting()
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Stopped." in said
+    assert "are kept: pyflow show" in said
+    assert "Traceback" not in said
+    assert Path("ended").read_text() == "cancelled"
+    assert all(is_gone(pid) for pid in workers())
+    assert json.loads(pyflow("show", "latest", "--json").stdout)["status"] == "cancelled"
+    assert pyflow("result", "latest", "quick").stdout == "[0, 1, 2]\n"
+
+
+def test_ctrl_c_twice_ends_at_once(waiting):
+    """A second Ctrl-C waits for nothing, and still leaves no process."""
+    process = waiting()
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.05)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    wait_for(lambda: all(is_gone(pid) for pid in workers()))
+    assert json.loads(pyflow("show", "latest", "--json").stdout)["status"] == "cancelled"
+
+
+def test_a_caller_that_was_killed(waiting):
+    """After kill -9 of the caller its run is lost: the next command says so, and that no exit handler ran."""
+    process = waiting()
+    process.kill()
+    process.wait()
+    text = pyflow("show", "latest").stdout
+    assert "lost" in text.splitlines()[0]
+    assert "ended before the run did. What had finished is kept." in text
+    assert "exit handler 'note' did not run" in text
+    assert "lost" in pyflow("ls").stdout
+    assert pyflow("result", "latest", "quick").stdout == "[0, 1, 2]\n"
+    done = pyflow("result", "latest")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    wait_for(lambda: all(is_gone(pid) for pid in workers()))
+    assert not Path("ended").exists()
+
+
+def test_cancel_from_another_process(waiting):
+    """`pyflow cancel` ends a run that another process drives."""
+    process = waiting()
+    assert "running for" in pyflow("show", "latest").stdout
+    done = pyflow("cancel", "latest")
+    assert (done.returncode, "has ended: cancelled" in done.stdout) == (0, True), done.stdout + str(
+        process.communicate(timeout=60)
+    )
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "was cancelled" in said
+
+
+def test_logs_that_follow(waiting):
+    """`pyflow logs --follow` prints what comes until the run ends."""
+    process = waiting()
+    follower = subprocess.Popen([*PYFLOW, "logs", "latest", "--follow"], stdout=subprocess.PIPE, text=True)
+    assert follower.stdout.readline() == "slow 0\n"
+    os.killpg(process.pid, signal.SIGINT)
+    follower.communicate(timeout=60)
+    assert follower.returncode == 0
+
+
+def test_check():
+    """A module that cannot travel is named with the line that needs it."""
+    done = pyflow("check", "flow.py")
+    assert (done.returncode, "can be imported elsewhere, with flow, helper" in done.stdout) == (0, True)
+    Path(".pyflowignore").write_text("helper.py\n")
+    done = pyflow("check", "flow.py")
+    assert done.returncode == 1
+    assert "'helper'" in done.stdout
+    assert "flow.py:6" in done.stdout
+    wire = json.loads(pyflow("check", "flow.py", "--json").stdout)
+    assert {fault["module"] for fault in wire["missing"]} == {"helper"}
+
+
+def test_doctor():
+    """Each part is tried; what is wrong comes with what would mend it, and with 1."""
+    done = pyflow("doctor")
+    assert done.returncode == 0, done.stdout
+    assert [line.split()[1] for line in done.stdout.splitlines()] == [
+        "python", "settings", "store", "disk", "machine", "workers",
+    ]  # fmt: skip
+    done = pyflow("doctor", "--json", env={**os.environ, "PYFLOW_STORR": "x"})
+    wire = json.loads(done.stdout)
+    assert (done.returncode, wire["ok"]) == (1, False)
+    assert "Did you mean PYFLOW_STORE?" in next(check["detail"] for check in wire["checks"] if not check["ok"])
+
+
+def test_a_reader_that_has_enough():
+    """`pyflow ls | head` is no error."""
+    for _ in range(2):
+        pyflow("run", "flow.py:train", "--rate", "1", "--no-progress")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*PYFLOW, "ls"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_live_table_in_a_terminal():
+    """In a terminal a table is drawn over itself and stays at the end, no wider than the terminal."""
+    child = pexpect.spawn(
+        PYFLOW[0], [*PYFLOW[1:], "run", "flow.py:train", "--rate", "1"], dimensions=(24, 60), encoding="utf-8", timeout=60,
+        env={**os.environ, "TERM": "xterm", "NO_COLOR": "1"},
+    )  # fmt: skip
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    assert "✓ fit" in child.before
+    assert "succeeded in" in child.before
+    assert child.before.rstrip().endswith("Model(2.0)")
+    assert re.search(r"\x1b\[\d*m", child.before) is None
+    assert max(len(line.replace("\x1b[K", "").replace("\x1b[J", "")) for line in child.before.splitlines()) <= 64
+
+
+def test_progress_does_not_land_in_the_log_of_a_task():
+    """In process, progress is written beside what tasks print, not into it."""
+    done = pyflow("run", "--executor", "inprocess", "flow.py:train", "--rate", "1")
+    assert "fit succeeded" in done.stderr
+    assert pyflow("logs", "latest").stdout == "fitting 1.0\n"
+
+
+def test_help_is_quick_to_load():
+    """`pyflow --help` loads neither what commands need nor any large library."""
+    code = (
+        "import sys; from pyflow.cli import cli; from click.testing import CliRunner; CliRunner().invoke(cli, ['--help']);"
+        "print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pyflow.api", "pyflow.store", "cloudpickle", "rich", "boto3", "numpy", "hera"} & set(loaded)
