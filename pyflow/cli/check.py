@@ -12,7 +12,7 @@ import click
 
 from pyflow.api import Pipeline
 from pyflow.bundle import ShippedFunction, check_importable, discover, install
-from pyflow.cli.failures import FAILED, Wrong
+from pyflow.cli.failures import FAILED, Wrong, hinted
 from pyflow.cli.graph import graph_of
 from pyflow.cli.output import print_json
 from pyflow.cli.run import PASS_ON, print_help
@@ -40,16 +40,34 @@ def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
     FILE checks all tasks and pipelines in the file, FILE:PIPELINE those that this one calls.
     """
     source = load_source(file)
-    functions, notes = _functions_of(source, words)
-    if functions is None:
-        return
-    faults, modules = find_faults(list(functions))
+    is_whole = source.wanted is None and set(words) <= {"--json", "--help"}
+    if is_whole:
+        if "--help" in words:
+            click.echo(click.get_current_context().get_help())
+            return
+        functions, notes = _all_functions(source)
+        as_json = as_json or "--json" in words
+    else:
+        pipeline = source.pipeline()
+        parameters = parameters_of(pipeline.fn)
+        with hinted(f"'pyflow check {file} --help' lists the parameters."):
+            found = understand(words, parameters, OWN)
+            if found.is_help:
+                print_help(source, pipeline, parameters, "check")
+                return
+            functions, notes = _functions_in(graph_of(pipeline, parameters, found)), []
+        as_json = as_json or "json" in found.own
+    _report(source.label, functions, notes, as_json=as_json)
+
+
+def _report(label: str, functions: list[Function], notes: list[str], *, as_json: bool) -> None:
+    faults, modules = find_faults(functions)
     names = sorted({function.name for function in functions})
     if as_json:
         wire = [{"task": name, "module": module, "at": at, "error": text} for name, module, at, text in faults]
         print_json({"ok": not faults, "tasks": names, "modules": modules, "missing": wire, "notes": notes})
     else:
-        _tell(source.label, names, modules, [text for *_, text in faults], notes)
+        _tell(label, names, modules, [text for *_, text in faults], notes)
     if faults:
         sys.exit(FAILED)
 
@@ -93,19 +111,6 @@ def find_faults(functions: Sequence[Function]) -> tuple[list[tuple[str, str, str
         missing = check_importable(code, shipped, origin=bundle.origin)
     faults += [(one.function, one.module, one.at, str(one)) for one in missing]
     return faults, list(bundle.modules)
-
-
-def _functions_of(source: Source, words: Sequence[str]) -> tuple[list[Function] | None, list[str]]:
-    """The functions to check, and what could not be looked into; None when help was asked for."""
-    if source.wanted is None and not [word for word in words if word not in {"--json", "--help"}]:
-        return _all_functions(source)
-    pipeline = source.pipeline()
-    parameters = parameters_of(pipeline.fn)
-    found = understand(words, parameters, OWN)
-    if found.is_help:
-        print_help(source, pipeline, parameters, "check")
-        return None, []
-    return _functions_in(graph_of(pipeline, parameters, found)), []
 
 
 def _all_functions(source: Source) -> tuple[list[Function], list[str]]:
