@@ -176,7 +176,8 @@ def test_ctrl_c_twice_ends_at_once(waiting):
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
+    # The third may come while Python itself ends, which a shell calls 130 as well.
+    assert process.returncode in {130, -signal.SIGINT}, said
     assert "Traceback" not in said
     wait_for(lambda: all(is_gone(pid) for pid in workers()))
     assert json.loads(pyflow("show", "latest", "--json").stdout)["status"] == "cancelled"
