@@ -37,17 +37,19 @@ def list_runs(store: str | None = None, *, limit: int | None = None) -> list[Run
 
 def latest_runs(workplace: Workplace, ids: Iterable[str], limit: int | None = None) -> list[Run]:
     """The runs of these ids that started last, the latest first."""
-    ordered = sorted(ids, reverse=True)
-    if limit is not None:
+    found: list[Run] = []
+    for run_id in sorted(ids, reverse=True):
         # An id tells the second; which of two runs of one second is later, their records do.
-        last = ordered[min(limit, len(ordered)) - 1][:_SECOND] if ordered else ""
-        ordered = [run_id for i, run_id in enumerate(ordered) if i < limit or run_id[:_SECOND] == last]
-    found = [run for run in (_run(workplace, run_id) for run_id in ordered) if run is not None]
+        if limit is not None and len(found) >= limit and run_id[:_SECOND] != found[-1].id[:_SECOND]:
+            break
+        run = _run(workplace, run_id)
+        if run is not None:
+            found.append(run)
     return sorted(found, key=lambda run: run.record.started_at, reverse=True)[:limit]
 
 
 def _run(workplace: Workplace, run_id: str) -> Run | None:
-    """The run, unless it is being deleted."""
+    """The run, unless it is being deleted, or made: then it has no record."""
     try:
         record = RunRecord.read(workplace.content, run_id)
     except NotFoundError:
