@@ -372,12 +372,14 @@ class _Argument:
         self._which = which
 
     def __str__(self) -> str:
-        name = self._which
-        if isinstance(name, int):
-            code = getattr(self._node.function.fn, "__code__", None)
-            names = code.co_varnames[: code.co_argcount] if code is not None else ()
-            name = names[name] if name < len(names) else f"number {name + 1}"
-        return f"argument {name!r} of {self._node.name}(), called at {self._node.at},"
+        code = getattr(self._node.function.fn, "__code__", None)
+        names = code.co_varnames[: code.co_argcount] if code is not None else ()
+        which = self._which
+        if isinstance(which, int):
+            which = repr(names[which]) if which < len(names) else str(which + 1)
+        else:
+            which = repr(which)
+        return f"argument {which} of {self._node.name}(), called at {self._node.at},"
 
 
 _NO_OPTIONS: Final = Options(cpus=0.01)

@@ -14,7 +14,7 @@ from pyflow.api.start import Started, carry_out_aside, prepare
 from pyflow.config import Settings, checked
 from pyflow.errors import DefinitionError
 from pyflow.graph import Graph, Location, OptionArgs, suggestion
-from pyflow.tracing import Definition, Task, call_inline, is_tracing, map_inline, trace
+from pyflow.tracing import Definition, Task, call_inline, is_tracing, map_inline, name_of, trace
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -181,7 +181,7 @@ def pipeline(fn: Callable[..., Any] | None = None, /, **options: Unpack[Pipeline
             kind = "pipeline" if isinstance(function, Pipeline) else "task"
             raise DefinitionError(f"{function!r} is a {kind} already, so @pipeline at {at} cannot make it one.")
         named: dict[str, Any] = dict(options)
-        name = named.pop("name", None) or getattr(function, "__name__", type(function).__name__)
+        name = named.pop("name", None) or name_of(function)
         return Pipeline(Definition(fn=function, name=name, at=_definition_place(function, at), **named))
 
     return decorate if fn is None else decorate(fn)

@@ -80,6 +80,7 @@ class _Server:
 
     def serve(self) -> None:
         """Run commands until there will be no more."""
+        send_text(self._outcomes_fd, b'{"ready":true}')
         told: _Told | None = None
         while not self._commands.is_ended:
             if told is not None and not told.is_clean:

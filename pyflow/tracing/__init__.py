@@ -4,6 +4,7 @@ from pyflow.tracing.branches import first_of, otherwise, when
 from pyflow.tracing.container import ContainerTask, container
 from pyflow.tracing.definition import Definition
 from pyflow.tracing.mapping import each
+from pyflow.tracing.names import name_of
 from pyflow.tracing.order import parallel, steps
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import is_tracing
@@ -21,6 +22,7 @@ __all__ = [
     "first_of",
     "is_tracing",
     "map_inline",
+    "name_of",
     "otherwise",
     "parallel",
     "steps",

@@ -55,9 +55,9 @@ class Backlog:
         self._waiting[invocation.slot, invocation.attempt] = Waiting(invocation, timeout_s)
         return True
 
-    def taken(self, slot: str, attempt: int) -> Waiting:
-        """A worker says that it has this one."""
-        return self._waiting.pop((slot, attempt))
+    def taken(self, slot: str, attempt: int) -> Waiting | None:
+        """A worker says that it has this one; None when it was given up meanwhile."""
+        return self._waiting.pop((slot, attempt), None)
 
     def take_back(self) -> list[Waiting]:
         """All that no worker has taken yet. Those that one has taken and not told of remain."""

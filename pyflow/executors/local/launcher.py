@@ -120,7 +120,12 @@ class PoolLauncher:
             if told.outcome is not None:
                 reports.append(self._judge(worker, worker.done(), told.outcome))
             if told.slot is not None:
-                worker.found(self._pool.backlog.taken(told.slot, told.attempt))
+                waiting = self._pool.backlog.taken(told.slot, told.attempt)
+                if waiting is None:
+                    # It was so slow to tell that the slot was reported as lost: nobody waits for what it does.
+                    worker.kill()
+                    break
+                worker.found(waiting)
                 reports.append(Taken(told.slot, told.attempt, worker.name))
         if worker.is_over:
             reports += self._lost(worker)

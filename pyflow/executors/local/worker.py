@@ -61,6 +61,8 @@ class Worker:
         self.ending: str | None = None
         """Why it is being ended; None while it may go on."""
         self.kill_at: float | None = None
+        self.is_ready = False
+        """It has started, and said so."""
         self.is_accounted = False
         """What it was ended for has been reported."""
         self.given_timeout_s: float | None = None
@@ -141,6 +143,11 @@ class Worker:
         """What it has told since. ``is_over`` when it will tell no more."""
         found = []
         for message in self._messages.read():
+            if "ready" in message:
+                # The clock of what it was given first has waited for this.
+                self.is_ready = True
+                self.wind_up()
+                continue
             outcome = Outcome.from_wire(message["outcome"]) if "outcome" in message else None
             if outcome is not None:
                 self.is_clean = self.is_clean and message["clean"]
@@ -197,8 +204,8 @@ class Worker:
 
     def wind_up(self) -> None:
         """Start the clock of the invocation that it is at now."""
-        timeout_s = self.timeout_s
-        self._deadline = None if timeout_s is None or not self.queue else time.monotonic() + timeout_s
+        timeout_s = self.timeout_s if self.queue and self.is_ready else None
+        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
     def wait_for_exit(self, timeout_s: float) -> int | None:
         """Its return code, if it ends within the time."""
