@@ -124,15 +124,32 @@ class Driver:
     def run_one(self, node: PackedCall) -> Ending:
         """Carry out a node that stands outside of the graph's body: the exit handler."""
         self._names[node.id] = node.name
-        self._launch([self._invocation(node.id, (), 1)], node, in_advance=False)
-        waits = True
-        while waits:
-            for report in self._launcher.wait(_LOOK_INTERVAL_S):
-                self._tell(report, is_alone=True)
-                waits = isinstance(report, Taken) and waits
+        options = self._job.graph.options[node.options]
+        failure: Failure | None = None
+        for attempt in range(1, options.retries + 2):
+            self._launch([self._invocation(node.id, (), attempt)], node, in_advance=False)
+            failure, is_retryable = self._wait_for_one()
+            if failure is None or not is_retryable or attempt > options.retries:
+                break
+            self._note("paused", slot=failure.slot, seconds=options.backoff_s * 2 ** (attempt - 1))
+            time.sleep(options.backoff_s * 2 ** (attempt - 1))
+        if failure is not None:
+            self._fail(failure)
         self._journal.flush()
-        self._ending.is_success = not self._ending.failures
+        self._ending.is_success = failure is None
         return self._ending
+
+    def _wait_for_one(self) -> tuple[Failure | None, bool]:
+        """How the one attempt that runs has failed, if it has, and whether another may help."""
+        while True:
+            for report in self._launcher.wait(_LOOK_INTERVAL_S):
+                if isinstance(report, Taken):
+                    self._note_taken(report)
+                elif isinstance(report, Lost):
+                    return self._note_lost(report), True
+                else:
+                    failure = self._note_outcome(report.outcome)
+                    return failure, report.outcome.exit_code in RETRYABLE
 
     def request_cancel(self) -> None:
         """Start nothing more, and end what runs."""
@@ -200,50 +217,49 @@ class Driver:
 
     # Reports
 
-    def _tell(self, report: Report, *, is_alone: bool = False) -> list[Command]:
-        if isinstance(report, Lost):
-            if report.is_interrupt and not is_alone:
-                self.request_cancel()
-            return self._tell_lost(report, is_alone=is_alone)
+    def _tell(self, report: Report) -> list[Command]:
+        """Tell the scheduler what a launcher reports."""
         if isinstance(report, Taken):
-            self._note("started", slot=report.slot, attempt=report.attempt, worker=report.worker)
+            self._note_taken(report)
             return []
+        if isinstance(report, Lost):
+            if report.is_interrupt:
+                self.request_cancel()
+            return self._failed_attempt(self._note_lost(report), is_retryable=True)
         outcome = report.outcome
         self._pace.note(outcome.duration_s)
-        if outcome.is_committed:
+        failure = self._note_outcome(outcome)
+        if failure is not None:
+            return self._failed_attempt(failure, is_retryable=outcome.exit_code in RETRYABLE)
+        return self._scheduler.handle(Ended(outcome.slot, is_success=True, facts=tuple(outcome.facts)))
+
+    def _note_taken(self, report: Taken) -> None:
+        self._note("started", slot=report.slot, attempt=report.attempt, worker=report.worker)
+
+    def _note_outcome(self, outcome: Outcome) -> Failure | None:
+        """Note the end of an attempt; what is known of its failure, if it is one."""
+        if outcome.is_committed or outcome.error is None:
             self._note("ended", **_brief(outcome), status="succeeded")
             self._count("succeeded")
-            ended = Ended(outcome.slot, is_success=True, facts=tuple(outcome.facts))
-            return [] if is_alone else self._scheduler.handle(ended)
+            return None
         status = "cancelled" if self._ending.is_cancelled else "failed"
-        assert outcome.error is not None
         self._note("ended", **_brief(outcome), status=status, error=outcome.error.to_wire())
-        failure = Failure(
-            outcome.slot,
-            self._name(outcome.slot),
-            outcome.attempt,
-            outcome.error,
-            outcome.exit_code,
-            log=None if outcome.log is None else (outcome.log.writer, outcome.log.start, outcome.log.end),
-        )
-        return self._failed_attempt(failure, is_retryable=outcome.exit_code in RETRYABLE, is_alone=is_alone)
+        log = None if outcome.log is None else (outcome.log.writer, outcome.log.start, outcome.log.end)
+        name = self._name(outcome.slot)
+        return Failure(outcome.slot, name, outcome.attempt, outcome.error, outcome.exit_code, log=log)
 
-    def _tell_lost(self, report: Lost, *, is_alone: bool) -> list[Command]:
+    def _note_lost(self, report: Lost) -> Failure:
+        """Note that an attempt ended without an outcome; what is known of it."""
         exit_code = int(ExitCode.TIMEOUT) if report.is_timeout else -1
         kind = "TaskTimeoutError" if report.is_timeout else "LostTaskError"
         error = ErrorRecord(type=f"pyflow.errors.{kind}", message=report.reason, traceback=report.reason)
         status = "cancelled" if self._ending.is_cancelled else "failed" if report.is_timeout else "lost"
         details = {"log": list(report.log)} if report.log else {}
         self._note("ended", slot=report.slot, attempt=report.attempt, status=status, error=error.to_wire(), **details)
-        failure = Failure(
-            report.slot, self._name(report.slot), report.attempt, error, exit_code, is_lost=True, log=report.log
-        )
-        return self._failed_attempt(failure, is_retryable=True, is_alone=is_alone)
+        name = self._name(report.slot)
+        return Failure(report.slot, name, report.attempt, error, exit_code, is_lost=True, log=report.log)
 
-    def _failed_attempt(self, failure: Failure, *, is_retryable: bool, is_alone: bool) -> list[Command]:
-        if is_alone:
-            self._fail(failure)
-            return []
+    def _failed_attempt(self, failure: Failure, *, is_retryable: bool) -> list[Command]:
         commands = self._scheduler.handle(Ended(failure.slot, is_success=False, is_retryable=is_retryable))
         if self._ending.is_cancelled:
             self._count("cancelled")

@@ -75,6 +75,7 @@ class Scheduler:
         self._cpus = 0.0
         self._memory_mib = 0.0
         self._tasks = 0
+        self._large = 0
         self._advance = 0
         self._has_begun = False
         self._has_failed = False
@@ -157,7 +158,8 @@ class Scheduler:
                 continue
             self._start(members, group)
         self._ready.extendleft(reversed(kept))
-        while self._ready and self._tasks < self._capacity.cpus + self._advance and self._advance:
+        # Beside a task that takes several processors a free worker is no free processor.
+        while self._ready and self._advance and not self._large and self._tasks < self._capacity.cpus + self._advance:
             members = self._ready[0]
             frame, index = members[0]
             options = self._options[_runnable(frame.plan.steps[index]).options]
@@ -174,6 +176,7 @@ class Scheduler:
 
     def _start(self, members: list[tuple[Frame, int]], group: _Group, *, in_advance: bool = False) -> None:
         self._tasks += 1
+        self._large += group.cpus > 1
         self._cpus += group.cpus
         self._memory_mib += group.memory_mib
         slots, attempts = [], []
@@ -209,6 +212,7 @@ class Scheduler:
         group.open -= 1
         if group.open == 0:
             self._tasks -= 1
+            self._large -= group.cpus > 1
             self._cpus -= group.cpus
             self._memory_mib -= group.memory_mib
         return frame, index

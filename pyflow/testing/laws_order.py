@@ -302,6 +302,25 @@ def a_failing_exit_handler_fails_the_run(stage: Stage) -> None:
     raises(ValueError, lambda: stage.run(watched, "in the body"), "in the body", "handler")
 
 
+def an_exit_handler_is_tried_again(stage: Stage) -> None:
+    """A handler with retries is tried again like any task."""
+    count = stage.counter()
+
+    @task(retries=2, backoff=0)
+    def handler(outcome: ExitOutcome) -> str:
+        count.up()
+        if count.count < 2:
+            raise ConnectionError("not yet")
+        return outcome.status
+
+    @pipeline(on_exit=handler)
+    def watched() -> Any:
+        return give(5)
+
+    run = stage.finish(watched)
+    same((run.result(), run.result("handler"), count.count), (5, "succeeded", 2), "result, handler's result and attempts")
+
+
 def _in_order(before: list[Span], behind: list[Span]) -> None:
     last, first = max(span.end for span in before), min(span.start for span in behind)
     holds(last <= first, f"what comes first ended ({last:.3f}) before the rest started ({first:.3f})")
@@ -329,4 +348,5 @@ LAWS = (
     an_exit_handler_is_told_how_it_ended,
     an_exit_handler_runs_after_cancellation,
     a_failing_exit_handler_fails_the_run,
+    an_exit_handler_is_tried_again,
 )
