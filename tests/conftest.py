@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase
+from servers import deaf, moto, seaweed  # noqa: F401  fixtures
 
 REPO = Path(__file__).parents[1]
 

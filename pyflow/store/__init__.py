@@ -1,4 +1,4 @@
-"""Bytes under keys and under their own digests, in a folder or in memory.
+"""Bytes under keys and under their own digests, in a folder, in a bucket or in memory.
 
 ``open_blobs`` turns a URL into a store; ``ContentStore`` keeps blobs under their digests in any of them;
 ``Keys`` says under which keys everything lies.
@@ -30,8 +30,8 @@ def open_blobs(url: str | os.PathLike[str]) -> BlobStore:
     """The store at a URL or path. Nothing is made or asked until the store is used.
 
     Args:
-        url: A path (``.pyflow``, ``~/store``), ``file:///absolute/path``, or ``memory://name``, which is
-            for tests and ends with the process.
+        url: A path (``.pyflow``, ``~/store``), ``file:///absolute/path``, ``s3://bucket/prefix``, or
+            ``memory://name``, which is for tests and ends with the process.
 
     Raises:
         StoreError: The URL is of a kind that is not known, or does not say where the store is.
@@ -46,9 +46,9 @@ def open_blobs(url: str | os.PathLike[str]) -> BlobStore:
     if kind == "memory":
         return _open_memory(rest.removeprefix("/"))
     if kind == "s3":
-        raise StoreError(f"{text!r}: stores in S3 buckets are not built yet. Use a folder: a path or file:///path.")
+        return _open_s3(text)
     raise StoreError(
-        f"{text!r} is not a store: {kind!r} is not one of the kinds file, memory. A plain path works, too."
+        f"{text!r} is not a store: {kind!r} is not one of the kinds file, s3, memory. A plain path works, too."
     )
 
 
@@ -64,6 +64,12 @@ def _open_memory(name: str) -> BlobStore:
     from pyflow.store.memory import named_memory
 
     return named_memory(name)
+
+
+def _open_s3(url: str) -> BlobStore:
+    from pyflow.store.s3 import open_s3
+
+    return open_s3(url)
 
 
 def _path_of_file_url(url: str) -> str:

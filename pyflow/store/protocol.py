@@ -31,7 +31,7 @@ class BlobInfo:
 
 
 class BlobStore(Protocol):
-    """Bytes under keys, in a folder, in memory or in a bucket.
+    """Bytes under keys, in a folder, in a bucket or in memory.
 
     All methods raise ``StoreError`` or one of its branches, with the store's URL and the key in
     the message, and are safe to call from several threads and processes at once.
@@ -88,7 +88,7 @@ class BlobStore(Protocol):
     def append(self, key: str, data: Buffer) -> int:
         """Add bytes to the end of a log, and answer where they start. A log has one writer.
 
-        Others see them soon, and at the latest after ``flush``.
+        Others see them soon, and at the latest after ``publish`` or ``flush``.
         """
 
     def read_log(self, key: str, start: int = 0, end: int | None = None) -> bytes:
@@ -117,6 +117,9 @@ class BlobStore(Protocol):
 
         A writer that was killed leaves such a thing; nothing that was committed is in it.
         """
+
+    def publish(self) -> None:
+        """Return when others see all that this process has appended to logs."""
 
     def flush(self) -> None:
         """Return when all that this process saw written, by whomever, would survive a power cut."""

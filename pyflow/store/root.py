@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import Buffer
-from pyflow.errors import StoreError
 from pyflow.late import late
 from pyflow.store.disk import FILE_MODE, make_folder, remove, write_all
-from pyflow.store.keys import LAYOUT_VERSION, MARKER
+from pyflow.store.keys import MARKER
+from pyflow.store.layout import check_marker, marker_bytes
 
 if TYPE_CHECKING:
     from urllib import parse
@@ -61,7 +60,7 @@ class StoreRoot:
         make_folder(f"{self.path}/{TEMPORARY}")
         if is_ours:
             self.create(_IGNORE, b"*\n")
-        self.create(MARKER, json.dumps({"layout": LAYOUT_VERSION}).encode() + b"\n")
+        self.create(MARKER, marker_bytes())
         self._is_known = self._has_known_layout()
 
     def make_folder(self, path: str) -> None:
@@ -112,24 +111,5 @@ class StoreRoot:
                 content = file.read()
         except (FileNotFoundError, NotADirectoryError):
             return False
-        version = _layout_version(content)
-        if version is None:
-            raise StoreError(
-                f"{path} does not say which layout the store has: {content[:100]!r}. "
-                f'If you know that this pyflow wrote the store, write {{"layout": {LAYOUT_VERSION}}} into it.'
-            )
-        if version > LAYOUT_VERSION:
-            raise StoreError(
-                f"The store {self.path} has layout {version}, and this pyflow reads layouts up to {LAYOUT_VERSION}: "
-                "a newer one made it. Upgrade pyflow, or choose another store."
-            )
+        check_marker(content, at=path, store=self.path)
         return True
-
-
-def _layout_version(content: bytes) -> int | None:
-    try:
-        said = json.loads(content)
-    except ValueError:
-        return None
-    version = said.get("layout") if isinstance(said, dict) else None
-    return version if isinstance(version, int) and version >= 1 else None

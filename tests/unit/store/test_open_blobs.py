@@ -38,9 +38,14 @@ def test_stores_in_memory_have_names():
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("s3://bucket/team", "not built yet. Use a folder"),
-        ("gs://bucket/team", "'gs' is not one of the kinds file, memory"),
-        ("https://example.org/store", "'https' is not one of the kinds file, memory"),
+        ("s3:///team", "does not name a bucket"),
+        ("s3:/bucket", "does not name a bucket"),
+        ("s3://b/team", "does not name a bucket"),
+        ("s3://bucket/my team", "'my team' cannot be part of a key"),
+        ("s3://bucket/../other", "cannot be part of a key"),
+        ("s3://bucket/a?versionId=3", "cannot be part of a key"),
+        ("gs://bucket/team", "'gs' is not one of the kinds file, s3, memory"),
+        ("https://example.org/store", "'https' is not one of the kinds file, s3, memory"),
         ("file://server/share", "Write three slashes"),
         ("file://relative", "Write three slashes"),
         ("memory://", "cannot be part of a key"),

@@ -1,0 +1,227 @@
+"""A store in a bucket: what the protocol means in objects.
+
+    <prefix>/pyflow-store.json      the version of the layout, and what the store can do
+    <prefix>/<key>                  a blob
+    <prefix>/<log>/<offset>         a segment of a log: see ``logs.py``
+    <prefix>/<book>/<slot>          a commit
+
+An object is there whole or not at all. A commit is created only if there is none: of several at once the store lets one
+through. A store that does not honour that is found out (``marker.py``); there a commit is looked for, written and read
+back, which keeps all orders of events but two at the same moment, so whoever runs tasks must not start twins.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from pyflow.digest import Buffer
+from pyflow.errors import NotFoundError, StoreError
+from pyflow.late import late
+from pyflow.store.keys import check_key, check_segment
+from pyflow.store.protocol import BlobInfo
+from pyflow.store.s3.address import Address
+from pyflow.store.s3.bucket import Bucket
+from pyflow.store.s3.logs import Logs, log_of
+from pyflow.store.s3.marker import Marker
+from pyflow.store.s3.requests import Patience, Requests
+
+if TYPE_CHECKING:
+    from concurrent import futures
+else:
+    futures = late("concurrent.futures")
+
+_READERS: Final = 8
+
+
+class S3Blobs:
+    """A store in a bucket. Nothing is asked of it before it is used.
+
+    Args:
+        url: ``s3://bucket/prefix``.
+        patience: How long to try again what fails.
+    """
+
+    def __init__(self, url: str, *, patience: Patience | None = None) -> None:
+        self._address = Address.parse(url)
+        self._patience = patience
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget what the parent of a fork had under way: its log is its own to write."""
+        self._bucket = Bucket(self._address, Requests(self.url, self._patience))
+        self._marker = Marker(self._bucket, self.url)
+        self._logs = Logs(self._bucket)
+
+    def __repr__(self) -> str:
+        return f"S3Blobs({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """Bucket and prefix as an ``s3://`` URL."""
+        return self._address.url
+
+    def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        """Write an object, a large one in parts that appear together."""
+        check_key(key)
+        self._marker.prepare()
+        self._bucket.put(key, parts)
+
+    def create(self, key: str, data: Buffer) -> bool:
+        """Write an object only if there is none; where the store cannot do that, look first and read back."""
+        check_key(key)
+        if self._marker.has_create_only():
+            return self._bucket.create(key, data)
+        return self._bucket.info(key) is None and self._bucket.create(key, data, is_honoured=False)
+
+    def get(self, key: str) -> bytes:
+        """The content of a key.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return bytes(self._read(key, 0, None))
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> memoryview:
+        """A part of a blob, large ones by several requests at once.
+
+        Raises:
+            NotFoundError: There is no such key.
+        """
+        return memoryview(self._read(key, start, length))
+
+    def info(self, key: str) -> BlobInfo | None:
+        """Size and time of a key; None when there is none."""
+        check_key(key)
+        self._marker.check()
+        return self._bucket.info(key)
+
+    def list(self, prefix: str, *, after: str = "") -> Iterator[BlobInfo]:
+        """All keys that start with ``prefix/``, in the order of their names, from behind ``after`` on."""
+        start = f"{check_key(prefix)}/"
+        self._marker.check()
+        if after < start or after.startswith(start):
+            yield from self._bucket.listed(start, after=after if after.startswith(start) else "")
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """The names directly below ``prefix/`` that have keys below them, sorted."""
+        check_key(prefix)
+        self._marker.check()
+        return self._bucket.folders(f"{prefix}/")
+
+    def logs(self, prefix: str) -> Sequence[BlobInfo]:
+        """The logs directly below ``prefix/``, as long as what others can see of them."""
+        check_key(prefix)
+        self._marker.check()
+        return self._logs.lengths(prefix)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects, up to a thousand with one request."""
+        wanted = [check_key(key) for key in keys]
+        self._marker.check()
+        for log in {log_of(key) for key in wanted} - {None}:
+            self._logs.forget(str(log))
+        self._bucket.delete(wanted)
+
+    def append(self, key: str, data: Buffer) -> int:
+        """Add bytes to the end of a log; they are gathered for a moment: see ``logs.py``."""
+        check_key(key)
+        self._marker.prepare()
+        return self._logs.append(key, data)
+
+    def read_log(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        """The bytes of a log from ``start`` on; of what this process appends, also what it has gathered."""
+        check_key(key)
+        self._marker.check()
+        return self._logs.read(key, start, end)
+
+    def commit(self, book: str, slot: str, record: bytes) -> bytes:
+        """Create the object of the slot; when there is one, that one holds."""
+        key = _slot_key(book, slot)
+        if b"\n" in record:
+            raise StoreError(f"The record of slot {slot!r} has a line break; a record is one line.")
+        if self._marker.has_create_only():
+            if self._bucket.offer(key, record):
+                return record
+        elif self._bucket.read(key) is None:
+            self._bucket.put(key, [record])
+        return self._held(key)
+
+    def committed(self, book: str, slot: str) -> bytes | None:
+        """The record that holds for a slot; None while there is none."""
+        key = _slot_key(book, slot)
+        self._marker.check()
+        found = self._bucket.read(key)
+        return None if found is None else bytes(found)
+
+    def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
+        """All slots of a book with the records that hold, in the order of their names."""
+        check_key(book)
+        self._marker.check()
+        keys = [info.key for info in self._bucket.listed_flat(f"{book}/")]
+        if not keys:
+            return
+        with futures.ThreadPoolExecutor(max_workers=_READERS) as threads:
+            for key, found in zip(keys, threads.map(self._bucket.read, keys), strict=True):
+                if found is not None:
+                    yield key[len(book) + 1 :], bytes(found)
+
+    def damaged(self, book: str) -> Sequence[str]:
+        """Nothing: an object is there whole or not at all."""
+        check_key(book)
+        return []
+
+    def publish(self) -> None:
+        """Write what has been gathered for logs."""
+        self._logs.write()
+
+    def flush(self) -> None:
+        """Write what has been gathered for logs. All else is safe once the store has said yes to it."""
+        self._logs.write()
+
+    def _read(self, key: str, start: int, length: int | None) -> bytearray:
+        check_key(key)
+        self._marker.check()
+        found = self._bucket.read(key, start, length)
+        if found is None:
+            raise NotFoundError(f"The store {self.url} holds nothing under {key!r}.")
+        return found
+
+    def _held(self, key: str) -> bytes:
+        found = self._bucket.read(key)
+        if found is None:
+            raise StoreError(
+                f"The store {self.url} said that there is a record {key!r}, and then that there is none: somebody deletes "
+                "what a run is writing, or the store does not keep what it confirms. Run again."
+            )
+        return bytes(found)
+
+
+def _slot_key(book: str, slot: str) -> str:
+    return f"{check_key(book)}/{check_segment(slot, what='slot')}"
+
+
+_lock = threading.Lock()
+_store_by_place: dict[tuple[str, str], S3Blobs] = {}
+
+
+def open_s3(url: str) -> S3Blobs:
+    """The store at a URL: in one process always the same one, so that it sees what it has gathered itself."""
+    place = Address.parse(url).url, os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL", ""))
+    with _lock:
+        found = _store_by_place.get(place)
+        if found is None:
+            found = _store_by_place[place] = S3Blobs(url)
+        return found
+
+
+def _forget_parent() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    for store in _store_by_place.values():
+        store.start_afresh()
+
+
+os.register_at_fork(after_in_child=_forget_parent)

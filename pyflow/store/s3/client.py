@@ -1,0 +1,111 @@
+"""The client of boto3: one for each process and environment, made when it is first needed.
+
+Credentials, region and endpoint are found the way AWS documents; nothing of it is read or kept here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from pyflow.late import late
+from pyflow.version import VERSION
+
+if TYPE_CHECKING:
+    from urllib import parse
+
+    import boto3
+    from botocore import config
+else:
+    boto3 = late("boto3")
+    config = late("botocore.config")
+    parse = late("urllib.parse")
+
+Response: TypeAlias = "dict[str, Any]"
+
+CONCURRENCY: Final = 4
+"""Requests at once for the parts of one large object."""
+
+_MOST_CONNECTIONS: Final = 32
+_AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+class Client(Protocol):
+    """What we use of ``boto3.client("s3")``."""
+
+    meta: Any
+
+    def put_object(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def get_object(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def head_object(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def list_objects_v2(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def delete_object(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def delete_objects(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def create_multipart_upload(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def upload_part(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def complete_multipart_upload(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def abort_multipart_upload(self, **parameters: Any) -> Response: ...  # noqa: D102
+
+
+_Environment: TypeAlias = "frozenset[tuple[str, str]]"
+
+_lock = threading.Lock()
+_client_by_environment: dict[_Environment, Client] = {}
+
+
+def client(*, after: Client | None = None) -> Client:
+    """The client of this process for the ``AWS_*`` variables as they are now.
+
+    Args:
+        after: One that is not to be used any more, for its credentials are too old.
+    """
+    environment = frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    with _lock:
+        found = _client_by_environment.get(environment)
+        if found is None or found is after:
+            found = _client_by_environment[environment] = _make()
+        return found
+
+
+def is_amazon(s3: Client) -> bool:
+    """Whether a client speaks to AWS itself, which can do all that the newest clients expect."""
+    return f".{parse.urlsplit(s3.meta.endpoint_url).hostname or ''}".endswith(_AMAZON)
+
+
+def _make() -> Client:
+    session = boto3.Session()
+    made: Client = session.client("s3", config=_config(for_amazon=True))
+    if not is_amazon(made):
+        # Only now is it known where the requests go; a second client of one session costs a few milliseconds.
+        made = session.client("s3", config=_config(for_amazon=False))
+    return made
+
+
+def _config(*, for_amazon: bool) -> Any:
+    # Other stores fail on checksums that they do not know (boto3 issues 4398 and 4400), and few answer to a host
+    # name for each bucket. Nothing is lost: uploads are signed with their sha256, and reads verify their own.
+    checksums = "when_supported" if for_amazon else "when_required"
+    return config.Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "auto" if for_amazon else "path"},
+        # Retries are the business of ``requests.py``, which knows more of what they are for.
+        retries={"mode": "standard", "total_max_attempts": 1},
+        connect_timeout=5,
+        read_timeout=30,
+        tcp_keepalive=True,
+        max_pool_connections=_MOST_CONNECTIONS,
+        request_checksum_calculation=checksums,
+        response_checksum_validation=checksums,
+        user_agent_extra=f"pyflow/{VERSION}",
+    )
+
+
+def _forget_parent() -> None:
+    # In the child of a fork: the parent's connections are not ours to write to, and its threads are not here.
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    _client_by_environment.clear()
+
+
+os.register_at_fork(after_in_child=_forget_parent)

@@ -1,0 +1,158 @@
+"""What an error of boto3 means: whether trying again may help, and what to tell a person when it does not.
+
+The codes are those of Amazon S3's "Error responses"; other stores use the same, and a few of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    from botocore import exceptions, parsers
+else:
+    exceptions = late("botocore.exceptions")
+    parsers = late("botocore.parsers")
+
+MISSING: Final = frozenset({"NoSuchKey", "404"})
+EXISTS: Final = frozenset({"PreconditionFailed", "412"})
+BEYOND_END: Final = frozenset({"InvalidRange", "416"})
+
+
+class Cure(Enum):
+    """What helps against an error."""
+
+    PATIENCE = "the store is busy or broken for a while"
+    CONTACT = "nothing answers at all: it is away, or its address is wrong"
+    RENEWAL = "the credentials are too old; new ones may be there already"
+    NONE = "it will be so the next time, too"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of looking at an error."""
+
+    cure: Cure
+    what: str
+    advice: str
+
+
+class ShortBodyError(Exception):
+    """The store sent fewer bytes than it said, or than there are."""
+
+
+class ReplacedError(Exception):
+    """The object was replaced while parts of it were read."""
+
+
+_ACCESS: Final = (
+    "Give these credentials s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload and s3:ListBucket there, "
+    "or choose others (AWS_PROFILE)."
+)
+_KEYS: Final = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile that AWS_PROFILE names."
+_LOGIN: Final = "Log in again (for single sign-on: 'aws sso login'), or set AWS_PROFILE or AWS_ACCESS_KEY_ID anew."
+_BUCKET: Final = "Check the bucket in the store's URL and AWS_ENDPOINT_URL, or make the bucket; pyflow makes none."
+_REGION: Final = "Set AWS_DEFAULT_REGION to the bucket's region."
+_LATER: Final = "Try again later; what was committed is kept."
+_FULL: Final = "Free some space ('pyflow gc' shows what no run needs), raise the quota, or choose another store."
+
+_ADVICE_BY_CODE: Final = {
+    "AccessDenied": _ACCESS,
+    "AllAccessDisabled": _ACCESS,
+    "403": _ACCESS,
+    "Forbidden": _ACCESS,
+    "NoSuchBucket": _BUCKET,
+    "InvalidBucketName": _BUCKET,
+    "InvalidAccessKeyId": _KEYS,
+    "SignatureDoesNotMatch": _KEYS,
+    "InvalidToken": _LOGIN,
+    "ExpiredToken": _LOGIN,
+    "RequestTimeTooSkewed": "Set this machine's clock: it differs from the store's by more than the store allows.",
+    "PermanentRedirect": _REGION,
+    "AuthorizationHeaderMalformed": _REGION,
+    "IllegalLocationConstraintException": _REGION,
+    "EntityTooLarge": "The store does not take objects of this size: choose another one.",
+    "QuotaExceeded": _FULL,
+    "InsufficientCapacity": _FULL,
+    "XMinioStorageFull": _FULL,
+    "XMinioAdminBucketQuotaExceeded": _FULL,
+    "NotImplemented": "The store does not speak this part of S3: choose another one.",
+}
+
+_PATIENT_CODES: Final = frozenset(
+    {
+        "SlowDown", "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
+        "InternalError", "ServiceUnavailable", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "Throttling",
+        "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
+        "TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded",
+    }
+)  # fmt: skip
+_OLD_CODES: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"})
+_FULL_CODES: Final = frozenset({"QuotaExceeded", "InsufficientCapacity", "XMinioStorageFull", "NotImplemented"})
+_PATIENT_STATUSES: Final = frozenset({408, 429})
+
+
+def code_of(error: exceptions.ClientError) -> str:
+    """The store's own word for what went wrong: ``NoSuchKey``; the HTTP status where there was no body."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def reported() -> tuple[type[Exception], ...]:
+    """The errors that a request may end with, and ``judge`` knows."""
+    return (
+        exceptions.ClientError,
+        exceptions.BotoCoreError,
+        parsers.ResponseParserError,
+        ShortBodyError,
+        ReplacedError,
+    )
+
+
+def judge(error: Exception) -> Verdict:
+    """What helps against an error that a request ended with, and how to say it."""
+    if isinstance(error, exceptions.ClientError):
+        return _judge_answer(error)
+    if isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return Verdict(Cure.NONE, str(error), "Set AWS_CA_BUNDLE to the file of the authority that the store's uses.")
+    if isinstance(error, (exceptions.EndpointConnectionError, exceptions.ProxyConnectionError)):
+        return Verdict(Cure.CONTACT, str(error), "Check AWS_ENDPOINT_URL and the network, and that the store runs.")
+    if isinstance(error, (exceptions.CredentialRetrievalError, exceptions.MetadataRetrievalError)):
+        return Verdict(Cure.CONTACT, str(error), _LOGIN)
+    if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
+        return Verdict(
+            Cure.NONE,
+            str(error).rstrip("."),
+            "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in ('aws configure').",
+        )
+    if isinstance(error, _away()):
+        return Verdict(Cure.PATIENCE, str(error) or type(error).__name__, _LATER)
+    return Verdict(
+        Cure.NONE, f"{type(error).__name__}: {error}".rstrip("."), "Check the settings of AWS that hold here."
+    )
+
+
+def _away() -> tuple[type[Exception], ...]:
+    return (
+        exceptions.HTTPClientError,
+        exceptions.ConnectionError,
+        exceptions.IncompleteReadError,
+        exceptions.ChecksumError,
+        parsers.ResponseParserError,
+        ShortBodyError,
+        ReplacedError,
+    )
+
+
+def _judge_answer(error: exceptions.ClientError) -> Verdict:
+    code, status = code_of(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    message = str(error.response.get("Error", {}).get("Message") or "no reason given").rstrip(".")
+    what = f"{code or status}: {message}"
+    if code in _OLD_CODES:
+        return Verdict(Cure.RENEWAL, what, _LOGIN)
+    is_busy = status >= 500 or status in _PATIENT_STATUSES or code in _PATIENT_CODES
+    if is_busy and code not in _FULL_CODES and status != 501:
+        return Verdict(Cure.PATIENCE, what, _LATER)
+    return Verdict(Cure.NONE, what, _ADVICE_BY_CODE.get(code, "Check the store's URL, and what its policies allow."))

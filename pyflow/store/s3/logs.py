@@ -1,0 +1,192 @@
+"""Logs in a bucket: ``<key>/<offset>``, immutable segments of one writer each, named by where they start.
+
+What is appended is gathered in memory and written as a segment at most once a second, when it is much, or when
+somebody asks for it. A reader takes the segments in their order, up to the first that is missing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from pyflow.digest import Buffer
+from pyflow.late import late
+from pyflow.store.protocol import BlobInfo
+from pyflow.store.s3.bucket import Bucket
+
+if TYPE_CHECKING:
+    from concurrent import futures
+else:
+    futures = late("concurrent.futures")
+
+_DIGITS: Final = 16
+_MUCH: Final = 256 * 1024
+_INTERVAL_S: Final = 1.0
+
+# A reader who knows where to start need not list what lies further back than the longest segment.
+_LONGEST: Final = 1024 * 1024
+_READERS: Final = 8
+
+
+class LogWriter:
+    """The end of one log, as its writer knows it."""
+
+    def __init__(self, bucket: Bucket, key: str, now: Callable[[], float]) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._now = now
+        self._writing = threading.Lock()
+        self._lock = threading.Lock()
+        self._start: int | None = None
+        self._pending = bytearray()
+        self._written_at = float("-inf")
+
+    def append(self, data: Buffer) -> int:
+        """Add bytes; where they start. When they cannot be written now though they must, they are not added."""
+        if self._start is None:
+            self._find_end()
+        with self._lock:
+            start = self._end()
+            self._pending += data
+            is_due = len(self._pending) >= _MUCH or self._now() - self._written_at >= _INTERVAL_S
+        if is_due:
+            try:
+                self.write()
+            except BaseException:
+                with self._lock:
+                    del self._pending[max(start - self._begin(), 0) :]
+                raise
+        return start
+
+    def write(self) -> None:
+        """Write what has gathered."""
+        with self._writing:
+            while self._pending:
+                with self._lock:
+                    piece, start = bytes(self._pending[:_LONGEST]), self._begin()
+                # Written again after a lost answer it is the same object with the same bytes.
+                self._bucket.put(segment(self._key, start), [piece])
+                with self._lock:
+                    del self._pending[: len(piece)]
+                    self._start = start + len(piece)
+                    self._written_at = self._now()
+
+    def waiting(self) -> tuple[int, bytes]:
+        """What has gathered, and where in the log it starts."""
+        with self._lock:
+            return self._start or 0, bytes(self._pending)
+
+    def _find_end(self) -> None:
+        with self._writing:
+            if self._start is None:
+                end = 0
+                for start, found in segments(self._bucket, self._key):
+                    end = start + found.size_bytes
+                self._start = end
+
+    def _begin(self) -> int:
+        assert self._start is not None
+        return self._start
+
+    def _end(self) -> int:
+        return self._begin() + len(self._pending)
+
+
+class Logs:
+    """All logs of one store."""
+
+    def __init__(self, bucket: Bucket, now: Callable[[], float] = time.monotonic) -> None:
+        self._bucket = bucket
+        self._now = now
+        self._lock = threading.Lock()
+        self._writer_by_key: dict[str, LogWriter] = {}
+
+    def append(self, key: str, data: Buffer) -> int:
+        """Add bytes to the end of a log, and answer where they start."""
+        with self._lock:
+            writer = self._writer_by_key.get(key)
+            if writer is None:
+                writer = self._writer_by_key[key] = LogWriter(self._bucket, key, self._now)
+        return writer.append(data)
+
+    def write(self) -> None:
+        """Write what has gathered for any of them."""
+        with self._lock:
+            writers = list(self._writer_by_key.values())
+        for writer in writers:
+            writer.write()
+
+    def forget(self, key: str) -> None:
+        """Let go of a log of which something was deleted."""
+        with self._lock:
+            self._writer_by_key.pop(key, None)
+
+    def read(self, key: str, start: int, end: int | None) -> bytes:
+        """The bytes of a log from ``start`` on, up to ``end`` or to what is missing."""
+        with self._lock:
+            writer = self._writer_by_key.get(key)
+        # What waits is looked at first: by the time the segments are listed, it may be among them.
+        waiting_at, waiting = (0, b"") if writer is None else writer.waiting()
+        covering = list(_covering(segments(self._bucket, key, around=start), start, end))
+        data = bytearray()
+        for (offset, _), piece in zip(covering, self._read_all(covering), strict=True):
+            if piece is None:
+                break
+            data += piece[max(start - offset, 0) :]
+        position = start + len(data)
+        if waiting_at <= position:
+            data += waiting[position - waiting_at :]
+        return bytes(data if end is None else data[: max(end - start, 0)])
+
+    def lengths(self, prefix: str) -> list[BlobInfo]:
+        """The logs directly below ``prefix/``, with their lengths, sorted."""
+        found_by_key: dict[str, BlobInfo] = {}
+        for found in self._bucket.listed_flat(f"{prefix}/"):
+            key, _, offset = found.key.rpartition("/")
+            if _is_offset(offset) and "/" not in key[len(prefix) + 1 :] and len(key) > len(prefix):
+                found_by_key[key] = BlobInfo(key, int(offset) + found.size_bytes, found.modified_at)
+        return sorted(found_by_key.values(), key=lambda info: info.key)
+
+    def _read_all(self, covering: Sequence[tuple[int, BlobInfo]]) -> list[bytearray | None]:
+        keys = [info.key for _, info in covering]
+        if len(keys) < 2:
+            return [self._bucket.read(key) for key in keys]
+        with futures.ThreadPoolExecutor(max_workers=_READERS) as threads:
+            return list(threads.map(self._bucket.read, keys))
+
+
+def segment(key: str, offset: int) -> str:
+    """Where the segment of a log lies that starts at an offset. Their names sort as they do."""
+    return f"{key}/{offset:0{_DIGITS}d}"
+
+
+def log_of(key: str) -> str | None:
+    """The log that a key is a segment of; None when it looks like none."""
+    log, _, offset = key.rpartition("/")
+    return log if log and _is_offset(offset) else None
+
+
+def segments(bucket: Bucket, key: str, *, around: int = 0) -> Iterator[tuple[int, BlobInfo]]:
+    """The segments of a log with their offsets, in order; those that may hold the byte ``around``, and later ones."""
+    after = segment(key, around - _LONGEST) if around > _LONGEST else ""
+    for found in bucket.listed_flat(f"{key}/", after=after):
+        offset = found.key[len(key) + 1 :]
+        if _is_offset(offset):
+            yield int(offset), found
+
+
+def _covering(found: Iterator[tuple[int, BlobInfo]], start: int, end: int | None) -> Iterator[tuple[int, BlobInfo]]:
+    """Those that hold the bytes of a range, without a gap."""
+    position = start
+    for offset, info in found:
+        if offset > position or (end is not None and position >= end):
+            return
+        if offset + info.size_bytes > position:
+            position = offset + info.size_bytes
+            yield offset, info
+
+
+def _is_offset(text: str) -> bool:
+    return len(text) == _DIGITS and text.isdecimal()

