@@ -55,5 +55,7 @@ def open_workplace(
         url = os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111
     home = Home(store_url=url, project=project, owner=owner)
     # Beside what they were made from, so that whoever chose a disk for the one has chosen it for the other.
-    folder = Path(url.removeprefix("file://")) if "://" not in url or url.startswith("file:///") else base / STORE_FOLDER
+    folder = (
+        Path(url.removeprefix("file://")) if "://" not in url or url.startswith("file:///") else base / STORE_FOLDER
+    )
     return Workplace(settings, home, open_home(home), folder / "results")

@@ -148,4 +148,3 @@ def _record(packed: Packed, executor: str, arguments: str) -> RunRecord:
         pid_started=process_started(os.getpid()),
         arguments=arguments,
     )
-

@@ -72,7 +72,7 @@ def test_an_artifact_is_copied_to_another_store(run, tmp_path) -> None:
 
 def test_an_artifact_that_is_not_there(run) -> None:
     """Asking for the artifact of something that has no result says so."""
-    with pytest.raises(NotFoundError, match="has no node 'number'. Did you mean 'numbers'"):
+    with pytest.raises(NotFoundError, match=r"has no node 'number'\. Did you mean 'numbers'"):
         run.artifact("number")
     with pytest.raises(NotFoundError, match="has no result"):
         run.artifact("times", 9)
