@@ -6,8 +6,14 @@ What tasks print, raise and return is other people's text. It reaches a terminal
 from __future__ import annotations
 
 import re
-import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    from rich import cells
+else:
+    cells = late("rich.cells")
 
 _CODES: Final = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "bright_black": 90, "bold": 1}
 
@@ -41,19 +47,15 @@ def one_line(text: str, width: int = 200) -> str:
 
 def columns(text: str) -> int:
     """How many columns of a terminal a line takes."""
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.combining(character) != 0 for character in text)
+    return len(text) if text.isascii() else cells.cell_len(text)
 
 
 def cut(text: str, width: int) -> str:
     """The line, its end left out where it would take more columns."""
     if columns(text) <= width:
         return text
-    while text and columns(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
+    room = max(width - 1, 0)
+    return (text[:room] if text.isascii() else cells.set_cell_size(text, room)) + "…"
 
 
 def padded(text: str, width: int) -> str:

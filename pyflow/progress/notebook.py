@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from pyflow.progress.counter import Counter, Line
 from pyflow.progress.display import Pace, ReadLog, closing_sentence, log_tails
-from pyflow.progress.live import table
+from pyflow.progress.live import plain
 from pyflow.progress.symbols import SYMBOL
 from pyflow.runs import Event, Status
 from pyflow.terminal import clean, counted, duration_text, one_line
@@ -74,10 +74,10 @@ class NotebookTable:
     def _draw(self) -> None:
         now = self._now()
         tails = list(log_tails(self._counter, self._read_log)) if self._has_ended else []
-        plain = table(self._counter, now, width=100, height=_MOST_ROWS)
+        text = plain(self._counter, now, width=100, height=_MOST_ROWS)
         for headline, lines in tails:
-            plain += ["", headline, *(f"  {line}" for line in lines)]
-        bundle = {"text/html": to_html(self._counter, now, tails), "text/plain": "\n".join(plain)}
+            text += ["", headline, *(f"  {line}" for line in lines)]
+        bundle = {"text/html": to_html(self._counter, now, tails), "text/plain": "\n".join(text)}
         self._show(bundle, self._is_shown)
         self._is_shown = True
 

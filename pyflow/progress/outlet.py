@@ -9,9 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
+from pyflow.late import late
 from pyflow.terminal import clean
+
+if TYPE_CHECKING:
+    from rich import console as rich_console
+else:
+    rich_console = late("rich.console")
 
 _STDERR = 2
 
@@ -21,15 +27,14 @@ class Outlet:
 
     Args:
         stream: Where to.
-        is_terminal: Whether it is one, and so has a size.
         has_colour: Whether colours may be used.
     """
 
-    def __init__(self, stream: TextIO, *, is_terminal: bool = False, has_colour: bool = False) -> None:
+    def __init__(self, stream: TextIO, *, has_colour: bool = False) -> None:
         self._stream = stream
-        self._is_terminal = is_terminal
         self.has_colour = has_colour
         self._is_own = False
+        self._console: rich_console.Console | None = None
 
     @classmethod
     def of_standard_error(cls) -> Outlet:
@@ -42,21 +47,24 @@ class Outlet:
             return cls(stream)
         has_colour = is_terminal and not os.environ.get("NO_COLOR")
         if not is_real:
-            return cls(stream, is_terminal=is_terminal, has_colour=has_colour)
+            return cls(stream, has_colour=has_colour)
         # Open as long as this object is, which is as long as the run.
         own = open(os.dup(_STDERR), "w", encoding=stream.encoding, errors="replace")  # noqa: PTH123, SIM115
-        outlet = cls(own, is_terminal=is_terminal, has_colour=has_colour)
+        outlet = cls(own, has_colour=has_colour)
         outlet._is_own = True
         return outlet
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Columns and lines."""
-        if self._is_terminal:
-            with contextlib.suppress(OSError, ValueError):
-                size = os.get_terminal_size(self._stream.fileno())
-                return size.columns or 80, size.lines or 24
-        return 80, 24
+    def console(self) -> rich_console.Console:
+        """What ``rich`` draws on: always the same one, which writes here."""
+        if self._console is None:
+            self._console = rich_console.Console(
+                # It only ever writes to it, and that must not end a run when nobody listens any more.
+                file=cast("TextIO", self),
+                force_terminal=True,
+                force_jupyter=False,
+                color_system="auto" if self.has_colour else None,
+            )
+        return self._console
 
     def write(self, text: str) -> None:
         """Write at once. That nobody listens any more is no reason to end a run."""
@@ -65,6 +73,9 @@ class Outlet:
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(text)
             self._stream.flush()
+
+    def flush(self) -> None:
+        """All of it is written already."""
 
     def line(self, text: str) -> None:
         """Write one line of other people's text."""

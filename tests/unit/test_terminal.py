@@ -41,6 +41,8 @@ def test_wide_characters_count_twice():
     assert columns("日本") == 4
     assert padded("日本", 6) == "日本  "
     assert cut("日本語", 5) == "日本…"
+    assert cut("日本語" * 100_000, 5) == "日本…"
+    assert columns("e\u0301") == 1
 
 
 @pytest.mark.parametrize(

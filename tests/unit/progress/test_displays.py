@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from unit.progress.story import Story
 
 from pyflow.progress import Counter, LiveTable, NotebookTable, Outlet, PlainLines
 from pyflow.progress.display import Pace, log_tails
-from pyflow.progress.live import table
+from pyflow.progress.live import plain
 from pyflow.progress.notebook import to_html
 from pyflow.terminal import columns
 
@@ -101,20 +102,68 @@ def test_plain_lines_of_a_run_that_was_left(lines_of):
     ]
 
 
-def test_live_table_draws_over_itself(train_graph):
-    """Each drawing begins where the one before began, and clears what is left of it."""
-    out = io.StringIO()
-    shown = LiveTable(Counter(train_graph, "run-1"), Outlet(out), None, now=lambda: 1014.0, pace=Always())
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal of a known kind and size."""
+    for name, value in {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}.items():
+        monkeypatch.setenv(name, value)
+    return io.StringIO()
+
+
+def test_live_table_draws_over_itself(train_graph, terminal):
+    """Each drawing clears the one before; the last stays, and the cursor with it."""
+    shown = LiveTable(Counter(train_graph, "run-1"), Outlet(terminal), None, now=lambda: 1014.0, pace=Always())
     tell_all(Story(train_graph, shown.on_event))
     shown.close()
-    last = out.getvalue().rpartition("\x1b[6F")[2].replace("\x1b[K", "")
-    assert last == (
-        "train  run-1\n"
-        "  ✓ load         1.0 s\n"
-        "  ✓ fit          5.0 s  ━━━━━━━━━━━━━━━━  3 of 3\n"
-        "  ✓ pick         1.0 s\n"
-        "  ✓ tell         1.0 s\n"
-        "  succeeded in 14.0 s: 6 tasks\n\x1b[J"
+    *_, last = terminal.getvalue().split("\r" + "\x1b[2K\x1b[1A" * 5 + "\x1b[2K")
+    last, _, behind = last.rpartition("\n")
+    assert [line.rstrip() for line in last.split("\n")] == [
+        "train  run-1",
+        "  ✓ load     1.0 s",
+        "  ✓ fit      5.0 s  ━━━━━━━━━━━━━━━━  3 of 3",
+        "  ✓ pick     1.0 s",
+        "  ✓ tell     1.0 s",
+        "  succeeded in 14.0 s: 6 tasks",
+    ]
+    assert behind == "\x1b[?25h"
+
+
+def test_live_table_has_colours(train_graph, terminal):
+    """Where colours are allowed, each state has its own, and nothing else about the text changes."""
+    shown = LiveTable(Counter(train_graph, "run-1"), Outlet(terminal, has_colour=True), None, now=lambda: 1014.0)
+    tell_all(Story(train_graph, shown.on_event), bad=(1,))
+    shown.close()
+    assert "\x1b[32m  ✓\x1b[0m load" in terminal.getvalue()
+    assert "\x1b[31m  ✗\x1b[0m fit" in terminal.getvalue()
+
+
+def test_live_table_that_is_interrupted_leaves_the_terminal_usable(train_graph, terminal):
+    """The cursor is never left hidden, so a process may be killed between two drawings; a run that was left is drawn."""
+    shown = LiveTable(Counter(train_graph, "run-1"), Outlet(terminal), None, now=lambda: 1014.0, pace=Always())
+    story = Story(train_graph, shown.on_event)
+    story.begin()
+    story.start("load")
+    assert re.findall(r"\x1b\[\?25.", terminal.getvalue())[-1] == "\x1b[?25h"
+    shown.close()
+    assert terminal.getvalue().endswith("  running for 14.0 s, 0 of 3 tasks done\n\x1b[?25h")
+
+
+def test_live_table_goes_on_when_nobody_listens(train_graph, terminal):
+    """A terminal that was closed ends no run."""
+    shown = LiveTable(Counter(train_graph, "run-1"), Outlet(terminal), None, now=lambda: 1014.0, pace=Always())
+    terminal.close()
+    tell_all(Story(train_graph, shown.on_event))
+    shown.close()
+
+
+def test_live_table_shows_the_log_of_what_failed(train_graph, terminal):
+    """Below the last drawing stand the last words of what failed, and nothing in them is markup or obeyed."""
+    log = b"[bold]last\x1b[2J words[/bold] " + b"long " * 50
+    shown = LiveTable(Counter(train_graph, "run-1"), Outlet(terminal), lambda *_: log, now=lambda: 1014.0)
+    tell_all(Story(train_graph, shown.on_event), bad=(1,))
+    shown.close()
+    assert terminal.getvalue().endswith(
+        f"\n\x1b[?25h\nThe log of fit[1] (pyflow logs run-1 'fit[1]'):\n  [bold]last words[/bold] {'long ' * 50}\n"
     )
 
 
@@ -125,9 +174,18 @@ def test_live_table_fits_the_terminal(counted_run, width):
     story.begin()
     story.expand("fit", 2)
     story.run("fit", 0, status="failed", error={"type": "x.Error", "message": "long " * 50 + "\n\x1b[2J"})
-    rows = table(counter, 1010.0, width=width, height=20)
-    assert max(columns(row) for row in rows) < width
-    assert not any("\x1b" in row or "\n" in row for row in rows)
+    rows = plain(counter, 1010.0, width=width, height=20)
+    assert len(rows) == 6
+    assert max(columns(row) for row in rows) <= width
+    assert not any("\x1b" in row for row in rows)
+
+
+def test_live_table_takes_no_text_for_markup(counted_run):
+    """Brackets and colons are what a message has, never a style or a picture."""
+    counter, story = counted_run
+    story.begin()
+    story.run("load", status="failed", error={"type": "E", "message": "[bold]no[/] :smile: [/nope]"})
+    assert any("E: [bold]no[/] :smile: [/nope]" in row for row in plain(counter, 1010.0, width=80, height=20))
 
 
 def test_live_table_shows_what_matters_when_there_is_no_room(counted_run):
@@ -137,7 +195,7 @@ def test_live_table_shows_what_matters_when_there_is_no_room(counted_run):
     story.run("load")
     story.expand("fit", 2)
     story.start("fit", 0)
-    rows = table(counter, 1010.0, width=80, height=5)
+    rows = plain(counter, 1010.0, width=80, height=5)
     assert [row.split()[1] for row in rows[1:-2]] == ["fit", "pick"]
     assert rows[-2] == "  … and 2 more: 1 succeeded, 1 pending"
 
