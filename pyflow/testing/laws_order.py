@@ -318,7 +318,9 @@ def an_exit_handler_is_tried_again(stage: Stage) -> None:
         return give(5)
 
     run = stage.finish(watched)
-    same((run.result(), run.result("handler"), count.count), (5, "succeeded", 2), "result, handler's result and attempts")
+    same(
+        (run.result(), run.result("handler"), count.count), (5, "succeeded", 2), "result, handler's result and attempts"
+    )
 
 
 def _in_order(before: list[Span], behind: list[Span]) -> None:

@@ -74,7 +74,9 @@ def test_a_known_list_with_results_in_it(traced):
 
 def test_mapping_a_text_warns(traced):
     """A text is mapped character by character, as `map` would, with a warning that says how to mean one item."""
-    with pytest.warns(UserWarning, match=r"fit\.map\(\) at .* character by character. For one item write \['ab'\]") as caught:
+    with pytest.warns(
+        UserWarning, match=r"fit\.map\(\) at .* character by character. For one item write \['ab'\]"
+    ) as caught:
         node = traced(lambda: fit.map("ab")).region.nodes[0]
     assert caught[0].filename == HERE
     assert node.inputs[0].value == Literal(["a", "b"])
