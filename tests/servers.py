@@ -1,4 +1,4 @@
-"""Servers that speak S3, for tests: moto in this process, SeaweedFS beside it, and a proxy that is deaf in one ear.
+"""Servers that speak S3, for tests: moto in this process, SeaweedFS beside it, and proxies that spoil what goes through them.
 
 Each runs on the loopback for one session of tests, and only if a test asks for it.
 """
@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -137,55 +138,71 @@ def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> No
             time.sleep(0.2)
 
 
-_SIGNED_ANEW = {"if-none-match", "authorization", "x-amz-date", "x-amz-content-sha256", "expect"}
-
-
-class _Deaf(BaseHTTPRequestHandler):
-    """Passes all on, but for the header that asks for a write to be the first."""
+class Proxy(BaseHTTPRequestHandler):
+    """Passes all on to a server."""
 
     protocol_version = "HTTP/1.1"
     upstream = 0
 
-    def _pass_on(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        headers = self._without_condition(body) if "If-None-Match" in self.headers else dict(self.headers.items())
-        headers.pop("Expect", None)
+    def do(self) -> None:
+        """Answer one request."""
+        self.answer(*self.pass_on(self.rfile.read(int(self.headers.get("Content-Length", 0)))))
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = lambda self: self.do()
+
+    def headers_for(self, _body: bytes) -> dict[str, str]:
+        """What is passed on of the headers."""
+        return {name: value for name, value in self.headers.items() if name != "Expect"}
+
+    def pass_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        """What the server says."""
         upstream = http.client.HTTPConnection("127.0.0.1", self.upstream, timeout=60)
         try:
-            upstream.request(self.command, self.path, body=body or None, headers=headers)
+            upstream.request(self.command, self.path, body=body or None, headers=self.headers_for(body))
             answer = upstream.getresponse()
-            content = answer.read()
+            return answer.status, answer.getheaders(), answer.read()
         finally:
             upstream.close()
-        self.send_response_only(answer.status, answer.reason)
-        for name, value in answer.getheaders():
-            if name.lower() not in {"transfer-encoding", "connection", "content-length"}:
+
+    def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+        """Say it to who asked."""
+        self.send_response_only(status)
+        length = str(len(content))
+        for name, value in headers:
+            if name.lower() == "content-length" and self.command == "HEAD":
+                length = value
+            elif name.lower() not in {"transfer-encoding", "connection", "content-length"}:
                 self.send_header(name, value)
-        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
-        self.send_header("Content-Length", length or "0")
+        self.send_header("Content-Length", length)
         self.end_headers()
         self.wfile.write(content)
-
-    def _without_condition(self, body: bytes) -> dict[str, str]:
-        """The headers without it, signed anew: it had been signed, too."""
-        kept = {name: value for name, value in self.headers.items() if name.lower() not in _SIGNED_ANEW}
-        request = AWSRequest(self.command, f"http://{self.headers['Host']}{self.path}", headers=kept, data=body)
-        S3SigV4Auth(Credentials(*KEYS), "s3", "us-east-1").add_auth(request)
-        return dict(request.headers.items())
-
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass_on
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
 
 
+class Deaf(Proxy):
+    """Passes all on, but for the header that asks for a write to be the first."""
+
+    def headers_for(self, body: bytes) -> dict[str, str]:
+        kept = super().headers_for(body)
+        if kept.pop("If-None-Match", None) is None:
+            return kept
+        # It had been signed, too.
+        for name in ("Authorization", "X-Amz-Date", "X-Amz-Content-SHA256"):
+            kept.pop(name, None)
+        request = AWSRequest(self.command, f"http://{kept['Host']}{self.path}", headers=kept, data=body)
+        S3SigV4Auth(Credentials(*KEYS), "s3", "us-east-1").add_auth(request)
+        return dict(request.headers.items())
+
+
 @contextlib.contextmanager
-def running_deaf_proxy(server: Server) -> Iterator[Server]:
-    """A proxy before a server; together they are a store that ignores create-only writes."""
-    handler = type("Handler", (_Deaf,), {"upstream": server.port})
+def running_proxy(server: Server, kind: type[Proxy]) -> Iterator[Server]:
+    """A proxy of a kind before a server."""
+    handler = type(kind.__name__, (kind,), {"upstream": server.port})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
         proxy.daemon_threads = True
-        thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+        thread = threading.Thread(target=partial(proxy.serve_forever, 0.05), daemon=True)
         thread.start()
         try:
             yield Server(proxy.server_address[1])
@@ -210,6 +227,6 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def deaf(seaweed: Server) -> Iterator[Server]:
-    """The same, behind a proxy that drops ``If-None-Match``."""
-    with running_deaf_proxy(seaweed) as server:
+    """The same behind a proxy: together they are a store that ignores create-only writes."""
+    with running_proxy(seaweed, Deaf) as server:
         yield server

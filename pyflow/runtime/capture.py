@@ -84,6 +84,9 @@ class Spool:
                 self._shipped += len(piece)
                 self._log_end += len(piece)
             if is_end and size:
+                if self._target is not None:
+                    # Whoever hears of the end may read the log at once, and what follows may kill this process.
+                    self._target[0].publish(self._target[1])
                 os.ftruncate(self._fd, 0)
                 self._shipped = 0
 

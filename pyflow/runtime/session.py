@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pyflow.bundle import install
 from pyflow.contract import Home, Invocation, Outcome
+from pyflow.errors import IntegrityError, StoreError
 from pyflow.packed import PackedGraph
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.execute import Site, execute, not_tried
@@ -74,6 +75,10 @@ class Session:
         before = self._scratch.lend()
         try:
             return execute(invocation, program, content, self._site)
+        except IntegrityError:
+            raise  # the invocation is none of this graph's: whoever sent it is at fault
+        except StoreError as error:  # it could not be asked for a commit, or did not take the log
+            return not_tried(invocation, error)
         finally:
             self._scratch.take_back(before)
 

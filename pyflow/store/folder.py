@@ -226,8 +226,9 @@ class FolderBlobs:
         except OSError as error:
             raise folder_error(error, f"read {book!r}", self._url) from error
 
-    def publish(self) -> None:
+    def publish(self, key: str) -> None:
         """Nothing to do: what is appended is seen at once."""
+        check_key(key)
 
     def flush(self) -> None:
         """Return when all that was written to the store, by any process, would survive a power cut."""

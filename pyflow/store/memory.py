@@ -156,8 +156,9 @@ class MemoryBlobs:
         check_key(book)
         return []
 
-    def publish(self) -> None:
+    def publish(self, key: str) -> None:
         """Nothing to do: what is appended is seen at once."""
+        check_key(key)
 
     def flush(self) -> None:
         """Nothing to do: no power cut is survived, and none is promised to be."""

@@ -118,8 +118,8 @@ class BlobStore(Protocol):
         A writer that was killed leaves such a thing; nothing that was committed is in it.
         """
 
-    def publish(self) -> None:
-        """Return when others see all that this process has appended to logs."""
+    def publish(self, key: str) -> None:
+        """Return when others see all that this process has appended to a log."""
 
     def flush(self) -> None:
         """Return when all that this process saw written, by whomever, would survive a power cut."""

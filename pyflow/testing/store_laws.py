@@ -279,6 +279,15 @@ def a_log_is_read_while_it_grows(store: BlobStore) -> None:
     _same(bytes(got), b"".join(lines), "what the follower got")
 
 
+def a_published_log_is_seen(store: BlobStore) -> None:
+    """What was appended to a log is in it for everyone once it is published; to publish nothing is fine."""
+    store.publish(LOG)
+    for end in (6, 12):
+        store.append(LOG, b"a line")
+        store.publish(LOG)
+        _same([info.size_bytes for info in store.logs(f"{RUN}/events")], [end], "the length of the log")
+
+
 def logs_are_found(store: BlobStore) -> None:
     """The logs below a prefix are listed with their lengths; a log's writers need not be known."""
     store.append(f"{RUN}/events/w2", b"1234")
@@ -379,6 +388,7 @@ def _every_question(store: BlobStore, key: str) -> tuple[Callable[[], object], .
         lambda: store.logs(key),
         lambda: store.delete([key]),
         lambda: store.append(key, b"x"),
+        lambda: store.publish(key),
         lambda: store.read_log(key),
         lambda: store.commit(key, "1", b"x"),
         lambda: store.committed(key, "1"),
@@ -428,6 +438,7 @@ _LAWS: Final[tuple[StoreLaw, ...]] = (
     what_was_deleted_is_gone,
     a_log_grows,
     a_log_is_read_while_it_grows,
+    a_published_log_is_seen,
     logs_are_found,
     the_first_commit_holds,
     records_of_any_size_are_committed,
@@ -483,6 +494,5 @@ def _at_once(works: Iterable[Callable[[], T]]) -> list[T]:
 
 def _all_of(answer_by_worker: dict[int, T], count: int) -> Sequence[int]:
     missing = [me for me in range(count) if me not in answer_by_worker]
-    if missing:
-        raise AssertionError(f"of {count} threads, numbers {missing} ended with an error")
+    _holds(not missing, f"none of {count} threads ended with an error, but numbers {missing} did")
     return range(count)

@@ -187,11 +187,12 @@ class PoolLauncher:
     def _save_log(self, worker: Worker, invocation: Invocation) -> tuple[str, int, int] | None:
         """Keep what a dead worker had printed and not shipped."""
         key = self._content.keys.log(invocation.run_id, worker.name)
-        info = self._content.blobs.info(key)
-        start, rest = worker.rest_of_log(info.size_bytes if info is not None else 0)
+        logs = self._content.blobs.logs(key.rpartition("/")[0])
+        size = next((info.size_bytes for info in logs if info.key == key), 0)
+        start, rest = worker.rest_of_log(size)
         if rest:
             self._content.blobs.append(key, rest)
-        end = (info.size_bytes if info is not None else 0) + len(rest)
+        end = size + len(rest)
         return (worker.name, start, end) if end > start else None
 
 

@@ -26,6 +26,7 @@ from pyflow.store.s3.address import Address
 from pyflow.store.s3.bucket import Bucket
 from pyflow.store.s3.logs import Logs, log_of
 from pyflow.store.s3.marker import Marker
+from pyflow.store.s3.records import Records
 from pyflow.store.s3.requests import Patience, Requests
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class S3Blobs:
         self._bucket = Bucket(self._address, Requests(self.url, self._patience))
         self._marker = Marker(self._bucket, self.url)
         self._logs = Logs(self._bucket)
+        self._records = Records()
 
     def __repr__(self) -> str:
         return f"S3Blobs({self.url!r})"
@@ -123,6 +125,7 @@ class S3Blobs:
         self._marker.check()
         for log in {log_of(key) for key in wanted} - {None}:
             self._logs.forget(str(log))
+        self._records.forget(wanted)
         self._bucket.delete(wanted)
 
     def append(self, key: str, data: Buffer) -> int:
@@ -142,19 +145,25 @@ class S3Blobs:
         key = _slot_key(book, slot)
         if b"\n" in record:
             raise StoreError(f"The record of slot {slot!r} has a line break; a record is one line.")
-        if self._marker.has_create_only():
-            if self._bucket.offer(key, record):
-                return record
-        elif self._bucket.read(key) is None:
-            self._bucket.put(key, [record])
-        return self._held(key)
+        if not self._marker.has_create_only():
+            if self._bucket.read(key) is None:
+                self._bucket.put(key, [record])
+            return self._held(key)
+        held = record if self._bucket.offer(key, record) else self._held(key)
+        self._records.add(key, held)
+        return held
 
     def committed(self, book: str, slot: str) -> bytes | None:
         """The record that holds for a slot; None while there is none."""
         key = _slot_key(book, slot)
         self._marker.check()
-        found = self._bucket.read(key)
-        return None if found is None else bytes(found)
+        found = self._records.get(key)
+        if found is None:
+            read = self._bucket.read(key)
+            found = None if read is None else bytes(read)
+            if found is not None and self._marker.is_known_create_only:
+                self._records.add(key, found)
+        return found
 
     def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their names."""
@@ -173,9 +182,9 @@ class S3Blobs:
         check_key(book)
         return []
 
-    def publish(self) -> None:
-        """Write what has been gathered for logs."""
-        self._logs.write()
+    def publish(self, key: str) -> None:
+        """Write what has been gathered for a log."""
+        self._logs.publish(check_key(key))
 
     def flush(self) -> None:
         """Write what has been gathered for logs. All else is safe once the store has said yes to it."""

@@ -118,6 +118,13 @@ class Logs:
         for writer in writers:
             writer.write()
 
+    def publish(self, key: str) -> None:
+        """Write what has gathered for one."""
+        with self._lock:
+            writer = self._writer_by_key.get(key)
+        if writer is not None:
+            writer.write()
+
     def forget(self, key: str) -> None:
         """Let go of a log of which something was deleted."""
         with self._lock:

@@ -37,6 +37,11 @@ class Marker:
             if not self._has_looked:
                 self._look()
 
+    @property
+    def is_known_create_only(self) -> bool:
+        """Whether the marker says, or this process has found out, that the store honours create-only writes."""
+        return self._create_only is True
+
     def prepare(self) -> None:
         """Make the marker when there is none.
 
