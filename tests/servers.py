@@ -106,7 +106,13 @@ def running_seaweed(folder: Path) -> Iterator[Server]:
     names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
     names += ["filer.port", "filer.port.grpc"]
     command = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.config={settings}"]
-    command += ["-s3.port.iceberg=0", "-volume.max=0", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false"]
+    command += [
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-volume.max=0",
+        "-master.volumeSizeLimitMB=1024",
+        "-master.telemetry=false",
+    ]
     command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
     log = folder / "log"
     with log.open("wb") as out:
