@@ -122,12 +122,8 @@ def running_seaweed(folder: Path) -> Iterator[Server]:
         _wait_for(found, process, log)
         yield found
     finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # asked nicely it takes its time, and nobody needs its data any more
+        process.wait()
 
 
 def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,0 +1,142 @@
+"""The small parts of the store in a bucket: addresses, bodies, records, who reads what of a log."""
+
+from __future__ import annotations
+
+import io
+import os
+import uuid
+
+import pytest
+from servers import BUCKET
+
+from pyflow.errors import StoreError
+from pyflow.store import open_blobs
+from pyflow.store.s3 import S3Blobs
+from pyflow.store.s3.address import Address
+from pyflow.store.s3.body import Parts
+from pyflow.store.s3.records import Records
+
+LOG = "v1/demo/runs/ann/r1/logs/w1"
+
+
+@pytest.fixture
+def url(moto, monkeypatch) -> str:
+    moto.enter(monkeypatch)
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket", "prefix", "written"),
+    [
+        ("s3://bucket", "bucket", "", "s3://bucket"),
+        ("s3://bucket/", "bucket", "", "s3://bucket"),
+        ("S3://my.bucket/team/x/", "my.bucket", "team/x/", "s3://my.bucket/team/x"),
+    ],
+)
+def test_addresses_are_written_one_way(url, bucket, prefix, written):
+    """However a URL is spelled, pyflow writes it one way."""
+    address = Address.parse(url)
+    assert (address.bucket, address.prefix, address.url) == (bucket, prefix, written)
+
+
+def test_one_process_has_one_store_for_an_address(url):
+    """Two handles in one process see what either has gathered for a log."""
+    assert open_blobs(url) is open_blobs(url + "/")
+
+
+def test_parts_read_like_one_file():
+    """Parts of memory are read in pieces of any size, again after seeking, without joining them."""
+    parts = [b"one", b"", memoryview(b"two"), bytearray(b"three")]
+    for size in (1, 2, 4, 100):
+        body = Parts(parts)
+        for start in (0, 3, 5, 11, 99):
+            body.seek(start)
+            assert b"".join(iter(lambda body=body, size=size: body.read(size), b"")) == b"onetwothree"[start:]
+    assert (body.seek(-2, io.SEEK_END), body.read(), body.tell()) == (9, b"ee", 11)
+
+
+def test_records_are_forgotten_by_size():
+    """What was used last stays, up to a number of bytes."""
+    records = Records(most_bytes=1000)
+    for name in ("a", "b", "c"):
+        records.add(name, b"x" * 30)
+    records.get("a")
+    records.add("d", b"x" * 30)
+    assert [name for name in "abcd" if records.get(name)] == ["a", "c", "d"]
+    records.forget(["a", "c", "d", "e"])
+    assert not any(map(records.get, "abcd"))
+
+
+def test_a_log_is_gathered_for_a_second(url, moto):
+    """Many small appends are one object, and other processes see all of them after a flush."""
+    store = S3Blobs(url)
+    for number in range(100):
+        store.append(LOG, b"line %d\n" % number)
+    store.flush()
+    segments = [info.key.rpartition("/")[2] for info in store.list(LOG)]
+    assert segments[:2] == ["0000000000000000", "0000000000000007"]
+    assert len(segments) < 50
+    assert S3Blobs(url).read_log(LOG) == b"".join(b"line %d\n" % number for number in range(100))
+
+
+def test_a_log_is_read_up_to_what_is_missing(url):
+    """A segment that is not there yet hides what comes behind it: a reader never sees a log with a hole."""
+    store = S3Blobs(url)
+    for _ in range(3):
+        store.append(LOG, b"x" * 10)
+        store.publish(LOG)
+    store.delete([f"{LOG}/{10:016d}"])
+    assert S3Blobs(url).read_log(LOG) == b"x" * 10
+
+
+def test_long_logs_are_read_from_the_middle(url):
+    """A reader who knows where to start gets what follows, however long the log is."""
+    store, content = S3Blobs(url), bytes(range(256)) * 4096 * 3
+    store.append(LOG, content)
+    store.append(LOG, b"end")
+    store.flush()
+    for start in (0, 5, 2**20 - 1, 2**20, 2**20 + 1, 2**21 + 7, len(content), len(content) + 2):
+        assert S3Blobs(url).read_log(LOG, start) == (content + b"end")[start:]
+
+
+def test_a_child_of_a_fork_starts_afresh(url):
+    """What a process has gathered is its own to write: the child of a fork writes none of it."""
+    store = open_blobs(url)
+    store.append(LOG, b"first")
+    store.append(LOG, b"second")
+    child = os.fork()
+    if child == 0:
+        open_blobs(url).flush()
+        os._exit(0 if open_blobs(url).read_log(LOG) == b"first" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    store.flush()
+    assert S3Blobs(url).read_log(LOG) == b"firstsecond"
+
+
+def test_what_a_store_can_do_is_found_once(url, seaweed, deaf, monkeypatch):
+    """Whether a store honours create-only writes is tried when a store is made, and kept in its marker."""
+    for server, verdict in ((seaweed, b"true"), (deaf, b"false")):
+        server.enter(monkeypatch)
+        where = f"{url}-{verdict.decode()}"
+        S3Blobs(where).put("v1/a", [b"x"])
+        key = Address.parse(where).prefix + "pyflow-store.json"
+        marker = server.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        assert marker == b'{"layout": 1, "create_only": %b}\n' % verdict
+
+
+def test_a_store_of_a_newer_pyflow_is_refused(url, moto):
+    """A bucket has the same marker as a folder, and says as clearly that it cannot be read."""
+    key = Address.parse(url).prefix + "pyflow-store.json"
+    moto.client().put_object(Bucket=BUCKET, Key=key, Body=b'{"layout": 99}')
+    for ask in (lambda s: s.get("v1/a"), lambda s: s.put("v1/a", []), lambda s: s.commit("v1/b", "1", b"")):
+        with pytest.raises(StoreError, match="layout 99"):
+            ask(S3Blobs(url))
+
+
+def test_large_blobs_go_and_come_in_parts(url):
+    """Blobs beyond a chunk are written and read in parts, and any range of them can be read."""
+    store, content = S3Blobs(url), os.urandom(1000) * 40_000
+    store.put("v1/large", [content[:7], memoryview(content)[7:]])
+    assert store.read("v1/large") == content
+    for start, length in ((16 * 2**20 - 1, 2), (1, 17 * 2**20), (39_999_999, 5), (40_000_001, 5)):
+        assert store.read("v1/large", start, length) == content[start : start + length]
