@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import pwd
 import re
 import sys
 from collections.abc import Mapping
@@ -119,9 +120,21 @@ def slug(text: str, *, otherwise: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:64] or otherwise
 
 
+def _name_of_uid(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # containers run as users that no file knows
+        return f"uid{uid}"
+
+
 def default_owner(environment: Mapping[str, str]) -> str:
     """The user's name, as the system knows it."""
-    name = environment.get("LOGNAME") or environment.get("USER") or environment.get("USERNAME") or f"uid{os.getuid()}"
+    name = (
+        environment.get("LOGNAME")
+        or environment.get("USER")
+        or environment.get("USERNAME")
+        or _name_of_uid(os.getuid())
+    )
     return slug(name, otherwise="user")
 
 

@@ -205,6 +205,8 @@ def _arguments_text(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "int"  # Python refuses to write thousands of digits
     if isinstance(value, (str, int, float, bool, type(None))):
         text = repr(value)
         return text if len(text) <= 40 else text[:39] + "…"

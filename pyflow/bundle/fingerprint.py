@@ -87,7 +87,9 @@ class _Walk:
                 project may be moved.
         """
         kind = type(value)
-        if value is None or value is Ellipsis or kind in {bool, int, float, complex, bytes}:
+        if kind is int:
+            self._write(f"int {value:x};")  # decimal digits are refused beyond some thousands
+        elif value is None or value is Ellipsis or kind in {bool, float, complex, bytes}:
             self._write(f"{kind.__name__} {value!r};")
         elif kind is str:
             self._write(f"str {_seen_from(here, value)!r};")

@@ -11,15 +11,21 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 from pyflow.contract import Invocation
-from pyflow.errors import TaskTimeoutError
+from pyflow.errors import TaskTimeoutError, UnsupportedOptionWarning, warn_author
 from pyflow.executors.interrupts import Interrupts
 from pyflow.executors.launcher import Finished, Lost, Report
 from pyflow.runtime import Session, Spool
 from pyflow.store import ContentStore
 
 WRITER = "caller"
+
+
+# A task borrows what the process has once: its standard streams, its folder and environment. Runs in
+# several threads take turns; a run inside of a task has its turn already.
+_ONE_AT_A_TIME: Final = threading.RLock()
 
 
 class InprocessLauncher:
@@ -50,12 +56,13 @@ class InprocessLauncher:
             return lost
         invocation = self._queue.popleft()
         presses = self._interrupts.count
-        self._interrupts.raises_at_once = True
-        try:
-            with self._spool.borrowed_streams():
-                outcome = self._session.run(invocation)
-        finally:
-            self._interrupts.raises_at_once = False
+        with _ONE_AT_A_TIME:
+            self._interrupts.raises_at_once = True
+            try:
+                with self._spool.borrowed_streams():
+                    outcome = self._session.run(invocation)
+            finally:
+                self._interrupts.raises_at_once = False
         if self._interrupts.count > presses and not outcome.is_committed:
             log = None if outcome.log is None else (outcome.log.writer, outcome.log.start, outcome.log.end)
             return [Lost(invocation.slot, invocation.attempt, "the run was interrupted.", is_interrupt=True, log=log)]
@@ -84,7 +91,14 @@ def _time_limit(timeout_s: float | None) -> Iterator[None]:
 
     Only the main thread gets signals; elsewhere there is no limit.
     """
-    if timeout_s is None or threading.current_thread() is not threading.main_thread():
+    if timeout_s is None:
+        yield
+        return
+    if threading.current_thread() is not threading.main_thread():
+        warn_author(
+            "Executor 'inprocess' leaves out option 'timeout' outside of the main thread, which alone can be interrupted.",
+            UnsupportedOptionWarning,
+        )
         yield
         return
 

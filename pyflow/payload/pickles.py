@@ -94,7 +94,7 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reduce_array(obj)
         if isinstance(obj, BaseException) and _has_own_constructor(kind):
             return _reduce_exception(obj)
-        return super().reducer_override(obj)
+        return _with_slots(obj, super().reducer_override(obj))
 
     def _travels(self, path: Path) -> bool:
         if self._request.keeps_paths or not exists(path):
@@ -213,6 +213,14 @@ def _has_own_constructor(kind: type[BaseException]) -> bool:
         if base.__module__ != "builtins"
         for name in ("__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
     )
+
+
+def _with_slots(obj: Any, reduced: Any) -> Any:
+    """What rebuilds a class by value with its slots: cloudpickle 3.1 makes one without, whose objects cannot return."""
+    if not (isinstance(obj, type) and isinstance(reduced, tuple) and "__slots__" in obj.__dict__):
+        return reduced
+    make, (metaclass, name, bases, namespace, *more), *rest = reduced
+    return make, (metaclass, name, bases, {**namespace, "__slots__": obj.__dict__["__slots__"]}, *more), *rest
 
 
 def _reduce_cached(function: Any) -> Any:

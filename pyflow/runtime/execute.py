@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -26,6 +27,7 @@ from pyflow.errors import (
     NotFoundError,
     StoreUnavailableError,
     TaskTimeoutError,
+    add_note,
 )
 from pyflow.jsontext import Json
 from pyflow.late import late
@@ -139,7 +141,11 @@ class _Attempt:
     def _fact(self, fact: Json, resolver: Resolver) -> Json:
         kind, what = fact
         if kind == "test":
-            return resolver.holds(what, self._place, self._invocation.indices)
+            try:
+                return resolver.holds(what, self._place, self._invocation.indices)
+            except Exception as error:
+                add_note(error, f"This was raised by the condition of a branch, on the result of {self._node.name!r}.")
+                raise
         expr = {"ref": self._node.id, "path": what}
         items: Any = resolver.value(expr, self._place, self._invocation.indices)
         try:
@@ -222,8 +228,31 @@ def parts_of(value: Any) -> int | None:
 def finish(value: Any) -> Any:
     """The value that a function returned; for an async function, what it returns when run to completion."""
     if isinstance(value, CoroutineType):
-        return asyncio.run(value)
+        return _run_to_completion(value)
     return value
+
+
+def _run_to_completion(coroutine: Any) -> Any:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # In a notebook's process a loop runs in this thread already, and a thread has one at most.
+    found: list[Any] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(asyncio.run(coroutine))
+        except BaseException as error:  # noqa: BLE001  it is raised again, in the thread that waits
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 def loading_exit_code(error: BaseException, *, otherwise: ExitCode = ExitCode.ENVIRONMENT) -> ExitCode:

@@ -117,7 +117,10 @@ class _Server:
         for invocation in invocations_of(command):
             if told is not None:
                 self._tell(told)
-            told = _Told(self._session.run(invocation), is_clean=_is_clean())
+            outcome = self._session.run(invocation)
+            if _Ended.is_asked and not outcome.is_committed:
+                _end_as_asked()
+            told = _Told(outcome, is_clean=_is_clean())
         return told
 
     def _leave_backlog(self) -> None:
@@ -213,9 +216,22 @@ def _watch(lifeline_fd: int, spool: Spool) -> NoReturn:
     raise SystemExit
 
 
+class _Ended:
+    """Whether somebody has asked this process to end."""
+
+    is_asked = False
+
+
 def _end(_signal: int, _frame: FrameType | None) -> None:
     """Let the author's ``finally`` blocks run, and no more tasks."""
+    _Ended.is_asked = True
     raise SystemExit(128 + signal.SIGTERM)
+
+
+def _end_as_asked() -> None:
+    """End by the signal itself, so that whoever waits for this process learns what ended it."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

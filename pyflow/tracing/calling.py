@@ -171,8 +171,11 @@ def check_plain_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     if open_trace_count():
         trace = trace_that_started(threading.current_thread())
         if trace is not None:
-            raise DefinitionError(
+            error = DefinitionError(
                 f"Task {name!r} was called at {here()} in a thread that began while pipeline {trace.name!r} is traced (at {trace.at}). "
                 "A trace sees the calls of its own thread only. Call the task in the body itself: nothing runs there yet, "
                 "and independent tasks run side by side anyway; or use task.map(items)."
             )
+            # Raised again at the end of the trace, because a thread's own errors end with the thread.
+            trace.faults.append(str(error))
+            raise error

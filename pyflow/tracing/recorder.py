@@ -20,7 +20,7 @@ class Trace:
     """One run of the body of a pipeline."""
 
     __slots__ = (
-        "at", "conditions", "defaults", "drafts", "functions", "has_backward_edge", "is_open", "is_template", "name", "names",
+        "at", "conditions", "faults", "defaults", "drafts", "functions", "has_backward_edge", "is_open", "is_template", "name", "names",
         "options", "outer", "scope", "threads",
     )  # fmt: skip
 
@@ -36,6 +36,8 @@ class Trace:
         self.drafts: list[Draft] = []
         self.scope = Scope(self, "body", at)
         self.conditions: list[Condition] = []
+        self.faults: list[str] = []
+        """What went wrong in threads that the body started."""
         self.functions: dict[Function, Location] = {}
         """Functions that were called, and where first."""
         self.options: dict[tuple[object, int], Options] = {}

@@ -107,6 +107,7 @@ def _refuse_leftovers(recorder: Trace) -> None:
         for condition in recorder.conditions
         if not condition.is_used
     ]
+    faults += recorder.faults
     for function, at in recorder.functions.items():
         try:
             refuse_captures(function.fn, function.name, at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -299,7 +300,7 @@ def test_without_a_file_the_project_is_the_folder(tmp_path):
         ({"LOGNAME": "", "USER": "Ada Lovelace"}, "Ada-Lovelace"),
         ({"USER": "DOMAIN\\ada"}, "DOMAIN-ada"),
         ({"USER": "…"}, "user"),
-        ({}, f"uid{os.getuid()}"),
+        ({}, pwd.getpwuid(os.getuid()).pw_name),
     ],
 )
 def test_there_is_always_an_owner(environment, owner):
