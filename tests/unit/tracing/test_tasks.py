@@ -275,7 +275,7 @@ def test_a_task_calls_itself_plainly_when_it_runs():
 
 
 def test_a_call_in_a_thread_of_the_body_is_an_error(traced):
-    """A thread that the body started cannot record calls, and must not run them."""
+    """A thread that the body started cannot record calls, and must not run them; the trace fails, too."""
     caught = []
 
     def call():
@@ -289,9 +289,11 @@ def test_a_call_in_a_thread_of_the_body_is_an_error(traced):
         thread.start()
         thread.join()
 
-    traced(body)
-    assert "Task 'inc' was called at" in caught[0]
-    assert "in a thread that began while pipeline 'body' is traced" in caught[0]
+    with pytest.raises(DefinitionError) as failed:
+        traced(body)
+    for message in (caught[0], str(failed.value)):
+        assert "Task 'inc' was called at" in message
+        assert "in a thread that began while pipeline 'body' is traced" in message
 
 
 def test_threads_that_were_there_before_call_plainly(traced):
