@@ -1,0 +1,119 @@
+"""Runs from odd places: several threads, running event loops, scripts with slots, workers that are told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pyflow import pipeline, task, when
+from pyflow.errors import LostTaskError
+
+HUGE = 10**5000
+
+
+@task
+def echo(x):
+    return x
+
+
+@task
+def uses_huge():
+    return HUGE % 7
+
+
+@task
+async def later(x):
+    await asyncio.sleep(0)
+    return x + 1
+
+
+@task(retries=1, backoff="10ms")
+def ends_itself(path):
+    with Path(path).open("a") as file:
+        file.write("x")
+    if Path(path).stat().st_size == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    return "second"
+
+
+@pipeline
+def echoes(n):
+    return echo.map(list(range(n)))
+
+
+def test_runs_in_process_from_several_threads_take_turns(capfd) -> None:
+    """Runs in several threads share the process's streams and folder one at a time, and leave them as they were."""
+    folder = Path.cwd()
+    here = echoes.with_options(executor="inprocess")
+    with ThreadPoolExecutor(3) as threads:
+        assert [len(found) for found in threads.map(here, [3, 4, 5, 6])] == [3, 4, 5, 6]
+    os.write(1, b"still there\n")
+    assert "still there" in capfd.readouterr().out
+    assert Path.cwd() == folder
+
+
+def test_an_async_task_runs_where_a_loop_runs_already() -> None:
+    """In a notebook's process, where a loop runs, an async task still runs to completion."""
+
+    async def caller():
+        return pipeline(lambda: later(1)).with_options(executor="inprocess")()
+
+    assert asyncio.run(caller()) == 2
+
+
+@pytest.mark.parametrize("executor", ["inprocess", "local"])
+def test_numbers_too_long_to_print(executor) -> None:
+    """A number of thousands of digits is an argument, a result and a global like any other."""
+
+    @pipeline
+    def both(x):
+        return echo(x), uses_huge()
+
+    assert both.with_options(executor=executor)(HUGE) == (HUGE, HUGE % 7)
+
+
+def test_a_worker_that_is_told_to_end_is_lost(tmp_path) -> None:
+    """SIGTERM from outside loses the task, by that name, and another attempt may follow."""
+    path = str(tmp_path / "attempts")
+    assert pipeline(lambda: ends_itself(path))() == "second"
+    Path(path).unlink()
+    with pytest.raises(LostTaskError, match="SIGTERM"):
+        pipeline(lambda: ends_itself.with_options(retries=0)(path))()
+
+
+def test_a_failing_condition_says_that_it_was_one() -> None:
+    """An error of a comparison is told as such, beside the name of the task whose result was compared."""
+
+    def body():
+        with when(echo("text") > 0.5):
+            echo(2)
+
+    with pytest.raises(TypeError, match="not supported") as caught:
+        pipeline(body).with_options(executor="inprocess")()
+    assert "the condition of a branch, on the result of 'echo'" in "".join(caught.value.__notes__)
+
+
+def test_a_class_with_slots_of_a_script_comes_back(tmp_path) -> None:
+    """An object of a script's own class with slots is a result and an argument on workers."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from dataclasses import dataclass\n"
+        "from pyflow import pipeline, task\n"
+        "@dataclass(slots=True)\n"
+        "class Point:\n    x: int\n"
+        "@task\ndef make(): return Point(3)\n"
+        "@task\ndef back(p): return p, p.x, hasattr(p, '__dict__')\n"
+        "@pipeline\ndef flow(): return back(make())\n"
+        "if __name__ == '__main__': print(flow())\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "(Point(x=3), 3, False)\n", done.stderr
