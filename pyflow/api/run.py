@@ -326,6 +326,6 @@ def _failed_slots(view: RunView) -> list[tuple[str, SlotView]]:
     return [
         (slot_name(node, slot.slot, names), slot)
         for node in sorted(view.nodes.values(), key=lambda node: node.id)
-        for slot in sorted(node.slots.values(), key=lambda slot: tuple(map(int, slot.slot.split("."))))
+        for slot in sorted(node.slots.values(), key=lambda slot: parse_slot(slot.slot))
         if slot.status in {"failed", "lost"} and slot.error
     ]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pyflow.artifacts import keep
-from pyflow.contract import ExitCode, Outcome
+from pyflow.contract import ExitCode, Outcome, parse_slot
 from pyflow.errors import StoreError
 from pyflow.executors.driver import Driver, Ending, Failure, Job
 from pyflow.executors.interrupts import Interrupts
@@ -99,7 +99,7 @@ def _run_exit_handler(job: Job, launcher: Launcher, journal: Journal, ending: En
 
 def in_trace_order(failures: list[Failure]) -> list[Failure]:
     """Failures in the order in which the pipeline called their tasks, items of a map in theirs."""
-    return sorted(failures, key=lambda failure: tuple(map(int, failure.slot.split("."))))
+    return sorted(failures, key=lambda failure: parse_slot(failure.slot))
 
 
 def _summary(job: Job, ending: Ending, duration_s: float) -> RunSummary:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from pyflow.artifacts import size_of
-from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome
+from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome, parse_slot
 from pyflow.executors.launcher import Launcher, Lost, Report, Taken
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 from pyflow.runs import Event, Journal
@@ -298,8 +298,8 @@ class Driver:
             watcher.on_event(noted)
 
     def _name(self, slot: str) -> str:
-        node, *indices = slot.split(".")
-        return self._names[int(node)] + "".join(f"[{i}]" for i in indices)
+        node, indices = parse_slot(slot)
+        return self._names[node] + "".join(f"[{i}]" for i in indices)
 
 
 class _Pace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from pyflow.contract import slot_of
 from pyflow.jsontext import Json
 from pyflow.packed import PackedNode
 
@@ -19,7 +20,7 @@ class Slot:
     indices: Indices = ()
 
     def __str__(self) -> str:
-        return ".".join(map(str, (self.node.id, *self.indices)))
+        return slot_of(self.node.id, self.indices)
 
 
 @dataclass(frozen=True, slots=True)
