@@ -43,7 +43,25 @@ class PackedOptions:
     timeout_s: float | None = None
     outputs: int | None = None
     env: dict[str, str] = field(default_factory=dict)
+    secret_env: dict[str, list[Json]] = field(default_factory=dict)
+    """Name and key of the secret whose value each of these variables has; the key may be None."""
     labels: dict[str, str] = field(default_factory=dict)
+    memory_on_oom_mib: int | None = None
+    disk_mib: int | None = None
+    environment: Json = None
+    """The archive of installed packages; None: what the place has."""
+    image: str | None = None
+    python: str | None = None
+    platform: str | None = None
+    network: str | None = None
+    volumes: list[list[Json]] = field(default_factory=list)
+    """Each ``[folder, kind, name, is_read_only]``, see ``pyflow.Volume``."""
+    node_selector: dict[str, str] = field(default_factory=dict)
+    tolerations: list[Json] = field(default_factory=list)
+    service_account: str | None = None
+    pod_patch: Json = None
+    run_as_root: bool = False
+    writable_root: bool = False
     given: list[str] = field(default_factory=list)
 
 
@@ -254,8 +272,14 @@ def nodes_in(value: Json) -> Iterator[int]:
 def _fields(value: Any) -> dict[str, Any]:
     # dataclasses.asdict would copy every list on the way; json walks into the values by itself.
     wire = {name: getattr(value, name) for name in value.__slots__}
+    if isinstance(value, PackedOptions):
+        # Most tasks say little, and the list of options grows with every version.
+        return {name: said for name, said in wire.items() if said != _UNSAID[name]}
     kind = _KIND_OF.get(type(value))
     return wire if kind is None else {"kind": kind, **wire}
+
+
+_UNSAID: Final[dict[str, Json]] = {name: getattr(PackedOptions(), name) for name in PackedOptions.__slots__}
 
 
 def _region(wire: dict[str, Any]) -> PackedRegion:

@@ -14,21 +14,71 @@ from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 
 Support = Literal["honoured", "warned", "refused"]
 
-EVERYWHERE: Final = ("name", "retries", "backoff", "retry_on", "env", "outputs", "labels", "batch")
+# fmt: off
+_ROWS: Final[dict[str, tuple[Support, Support, Support, Support]]] = {
+    # option            inprocess   local       docker      argo
+    "name":            ("honoured", "honoured", "honoured", "honoured"),
+    "retries":         ("honoured", "honoured", "honoured", "honoured"),
+    "backoff":         ("honoured", "honoured", "honoured", "honoured"),
+    "retry_on":        ("honoured", "honoured", "honoured", "honoured"),
+    "timeout":         ("honoured", "honoured", "honoured", "honoured"),
+    "env":             ("honoured", "honoured", "honoured", "honoured"),
+    "outputs":         ("honoured", "honoured", "honoured", "honoured"),
+    "labels":          ("honoured", "honoured", "honoured", "honoured"),
+    "batch":           ("honoured", "honoured", "honoured", "honoured"),
+    "cpus":            ("warned",   "honoured", "honoured", "honoured"),
+    "memory":          ("warned",   "honoured", "honoured", "honoured"),
+    "memory_on_oom":   ("warned",   "warned",   "honoured", "honoured"),
+    "gpus":            ("warned",   "warned",   "honoured", "honoured"),
+    "disk":            ("warned",   "warned",   "warned",   "honoured"),
+    "packages":        ("refused",  "refused",  "honoured", "honoured"),
+    "image":           ("warned",   "warned",   "honoured", "honoured"),
+    "python":          ("warned",   "warned",   "honoured", "honoured"),
+    "platform":        ("warned",   "warned",   "honoured", "honoured"),
+    "network":         ("warned",   "warned",   "honoured", "warned"),
+    "volumes":         ("refused",  "refused",  "honoured", "honoured"),
+    "node_selector":   ("warned",   "warned",   "warned",   "honoured"),
+    "tolerations":     ("warned",   "warned",   "warned",   "honoured"),
+    "service_account": ("warned",   "warned",   "warned",   "honoured"),
+    "pod_patch":       ("warned",   "warned",   "warned",   "honoured"),
+    "run_as_root":     ("warned",   "warned",   "honoured", "honoured"),
+    "writable_root":   ("warned",   "warned",   "honoured", "honoured"),
+}
+# fmt: on
 
 SUPPORT: Final[dict[str, dict[str, Support]]] = {
-    **{option: {"inprocess": "honoured", "local": "honoured"} for option in EVERYWHERE},
-    "timeout": {"inprocess": "honoured", "local": "honoured"},
-    "cpus": {"inprocess": "warned", "local": "honoured"},
-    "memory": {"inprocess": "warned", "local": "honoured"},
-    "gpus": {"inprocess": "warned", "local": "warned"},
+    option: dict(zip(("inprocess", "local", "docker", "argo"), row, strict=True)) for option, row in _ROWS.items()
 }
 
+_ONE_PROCESS: Final = "tasks run one after the other in this process"
+_NO_IMAGE: Final = "tasks run in the Python and with the packages of this process"
+_NO_POD: Final = "there are no pods"
+
 WHY: Final[dict[tuple[str, str], str]] = {
-    ("cpus", "inprocess"): "tasks run one after the other in this process",
-    ("memory", "inprocess"): "tasks run one after the other in this process",
+    ("cpus", "inprocess"): _ONE_PROCESS,
+    ("memory", "inprocess"): _ONE_PROCESS,
+    ("memory_on_oom", "inprocess"): _ONE_PROCESS,
+    ("memory_on_oom", "local"): "memory is no limit there that a task could reach",
     ("gpus", "inprocess"): "tasks see the GPUs that this process sees",
     ("gpus", "local"): "tasks see the GPUs that this machine has, and may share them",
+    **{("disk", executor): "tasks share the disk of this machine" for executor in ("inprocess", "local", "docker")},
+    **{
+        (option, executor): _NO_IMAGE
+        for option in ("image", "python", "platform", "run_as_root", "writable_root")
+        for executor in ("inprocess", "local")
+    },
+    **{("network", executor): "tasks use the network of this machine" for executor in ("inprocess", "local")},
+    ("network", "argo"): "the cluster decides about the network of pods",
+    **{
+        (option, executor): _NO_POD
+        for option in ("node_selector", "tolerations", "service_account", "pod_patch")
+        for executor in ("inprocess", "local", "docker")
+    },
+    **{
+        (option, executor): "it is not available there in this version of pyflow"
+        for option in ("packages", "volumes")
+        for executor in ("inprocess", "local")
+    },
 }
 
 
@@ -38,7 +88,7 @@ def check_options(graph: PackedGraph, executor: str) -> None:
     Raises:
         ExecutorError: At least one is refused; the message names each option and its tasks.
     """
-    refused, warned = [], []
+    refused, warned = _secrets(graph, executor), []
     for option, names in _users_of_options(graph).items():
         support = SUPPORT[option][executor]
         tasks = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -51,6 +101,18 @@ def check_options(graph: PackedGraph, executor: str) -> None:
         raise ExecutorError(f"Executor {executor!r} cannot honour " + "; ".join(refused) + ".")
     if warned:
         warn_author(f"Executor {executor!r} leaves out " + "; ".join(warned) + ".", UnsupportedOptionWarning)
+
+
+def _secrets(graph: PackedGraph, executor: str) -> list[str]:
+    """What stands against the secrets of a graph, where they cannot be looked up."""
+    if executor not in ("inprocess", "local"):
+        return []
+    return [
+        f"the secret for variable {variable!r} of {node.name!r}: it is not available there in this version of pyflow"
+        for node in graph.walk()
+        if isinstance(node, (PackedCall, PackedContainer))
+        for variable in graph.options[node.options].secret_env
+    ]
 
 
 def check_containers(graph: PackedGraph, executor: str) -> None:

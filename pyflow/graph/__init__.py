@@ -33,7 +33,8 @@ from pyflow.graph.nodes import (
     regions_of,
     values_of,
 )
-from pyflow.graph.options import NOT_BUILT_YET, OptionArgs, Options, Unpack, memory_mib, seconds, suggestion
+from pyflow.graph.option_values import from_json_text, mebibytes, seconds, suggestion
+from pyflow.graph.options import NOT_BUILT_YET, OptionArgs, Options, Unpack
 from pyflow.graph.references import Secret, Volume
 
 __all__ = [
@@ -67,8 +68,9 @@ __all__ = [
     "Truth",
     "Unpack",
     "Volume",
+    "from_json_text",
     "leaves",
-    "memory_mib",
+    "mebibytes",
     "operands",
     "refs_of",
     "regions_of",

@@ -7,22 +7,37 @@ is said in ``pyflow.executors``.
 
 from __future__ import annotations
 
-import difflib
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Final, TypedDict
 
 from pyflow.errors import DefinitionError
-from pyflow.graph.references import Secret
+from pyflow.graph.option_values import (
+    environment,
+    error_types,
+    json_text,
+    mebibytes,
+    mounts,
+    plain_text,
+    platform,
+    python_minor,
+    requirements,
+    seconds,
+    suggestion,
+    text_pairs,
+    tolerations,
+)
+from pyflow.graph.references import Secret, Volume
+from pyflow.jsontext import Json
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
 else:
     from typing_extensions import Unpack
 
-__all__ = ["NOT_BUILT_YET", "OptionArgs", "Options", "Unpack", "memory_mib", "seconds", "suggestion"]
+__all__ = ["NOT_BUILT_YET", "OptionArgs", "Options", "Unpack"]
 
 
 class OptionArgs(TypedDict, total=False):
@@ -40,33 +55,24 @@ class OptionArgs(TypedDict, total=False):
     labels: Mapping[str, str]
     batch: int
     outputs: int
+    memory_on_oom: str | int
+    disk: str | int
+    packages: str | Sequence[str]
+    image: str
+    python: str
+    platform: str
+    network: str
+    volumes: Mapping[str, Volume]
+    node_selector: Mapping[str, str]
+    tolerations: Sequence[Mapping[str, Json]]
+    service_account: str
+    pod_patch: Mapping[str, Json]
+    run_as_root: bool
+    writable_root: bool
 
 
-NOT_BUILT_YET: Final = frozenset(
-    {
-        "cache",
-        "disk",
-        "image",
-        "memory_on_oom",
-        "network",
-        "node_selector",
-        "packages",
-        "platform",
-        "pod_patch",
-        "python",
-        "secrets",
-        "service_account",
-        "tolerations",
-        "volumes",
-    }
-)
+NOT_BUILT_YET: Final = frozenset({"cache", "secrets"})
 """Options that the design knows and this version does not honour yet."""
-
-_UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-# Kubernetes' suffixes: powers of 1024 with an "i", powers of 1000 without.
-_UNIT_BYTES: Final = {
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +91,37 @@ class Options:
     """Which errors of the task's code are worth another attempt; None: every ``Exception``."""
     timeout_s: float | None = None
     """For one attempt."""
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, str | Secret], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     batch: int = 1
     """Items of a map that one worker gets at once."""
     outputs: int | None = None
     """How many parts the result has, so that it can be unpacked while tracing."""
+    memory_on_oom_mib: int | None = None
+    """After each death by lack of memory the next attempt gets twice as much, up to this; None: as much as before."""
+    disk_mib: int | None = None
+    """Scratch space."""
+    packages: str | tuple[str, ...] | None = None
+    """Requirements; or as one text the path of a file that has them, or ``auto``."""
+    image: str | None = None
+    """The container image to run in; None: the runtime image."""
+    python: str | None = None
+    """The image's minor of Python, for an image that cannot be asked."""
+    platform: str | None = None
+    """The image's operating system and architecture, for one that cannot be asked."""
+    network: str | None = None
+    """The container's network, as Docker spells it."""
+    volumes: tuple[tuple[str, Volume], ...] = ()
+    """By the folder where the task finds them."""
+    node_selector: tuple[tuple[str, str], ...] = ()
+    tolerations: tuple[str, ...] = ()
+    """Each as JSON text."""
+    service_account: str | None = None
+    pod_patch: str | None = None
+    """A strategic merge patch of the pod's spec, as JSON text: the last resort."""
+    run_as_root: bool = False
+    writable_root: bool = False
+    """Whether the container may write outside of its scratch folders."""
     given: frozenset[str] = frozenset()
     """The options that somebody wrote, as they are spelled."""
 
@@ -105,6 +136,14 @@ class Options:
                 raise DefinitionError(f"{name} must be a whole number of {least} or more, got {value!r}.")
         if isinstance(self.cpus, bool) or not isinstance(self.cpus, (int, float)) or not 0 < self.cpus < 10_000:
             raise DefinitionError(f"cpus must be a number above 0, got {self.cpus!r}.")
+        for flag, state in (("run_as_root", self.run_as_root), ("writable_root", self.writable_root)):
+            if type(state) is not bool:
+                raise DefinitionError(f"{flag} must be True or False, got {state!r}.")
+        if self.memory_on_oom_mib is not None and self.memory_on_oom_mib <= (self.memory_mib or self.memory_on_oom_mib):
+            raise DefinitionError(
+                f"memory_on_oom is how far memory may grow after a death by lack of memory, so it needs memory, and must be more than it; "
+                f"got {self.memory_on_oom_mib} MiB beside memory of {self.memory_mib} MiB."
+            )
 
     @classmethod
     def of(cls, args: Mapping[str, Any]) -> Options:
@@ -115,21 +154,35 @@ class Options:
         """
         check_names(args)
         values: dict[str, Any] = {key: args[key] for key in _PLAIN & args.keys()}
-        if "memory" in args:
-            values["memory_mib"] = memory_mib(args["memory"])
-        if "timeout" in args:
-            values["timeout_s"] = seconds(args["timeout"], option="timeout")
-        if "backoff" in args:
-            values["backoff_s"] = seconds(args["backoff"], option="backoff", least=0.0)
-        if "retry_on" in args:
-            values["retry_on"] = _error_types(args["retry_on"])
-        for key in ("env", "labels"):
-            if key in args:
-                values[key] = _text_pairs(args[key], option=key)
+        for key in _PARSED.keys() & args.keys():
+            field, parse = _PARSED[key]
+            values[field] = parse(args[key])
         return cls(**values, given=frozenset(args))
 
 
-_PLAIN: Final = frozenset({"name", "cpus", "gpus", "retries", "batch", "outputs"})
+_PLAIN: Final = frozenset({"name", "cpus", "gpus", "retries", "batch", "outputs", "run_as_root", "writable_root"})
+
+_PARSED: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    "memory": ("memory_mib", partial(mebibytes, option="memory")),
+    "memory_on_oom": ("memory_on_oom_mib", partial(mebibytes, option="memory_on_oom")),
+    "disk": ("disk_mib", partial(mebibytes, option="disk")),
+    "timeout": ("timeout_s", partial(seconds, option="timeout")),
+    "backoff": ("backoff_s", partial(seconds, option="backoff", least=0.0)),
+    "retry_on": ("retry_on", error_types),
+    "env": ("env", environment),
+    "labels": ("labels", partial(text_pairs, option="labels")),
+    "packages": ("packages", requirements),
+    "image": ("image", partial(plain_text, option="image")),
+    "python": ("python", python_minor),
+    "platform": ("platform", platform),
+    "network": ("network", partial(plain_text, option="network")),
+    "volumes": ("volumes", mounts),
+    "node_selector": ("node_selector", partial(text_pairs, option="node_selector")),
+    "tolerations": ("tolerations", tolerations),
+    "service_account": ("service_account", partial(plain_text, option="service_account")),
+    "pod_patch": ("pod_patch", partial(json_text, option="pod_patch")),
+}
+"""How each option that is not taken as it is becomes a field."""
 
 
 def check_names(args: Mapping[str, Any]) -> None:
@@ -147,71 +200,11 @@ def check_names(args: Mapping[str, Any]) -> None:
     raise DefinitionError(" ".join(lines))
 
 
-def suggestion(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """`` Did you mean 'cpus'?`` for a near miss; otherwise the list of what there is."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    if near:
-        return f" Did you mean {near[0]!r}?"
-    return f" There are: {', '.join(sorted(known))}."
-
-
-def seconds(value: str | float, *, option: str, least: float = 1e-3) -> float:
-    """A duration in seconds from ``90``, ``"90s"``, ``"1.5m"``, ``"2h"``, ``"1d"`` or ``"1h30m"``."""
-    number = _parse_seconds(value)
-    if number is None or not least <= number < 1e9:
-        raise DefinitionError(f"{option} must be a duration like 90, '90s', '30m' or '1h30m', got {value!r}.")
-    return number
-
-
-def _parse_seconds(value: object) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, str) or not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d))+|\d+(\.\d+)?", value):
-        return None
-    pieces = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)
-    return sum(float(n) * _UNIT_SECONDS[unit] for n, unit in pieces) if pieces else float(value)
-
-
-def memory_mib(value: str | int) -> int:
-    """Mebibytes, rounded up, from Kubernetes' spelling: ``"4Gi"``, ``"512Mi"``, ``"2G"`` or a number of bytes."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", str(value)) if not isinstance(value, bool) else None
-    unit = _UNIT_BYTES.get(match[2], 0 if match[2] else 1) if match else 0
-    size_bytes = float(match[1]) * unit if match else 0
-    if size_bytes <= 0:
-        raise DefinitionError(f"memory must be like '4Gi', '512Mi' or a number of bytes, got {value!r}.")
-    return max(1, -int(-size_bytes // 2**20))
-
-
-def _error_types(value: object) -> tuple[type[BaseException], ...]:
-    types = value if isinstance(value, tuple) else (value,)
-    if not types or not all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
-        raise DefinitionError(f"retry_on must be an exception class or a tuple of them, got {value!r}.")
-    return types
-
-
-def _text_pairs(value: object, *, option: str) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, Mapping):
-        raise DefinitionError(f"{option} must be a dict of text to text, got {value!r}.")
-    for key, text in value.items():
-        if isinstance(text, Secret):
-            raise DefinitionError(
-                f"{option} holds {text!r} for {key!r}: secrets are not available in this version of pyflow."
-            )
-        if not (isinstance(key, str) and isinstance(text, str)) or not key or "=" in key or "\0" in key + text:
-            raise DefinitionError(
-                f"{option} must be a dict of text to text, got {key!r}: {text!r}. A number must be written as text."
-            )
-    return tuple(sorted(value.items()))
-
-
 def _check_tables() -> None:
     # The two spellings must name the same things; this runs once, at import.
     checked = {f.name for f in fields(Options)} - {"given"}
-    spelled = {
-        {"memory": "memory_mib", "backoff": "backoff_s", "timeout": "timeout_s"}.get(n, n)
-        for n in OptionArgs.__annotations__
-    }
-    assert checked == spelled, checked ^ spelled
+    assert checked == _PLAIN | {field for field, _ in _PARSED.values()}
+    assert set(OptionArgs.__annotations__) == _PLAIN | _PARSED.keys()
 
 
 _check_tables()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, NoReturn, ParamSpec, TypedDict, cast
 
 from pyflow.errors import DefinitionError
-from pyflow.graph import ContainerNode, Function, Location, OptionArgs, Path, Ref, Step, Unpack
+from pyflow.graph import ContainerNode, Function, Location, OptionArgs, Path, Ref, Secret, Step, Unpack, Volume
 from pyflow.tracing.calling import Authored, check_options
 from pyflow.tracing.captures import refuse_captures
 from pyflow.tracing.command import CommandCall
@@ -35,14 +35,28 @@ class ContainerOptionArgs(TypedDict, total=False):
     retries: int
     backoff: str | float
     timeout: str | float
-    env: Mapping[str, str]
+    env: Mapping[str, str | Secret]
     labels: Mapping[str, str]
     batch: int
+    memory_on_oom: str | int
+    disk: str | int
+    platform: str
+    network: str
+    volumes: Mapping[str, Volume]
+    node_selector: Mapping[str, str]
+    tolerations: Sequence[Mapping[str, Any]]
+    service_account: str
+    pod_patch: Mapping[str, Any]
+    run_as_root: bool
+    writable_root: bool
 
 
 _PYTHON_ONLY: Final = {
     "retry_on": "A container has no Python exceptions: `retries` applies to every exit code but 0.",
     "outputs": "The files that a container leaves are said in @container(outputs={'name': '/path'}).",
+    "image": "Its image is said in @container(image=...).",
+    "packages": "Its image holds what it needs.",
+    "python": "It needs no Python.",
 }
 
 

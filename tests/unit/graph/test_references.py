@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pyflow import Secret, Volume, task
-from pyflow.errors import DefinitionError
+from pyflow import Secret, Volume, pipeline, task
+from pyflow.errors import DefinitionError, ExecutorError
 
 
 def test_a_volume_is_read_only_unless_asked() -> None:
@@ -32,7 +32,16 @@ def test_a_host_path_is_absolute() -> None:
             Volume.host(path)
 
 
-def test_a_secret_in_the_environment_is_refused_by_name() -> None:
-    """A secret that could not be resolved yet is refused at the decorator, by its name."""
-    with pytest.raises(DefinitionError, match=r"Secret\(name='db'.*not available in this version"):
-        task(env={"TOKEN": Secret("db")})(lambda: None)
+def test_a_secret_in_the_environment_is_refused_by_name_where_it_cannot_be_looked_up() -> None:
+    """A run does not start where a secret would have no value; the error names the variable and the task."""
+
+    @task(env={"TOKEN": Secret("db")})
+    def read():
+        return 1
+
+    @pipeline
+    def flow():
+        return read()
+
+    with pytest.raises(ExecutorError, match=r"the secret for variable 'TOKEN' of 'read'"):
+        flow.with_options(executor="inprocess")()

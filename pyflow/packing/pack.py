@@ -8,7 +8,7 @@ holds), and helper nodes that tell a fact about values that come from several no
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,6 @@ from pyflow.graph import (
     Graph,
     Input,
     Literal,
-    Logic,
     MapInput,
     MapNode,
     Node,
@@ -55,12 +54,12 @@ from pyflow.packed import (
     PackedSelect,
     nodes_in,
 )
+from pyflow.packing.condition import condition_text
+from pyflow.packing.options import plain_options
 from pyflow.payload import NOT_SMALL, encode_function, encode_small
 from pyflow.store import ContentStore
 
 PYTHON_MINOR: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
-
-_SYMBOLS: Final = {"lt": "<", "le": "<=", "eq": "==", "ne": "!=", "gt": ">", "ge": ">="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,19 +301,8 @@ class _Packer:
     def _options(self, options: Options) -> int:
         index = self._option_index.get(id(options))
         if index is None:
-            packed = PackedOptions(
-                cpus=options.cpus,
-                memory_mib=options.memory_mib,
-                gpus=options.gpus,
-                retries=options.retries,
-                backoff_s=options.backoff_s,
-                retry_on=keep(options.retry_on, self._content, what="retry_on") if options.retry_on else None,
-                timeout_s=options.timeout_s,
-                outputs=options.outputs,
-                env=dict(options.env),
-                labels=dict(options.labels),
-                given=sorted(options.given),
-            )
+            retry_on = keep(options.retry_on, self._content, what="retry_on") if options.retry_on else None
+            packed = PackedOptions(retry_on=retry_on, **plain_options(options))
             if packed in self.options:
                 index = self.options.index(packed)
             else:
@@ -387,23 +375,3 @@ _NO_OPTIONS: Final = Options(cpus=0.01)
 
 def _needs(node: Node) -> list[int]:
     return list(dict.fromkeys(ref.node for ref in refs_of(node)))
-
-
-def condition_text(condition: Condition) -> str:
-    """A condition as a person would write it, with nodes by number."""
-    if isinstance(condition, Compare):
-        return f"{_text(condition.left)} {_SYMBOLS[condition.op]} {_text(condition.right)}"
-    if isinstance(condition, Truth):
-        return _text(condition.value)
-    parts: Sequence[str] = [f"({condition_text(operand)})" for operand in condition.operands]
-    return (
-        f"not {parts[0]}" if isinstance(condition, Logic) and condition.op == "not" else f" {condition.op} ".join(parts)
-    )
-
-
-def _text(expr: Expr) -> str:
-    if isinstance(expr, Literal):
-        return repr(expr.value)[:40]
-    if isinstance(expr, Ref):
-        return f"#{expr.node}"
-    return f"input {expr.index}" if isinstance(expr, Input) else "…"

@@ -1,0 +1,179 @@
+"""The values of options, from the way users spell them: durations, sizes, environments, volumes and the like."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pyflow.errors import DefinitionError
+from pyflow.graph.references import Secret, Volume
+from pyflow.jsontext import Json
+
+_UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# Kubernetes' suffixes: powers of 1024 with an "i", powers of 1000 without.
+_UNIT_BYTES: Final = {
+    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+}  # fmt: skip
+
+
+def suggestion(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """`` Did you mean 'cpus'?`` for a near miss; otherwise the list of what there is."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean {near[0]!r}?"
+    return f" There are: {', '.join(sorted(known))}."
+
+
+def seconds(value: str | float, *, option: str, least: float = 1e-3) -> float:
+    """A duration in seconds from ``90``, ``"90s"``, ``"1.5m"``, ``"2h"``, ``"1d"`` or ``"1h30m"``."""
+    number = _parse_seconds(value)
+    if number is None or not least <= number < 1e9:
+        raise DefinitionError(f"{option} must be a duration like 90, '90s', '30m' or '1h30m', got {value!r}.")
+    return number
+
+
+def _parse_seconds(value: object) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str) or not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d))+|\d+(\.\d+)?", value):
+        return None
+    pieces = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)
+    return sum(float(n) * _UNIT_SECONDS[unit] for n, unit in pieces) if pieces else float(value)
+
+
+def mebibytes(value: str | int, *, option: str) -> int:
+    """Mebibytes, rounded up, from Kubernetes' spelling: ``"4Gi"``, ``"512Mi"``, ``"2G"`` or a number of bytes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", str(value)) if not isinstance(value, bool) else None
+    unit = _UNIT_BYTES.get(match[2], 0 if match[2] else 1) if match else 0
+    size_bytes = float(match[1]) * unit if match else 0
+    if size_bytes <= 0:
+        raise DefinitionError(f"{option} must be like '4Gi', '512Mi' or a number of bytes, got {value!r}.")
+    return max(1, -int(-size_bytes // 2**20))
+
+
+def error_types(value: object) -> tuple[type[BaseException], ...]:
+    """Exception classes, from one of them or a tuple."""
+    types = value if isinstance(value, tuple) else (value,)
+    if not types or not all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
+        raise DefinitionError(f"retry_on must be an exception class or a tuple of them, got {value!r}.")
+    return types
+
+
+def environment(value: object) -> tuple[tuple[str, str | Secret], ...]:
+    """Variables and their values, sorted by name, from a dict of text to text or to secrets."""
+    pairs = _mapping(value, option="env")
+    for key, text in pairs.items():
+        if not isinstance(text, Secret):
+            _check_pair(key, text, option="env")
+        elif not isinstance(key, str) or not key or "=" in key or "\0" in key:
+            raise DefinitionError(f"env holds a secret under {key!r}, which is not the name of a variable.")
+    return tuple(sorted(pairs.items()))
+
+
+def text_pairs(value: object, *, option: str) -> tuple[tuple[str, str], ...]:
+    """Names and values, sorted by name, from a dict of text to text."""
+    pairs = _mapping(value, option=option)
+    for key, text in pairs.items():
+        _check_pair(key, text, option=option)
+    return tuple(sorted(pairs.items()))
+
+
+def _mapping(value: object, *, option: str) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise DefinitionError(f"{option} must be a dict of text to text, got {value!r}.")
+    return value
+
+
+def _check_pair(key: object, text: object, *, option: str) -> None:
+    if not (isinstance(key, str) and isinstance(text, str)) or not key or "=" in key or "\0" in key + text:
+        raise DefinitionError(
+            f"{option} must be a dict of text to text, got {key!r}: {text!r}. A number must be written as text."
+        )
+
+
+def mounts(value: object) -> tuple[tuple[str, Volume], ...]:
+    """Volumes by the folder where the task finds them, sorted by folder."""
+    if not isinstance(value, Mapping):
+        raise DefinitionError(
+            f"volumes must be a dict like {{'/mnt/data': Volume.named('data')}}, a folder for each volume, got {value!r}."
+        )
+    for folder, volume in value.items():
+        if not isinstance(folder, str) or not _is_folder(folder):
+            raise DefinitionError(f"volumes names {folder!r}, which must be an absolute folder such as '/mnt/data'.")
+        if not isinstance(volume, Volume):
+            raise DefinitionError(
+                f"volumes[{folder!r}] must be a Volume, such as Volume.named('data') or Volume.claim('data'), got {volume!r}."
+            )
+    return tuple(sorted(value.items()))
+
+
+def _is_folder(path: str) -> bool:
+    return path.startswith("/") and posixpath.normpath(path) == path and path != "/" and "\0" not in path
+
+
+def requirements(value: object) -> str | tuple[str, ...]:
+    """What ``packages`` asks for: requirements, or one text that names a file or is ``auto``."""
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    raise DefinitionError(
+        "packages must be a list of requirements like ['numpy==2.*'], the path of a requirements.txt, pyproject.toml or "
+        f"script, or 'auto', got {value!r}."
+    )
+
+
+def python_minor(value: object) -> str:
+    """A minor version of Python, such as ``3.12``."""
+    if isinstance(value, str) and re.fullmatch(r"3\.\d{1,2}", value):
+        return value
+    raise DefinitionError(f"python must be a version like '3.12', in quotes, got {value!r}.")
+
+
+def platform(value: object) -> str:
+    """An operating system and an architecture as containers name them, such as ``linux/amd64``."""
+    if isinstance(value, str) and re.fullmatch(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?", value):
+        return value
+    raise DefinitionError(f"platform must be like 'linux/amd64', got {value!r}.")
+
+
+def plain_text(value: object, *, option: str) -> str:
+    """A name that is not empty."""
+    if isinstance(value, str) and value.strip() and value.isprintable():
+        return value
+    raise DefinitionError(f"{option} must be a text, got {value!r}.")
+
+
+_TOLERATION_KEYS: Final = frozenset({"key", "operator", "value", "effect", "tolerationSeconds"})
+
+
+def tolerations(value: object) -> tuple[str, ...]:
+    """Tolerations of a pod as Kubernetes spells them, each as JSON text."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise DefinitionError(
+            f"tolerations must be a list of dicts like {{'key': 'gpu', 'operator': 'Exists'}}, got {value!r}."
+        )
+    for toleration in value:
+        if not isinstance(toleration, Mapping) or not toleration or not _TOLERATION_KEYS.issuperset(toleration):
+            known = ", ".join(sorted(_TOLERATION_KEYS))
+            raise DefinitionError(f"A toleration is a dict with some of {known}, got {toleration!r}.")
+    return tuple(json_text(dict(toleration), option="tolerations") for toleration in value)
+
+
+def json_text(value: object, *, option: str) -> str:
+    """A dict of plain values as JSON text, which is frozen and can be compared."""
+    if not isinstance(value, dict):
+        raise DefinitionError(f"{option} must be a dict, got {value!r}.")
+    try:
+        return json.dumps(value, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"{option} must be made of plain JSON values, got {value!r}: {error}.") from error
+
+
+def from_json_text(text: str | None) -> Json:
+    """The value that ``json_text`` was given; None for None."""
+    return None if text is None else json.loads(text)
