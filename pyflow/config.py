@@ -11,7 +11,7 @@ import pwd
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,16 +38,33 @@ class Settings:
     owner: str | None = None
     parallelism: int | None = None
     progress: bool | None = None
+    argo: Mapping[str, Any] | None = field(default=None, repr=False)  # it may hold a token
+    """The table of settings for Argo, by the names in ``ARGO``."""
 
     def over(self, other: Settings) -> Settings:
-        """These, and where nothing is set the others."""
+        """These, and where nothing is set the others; a table is merged name by name."""
         mine = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        if self.argo is not None and other.argo is not None:
+            mine["argo"] = {**other.argo, **self.argo}
         return replace(other, **mine)
 
 
 _KINDS: Final[dict[str, type]] = {
     "executor": str, "store": str, "project": str, "owner": str, "parallelism": int, "progress": bool,
+    "argo": dict,
 }  # fmt: skip
+
+ARGO: Final[dict[str, tuple[type, ...]]] = {
+    "host": (str,), "token": (str,), "token_file": (str,), "namespace": (str,), "api": (str,), "context": (str,),
+    "verify_ssl": (bool, str), "base_href": (str,), "instance_id": (str,), "timeout_s": (int, float),
+    "service_account": (str,), "image": (str,), "image_pull_policy": (str,), "image_pull_secrets": (list, tuple),
+    "s3_credentials": (str,), "s3_secret": (str,), "s3_access_key": (str,), "s3_secret_key": (str,),
+    "s3_endpoint": (str,), "s3_region": (str,), "key_secret": (str,), "trust_bucket": (bool,),
+    "parallelism": (int,), "labels": (dict,), "annotations": (dict,), "node_selector": (dict,),
+    "tolerations": (list, tuple), "priority_class": (str,), "entrypoint": (str,), "run_timeout": (str, int, float),
+    "keep_for": (str, int, float), "pod_gc": (str,), "target": (str,),
+}  # fmt: skip
+"""The settings in the table ``argo`` with the types they may have; ``ArgoSettings`` says what each is for."""
 
 _configured = Settings()
 
@@ -108,11 +125,29 @@ def checked(values: Mapping[str, Any], *, source: str) -> Settings:
             )
         if value is None:
             continue
+        if kind is dict:
+            _check_table(name, value, source)
+            continue
         if type(value) is not kind and not (kind is str and isinstance(value, os.PathLike)):
             raise ConfigError(f"{source}: {name} must be of type {kind.__name__}, got {value!r}.")
         if name == "parallelism" and isinstance(value, int) and value < 1:
             raise ConfigError(f"{source}: parallelism must be 1 or more, got {value!r}.")
     return Settings(**{k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in values.items()})
+
+
+def _check_table(name: str, table: object, source: str) -> None:
+    """Refuse a table with unknown names or wrong types; no value is shown, for one may be a token."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{source}: {name} must be a table of settings, got {type(table).__name__}.")
+    for inner, value in table.items():
+        kinds = ARGO.get(inner) if isinstance(inner, str) else None
+        if kinds is None:
+            raise ConfigError(
+                f"{source}: {name} has no setting {inner!r}. {_hint(str(inner), {known: repr(known) for known in ARGO})}"
+            )
+        if value is not None and type(value) not in kinds and not (dict in kinds and isinstance(value, Mapping)):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigError(f"{source}: {name}.{inner} must be of type {wanted}, got {type(value).__name__}.")
 
 
 def slug(text: str, *, otherwise: str) -> str:
@@ -150,8 +185,13 @@ def _from_environment(environment: Mapping[str, str]) -> Settings:
         if not variable.startswith(PREFIX) or variable.startswith(_NOT_SETTINGS):
             continue
         name = variable[len(PREFIX) :].lower()
+        if _KINDS.get(name) is dict:
+            raise ConfigError(
+                f"{variable} cannot hold a table. Set ARGO_SERVER, ARGO_TOKEN and ARGO_NAMESPACE as for Argo's own command, "
+                f"or write configure({name}={{...}}) or [tool.pyflow.{name}]."
+            )
         if name not in _KINDS:
-            hint = _hint(name, {known: PREFIX + known.upper() for known in _KINDS})
+            hint = _hint(name, {known: PREFIX + known.upper() for known, kind in _KINDS.items() if kind is not dict})
             raise ConfigError(f"Variables that start with {PREFIX} are settings, and {variable} is none. {hint}")
         value = {name: _parsed(text, _KINDS[name], variable)}
         settings = checked(value, source=f"The variable {variable}").over(settings)

@@ -1,0 +1,10 @@
+"""Runs on a cluster with Argo Workflows.
+
+``settings`` says where the cluster is and how runs look on it; the manifest is made from a packed graph; a client, by the
+Argo Server or by the Kubernetes API, hands it over; a watcher follows what pods write in the store and what the cluster
+says of them.
+"""
+
+from pyflow.executors.argo.settings import ArgoSettings, argo_settings
+
+__all__ = ["ArgoSettings", "argo_settings"]
