@@ -1,6 +1,6 @@
 """What happened: states, events and records, kept in the store, readable by anyone who has its address."""
 
-from pyflow.runs.journal import Event, Journal, read_events
+from pyflow.runs.journal import Event, EventReader, Journal, read_events
 from pyflow.runs.record import (
     ExitOutcome,
     RunRecord,
@@ -18,6 +18,7 @@ __all__ = [
     "TRANSITIONS",
     "AttemptView",
     "Event",
+    "EventReader",
     "ExitOutcome",
     "Journal",
     "NodeView",

@@ -1,5 +1,7 @@
 """Events: what happened in a run, one JSON line each, appended by the one who drives it.
 
+Where nobody drives it, as on a cluster, each pod writes a log of its own, and readers merge them by time.
+
     {"at": 1795455012.25, "event": "started", "slot": "3.1", "attempt": 1, "worker": "w1"}
 
 ``started`` and ``ended`` belong to attempts; ``paused`` (it will be tried again), ``skipped``, ``expanded`` and
@@ -8,25 +10,41 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pyflow.jsontext import Json, dump
+from pyflow.late import late
 from pyflow.store import ContentStore
+
+if TYPE_CHECKING:
+    from concurrent import futures
+else:
+    futures = late("concurrent.futures")
 
 Event: TypeAlias = "dict[str, Json]"
 
 WRITER: Final = "driver"
+"""Who writes where one process drives the run."""
+
+_READERS: Final = 16
 
 
 class Journal:
-    """Writes the events of one run. Nothing is visible to others before ``flush``."""
+    """Writes the events of one run. Nothing is visible to others before ``flush``.
 
-    def __init__(self, content: ContentStore, run_id: str, *, now: Callable[[], float] = time.time) -> None:
+    Args:
+        writer: Who writes; a log has one writer, so each needs a name of its own.
+    """
+
+    def __init__(
+        self, content: ContentStore, run_id: str, *, writer: str = WRITER, now: Callable[[], float] = time.time
+    ) -> None:
         self._content = content
-        self._key = content.keys.events(run_id, WRITER)
+        self._key = content.keys.events(run_id, writer)
         self._now = now
         self._lines: list[str] = []
 
@@ -46,8 +64,48 @@ class Journal:
 
 def read_events(content: ContentStore, run_id: str) -> Iterator[Event]:
     """All events of a run so far, in their order. A line that a crash cut off is left out."""
-    data = content.blobs.read_log(content.keys.events(run_id, WRITER))
-    for line in data[: data.rfind(b"\n") + 1].splitlines():
+    yield from EventReader(content, run_id).read_on()
+
+
+class EventReader:
+    """Reads the events of one run as they come, whoever writes them."""
+
+    def __init__(self, content: ContentStore, run_id: str) -> None:
+        self._content = content
+        self._folder = content.keys.all_events(run_id)
+        self._driver = content.keys.events(run_id, WRITER)
+        self._read_to: dict[str, int] = {}
+
+    def read_on(self) -> Iterator[Event]:
+        """The events that were added since the last time: of each writer in its order, of several merged by time."""
+        found = {info.key: info.size_bytes for info in self._content.blobs.logs(self._folder)}
+        keys = [key for key, size in found.items() if size > self._read_to.get(key, 0)]
+        if self._driver not in keys:
+            # What this process itself writes may not have reached the listing yet.
+            keys.append(self._driver)
+        return heapq.merge(*self._read_all(keys), key=_when)
+
+    def _read_all(self, keys: list[str]) -> list[list[Event]]:
+        if len(keys) <= 2:
+            return [self._read_one(key) for key in keys]
+        with futures.ThreadPoolExecutor(min(_READERS, len(keys))) as pool:
+            return list(pool.map(self._read_one, keys))
+
+    def _read_one(self, key: str) -> list[Event]:
+        start = self._read_to.get(key, 0)
+        data = self._content.blobs.read_log(key, start)
+        whole = data.rfind(b"\n") + 1
+        self._read_to[key] = start + whole
+        return list(_parsed(data[:whole]))
+
+
+def _when(event: Event) -> float:
+    at = event.get("at")
+    return at if isinstance(at, (int, float)) else 0.0
+
+
+def _parsed(data: bytes) -> Iterator[Event]:
+    for line in data.splitlines():
         try:
             event = json.loads(line)
         except ValueError:

@@ -36,6 +36,8 @@ class RunRecord:
     """Tells this process from a later one with the same number."""
     arguments: str = ""
     """The call, shortened, for listings."""
+    place: dict[str, str] = field(default_factory=dict)
+    """Where a run goes on that no process of the caller drives: on a cluster the namespace and the workflow's name."""
 
     @classmethod
     def read(cls, content: ContentStore, run_id: str) -> RunRecord:
@@ -55,9 +57,15 @@ class RunRecord:
 
     def write(self, content: ContentStore) -> None:
         """Keep the record; a run id is used once."""
-        data = json.dumps({"version": RECORD_VERSION, **asdict(self)}, indent=1).encode()
-        if not content.blobs.create(content.keys.run_info(self.run_id), data):
+        if not self.create(content):
             raise NotFoundError(f"There is a run {self.run_id!r} already.")
+
+    def create(self, content: ContentStore) -> bool:
+        """Keep the record unless there is one; False when there is: on a cluster the caller and the pods all try."""
+        wire = {"version": RECORD_VERSION, **asdict(self)}
+        if not self.place:
+            del wire["place"]
+        return content.blobs.create(content.keys.run_info(self.run_id), json.dumps(wire, indent=1).encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

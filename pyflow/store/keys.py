@@ -111,6 +111,10 @@ class Keys:
         """The log of events of one writer."""
         return f"{self.run(run_id)}/events/{check_segment(writer, what='writer')}"
 
+    def all_events(self, run_id: str) -> str:
+        """Prefix of the logs of events of all writers."""
+        return self.run(run_id) + "/events"
+
     def log(self, run_id: str, writer: str) -> str:
         """The log of what tasks printed in one worker."""
         return f"{self.run(run_id)}/logs/{check_segment(writer, what='writer')}"

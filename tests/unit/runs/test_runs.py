@@ -14,6 +14,7 @@ from pyflow.errors import NotFoundError
 from pyflow.packing import pack
 from pyflow.runs import (
     ENDED,
+    EventReader,
     Journal,
     RunRecord,
     RunSummary,
@@ -78,6 +79,27 @@ def test_a_torn_line_is_left_out(content):
     for piece in (b'{"event": "a"}\n', b'{"event": "b', b'\n{"event": "c"}\n', b"[1]\n", b'{"event": "d"}'):
         content.blobs.append(key, piece)
     assert [event["event"] for event in read_events(content, "r1")] == ["a", "c"]
+
+
+def test_events_of_several_writers_are_merged_by_time(content):
+    """Each pod writes a log of its own; a reader sees one story, and later only what is new."""
+    times = {"a": iter([1.0, 4.0]), "b": iter([2.0, 3.0, 5.0])}
+    a, b = (Journal(content, "r1", writer=name, now=lambda name=name: next(times[name])) for name in ("a", "b"))
+    a.add("first"), a.add("fourth"), b.add("second"), b.add("third")
+    a.flush(), b.flush()
+    reader = EventReader(content, "r1")
+    assert [event["event"] for event in reader.read_on()] == ["first", "second", "third", "fourth"]
+    assert list(reader.read_on()) == []
+    b.add("fifth")
+    b.flush()
+    assert [event["event"] for event in reader.read_on()] == ["fifth"]
+
+
+def test_the_first_record_of_a_run_stays(content):
+    """Whoever submits a workflow and each of its pods may write it; one record holds."""
+    assert record(place={"workflow": "w", "namespace": "n"}).create(content)
+    assert not record(pipeline="other").create(content)
+    assert RunRecord.read(content, record().run_id).place == {"workflow": "w", "namespace": "n"}
 
 
 def test_a_record_is_written_once(content):
