@@ -65,7 +65,10 @@ class Artifact:
     def wire_in(self, content: ContentStore) -> Json:
         """The artifact as JSON, when ``content`` holds it; it is copied there if need be."""
         here, there = content, self._content
-        if (here.blobs.url, here.keys.project) != (there.blobs.url, there.keys.project):
+        if (here.blobs.url, here.keys.project) == (there.blobs.url, there.keys.project):
+            for digest in digests_in(self._wire):
+                here.renew_blob(digest)
+        else:
             for digest in digests_in(self._wire):
                 here.put_blob([there.read_blob(digest, self._wire["size"])])
         return self._wire

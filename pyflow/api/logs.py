@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from pyflow.runs import ENDED, AttemptView, RunView, SlotView
 from pyflow.store import ContentStore
 
 _POLL_S: Final = 0.5
+
+_SPARSE: Final = 4
+"""How many bytes may be read for one that is wanted."""
 
 
 class LogReader:
@@ -21,7 +25,23 @@ class LogReader:
 
     def read(self, view: RunView, select: Callable[[RunView], Sequence[SlotView]]) -> str:
         """All that was printed so far, attempts in the order in which they started."""
-        return "".join(self._text_of(view, attempt) for attempt in _attempts(select(view)))
+        attempts = _attempts(select(view))
+        data_by_writer = self._read_writers(attempts)
+        return "".join(self._text_of(view, attempt, data_by_writer) for attempt in attempts)
+
+    def _read_writers(self, attempts: Sequence[AttemptView]) -> dict[str, tuple[int, bytes]]:
+        """What several attempts printed in one worker, from the first of them to the last, read at one go."""
+        spans: dict[str, list[tuple[int, int]]] = {}
+        for attempt in attempts:
+            if attempt.log is not None:
+                spans.setdefault(attempt.log[0], []).append(attempt.log[1:])
+        found = {}
+        for writer, places in spans.items():
+            start, end = min(place[0] for place in places), max(place[1] for place in places)
+            if len(places) > 1 and (end - start) <= _SPARSE * sum(stop - first for first, stop in places):
+                key = self._content.keys.log(self._run_id, writer)
+                found[writer] = (start, self._content.blobs.read_log(key, start, end))
+        return found
 
     def follow(self, look: Callable[[], RunView], select: Callable[[RunView], Sequence[SlotView]]) -> Iterator[str]:
         """The lines that are printed, as they come, until the run has ended."""
@@ -38,13 +58,21 @@ class LogReader:
                 shown[key] = shown.get(key, 0) + len(text)
                 yield from text.splitlines()
             if not is_last:
-                time.sleep(_POLL_S)
+                time.sleep(max(_POLL_S, self._content.blobs.poll_s))
 
-    def _text_of(self, view: RunView, attempt: AttemptView) -> str:
+    def _text_of(
+        self,
+        view: RunView,
+        attempt: AttemptView,
+        data_by_writer: Mapping[str, tuple[int, bytes]] = MappingProxyType({}),
+    ) -> str:
         """What one attempt printed; of one that runs, what has reached the store."""
         blobs, keys = self._content.blobs, self._content.keys
         if attempt.log is not None:
             writer, start, end = attempt.log
+            if writer in data_by_writer:
+                first, data = data_by_writer[writer]
+                return data[start - first : end - first].decode(errors="replace")
             return blobs.read_log(keys.log(self._run_id, writer), start, end).decode(errors="replace")
         if attempt.status not in {"running", "lost"}:
             return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,7 +41,7 @@ from pyflow.runs import (
 from pyflow.runtime import Place, Program, Resolver
 from pyflow.store import ContentStore
 
-_POLL_S: Final = 0.1
+_FIRST_POLL_S: Final = 0.05
 
 
 class Run:
@@ -56,6 +57,8 @@ class Run:
         self._record = record
         self._results = results
         self._graph = graph
+        self._summary: RunSummary | None = None
+        self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self._record.pipeline!r}: {self.status}>"
@@ -79,7 +82,10 @@ class Run:
     @property
     def summary(self) -> RunSummary | None:
         """How it ended; None while it has not."""
-        return RunSummary.read(self._content, self.id)
+        if self._summary is None:
+            # Once written it stays as it is.
+            self._summary = RunSummary.read(self._content, self.id)
+        return self._summary
 
     @property
     def status(self) -> Status:
@@ -87,7 +93,8 @@ class Run:
         summary = self.summary
         if summary is not None:
             return summary.status
-        if is_caller_alive(self._record) is False:
+        has_left = self._thread is not None and not self._thread.is_alive()
+        if has_left or is_caller_alive(self._record) is False:
             # It may have ended between the two looks.
             summary = self.summary
             return "lost" if summary is None else summary.status
@@ -128,12 +135,21 @@ class Run:
 
         A run that failed raises nothing here: ``result`` does.
         """
-        end = None if timeout_s is None else time.monotonic() + timeout_s
+        end = float("inf") if timeout_s is None else time.monotonic() + timeout_s
+        if self._thread is not None:
+            # It is carried out in this process: no need to ask the store.
+            self._thread.join(timeout_s)
+        pause_s = _FIRST_POLL_S
         status = self.status
-        while status not in ENDED and (end is None or time.monotonic() < end):
-            time.sleep(_POLL_S)
+        while status not in ENDED and (left_s := end - time.monotonic()) > 0:
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * 1.5, self._content.blobs.poll_s)
             status = self.status
         return status
+
+    def carried_out_by(self, thread: threading.Thread) -> None:
+        """The run ends with a thread of this process."""
+        self._thread = thread
 
     def result(self, node: str | None = None, index: int | None = None) -> Any:
         """The value that the pipeline returned, or the result of one node; waits until there is one.
@@ -238,7 +254,7 @@ class Run:
         while self.status not in ENDED and not all(
             slot.status in ENDED for slot in self.slots_of(self.view(), node, index) or [SlotView("")]
         ):
-            time.sleep(_POLL_S)
+            time.sleep(max(_FIRST_POLL_S, self._content.blobs.poll_s))
         try:
             return self._resolver().node_value(*where)
         except IntegrityError as error:

@@ -20,6 +20,7 @@ from pyflow.progress import open_progress
 from pyflow.runs import RunRecord, RunSummary, new_run_id, process_started, this_host
 from pyflow.runtime import importing_module
 from pyflow.scheduling import Capacity
+from pyflow.store import ContentStore
 from pyflow.version import VERSION
 
 
@@ -101,17 +102,33 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
         home=workplace.home,
         content=workplace.content,
         capacity=Capacity(cpus=float("inf"), tasks=workplace.settings.parallelism or float("inf")),
-        is_cancel_requested=lambda: (
-            workplace.content.blobs.info(workplace.content.keys.cancel(record.run_id)) is not None
-        ),
+        is_cancel_requested=_Cancellation(workplace.content, record.run_id).is_requested,
     )
     return Started(run, job, executor, workplace.settings.progress, is_aside)
+
+
+class _Cancellation:
+    """Looks whether somebody has asked a run to end, as often as the store allows."""
+
+    def __init__(self, content: ContentStore, run_id: str) -> None:
+        self._blobs = content.blobs
+        self._key = content.keys.cancel(run_id)
+        self._look_at = time.monotonic() + self._blobs.poll_s
+
+    def is_requested(self) -> bool:
+        """Whether somebody had, at the last look."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return False
+        self._look_at = now + self._blobs.poll_s
+        return self._blobs.info(self._key) is not None
 
 
 def carry_out_aside(started: Started) -> threading.Thread:
     """Carry a run out in a thread of its own; the process does not end before it has."""
     thread = threading.Thread(target=started.carry_out, name=f"pyflow {started.run.id}")
     thread.start()
+    started.run.carried_out_by(thread)
     return thread
 
 

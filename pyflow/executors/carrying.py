@@ -14,6 +14,7 @@ from pyflow.errors import StoreError
 from pyflow.executors.driver import Driver, Ending, Failure, Job
 from pyflow.executors.interrupts import Interrupts
 from pyflow.executors.launcher import Launcher
+from pyflow.failpoints import reached
 from pyflow.runs import Event, ExitOutcome, Journal, RunSummary, Status
 from pyflow.runtime import EXIT_SLOT
 from pyflow.store import BlobStore
@@ -51,10 +52,15 @@ def carry_out(job: Job, launcher: Launcher, interrupts: Interrupts) -> Ending:
 def _close(job: Job, journal: Journal, ending: Ending, duration_s: float) -> None:
     """Write down how the run ended, when the disk has all that came before."""
     _note(job, journal, "run-ended", status=status_of(ending))
+    reached("events.before")
     journal.flush()
+    journal.seal()
     job.content.blobs.flush()
+    reached("events.after")
+    reached("summary.before")
     _summary(job, ending, duration_s).write(job.content)
     job.content.blobs.flush()
+    reached("summary.after")
 
 
 def status_of(ending: Ending) -> Status:

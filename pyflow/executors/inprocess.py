@@ -37,7 +37,9 @@ class InprocessLauncher:
         self._lost: list[Report] = []
         self._folder = Path(tempfile.mkdtemp(prefix="pyflow-"))
         self._spool = Spool(self._folder / "spool")
-        self._session = Session(self._folder, self._spool, WRITER, blobs=content.blobs, time_limit=_time_limit)
+        self._session = Session(
+            self._folder, self._spool, WRITER, blobs=content.blobs, starts_once=True, time_limit=_time_limit
+        )
 
     @property
     def most_in_advance(self) -> int:

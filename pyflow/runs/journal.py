@@ -61,6 +61,10 @@ class Journal:
             self._lines.clear()
             self._content.blobs.append(self._key, data.encode())
 
+    def seal(self) -> None:
+        """Nothing more will be noted: let the log be read at one go."""
+        self._content.blobs.seal(self._key)
+
 
 def read_events(content: ContentStore, run_id: str) -> Iterator[Event]:
     """All events of a run so far, in their order. A line that a crash cut off is left out."""

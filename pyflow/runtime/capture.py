@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from pyflow.contract import LogSpan
+from pyflow.failpoints import reached
 from pyflow.store import BlobStore
 
 _STDOUT: Final = 1
@@ -84,11 +85,13 @@ class Spool:
                 self._shipped += len(piece)
                 self._log_end += len(piece)
             if is_end and size:
+                reached("log.before")
                 if self._target is not None:
                     # Whoever hears of the end may read the log at once, and what follows may kill this process.
                     self._target[0].publish(self._target[1])
                 os.ftruncate(self._fd, 0)
                 self._shipped = 0
+                reached("log.after")
 
     def close(self) -> None:
         """Let go of the file."""

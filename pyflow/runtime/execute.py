@@ -29,6 +29,7 @@ from pyflow.errors import (
     TaskTimeoutError,
     add_note,
 )
+from pyflow.failpoints import reached
 from pyflow.jsontext import Json
 from pyflow.late import late
 from pyflow.packed import PackedCall, PackedOptions
@@ -58,6 +59,8 @@ class Site:
     """Keeps what is printed meanwhile; gives a function that answers where it was kept."""
     origins: dict[str, str]
     """Where the author's files lie that run here from the code bundle, by their paths here."""
+    starts_once: bool = False
+    """Whoever starts attempts here starts each of them once, so that before the first nothing can be committed."""
     time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext()
     """For places without anyone outside who could end the attempt: raises ``TaskTimeoutError`` within."""
 
@@ -70,9 +73,12 @@ def execute(invocation: Invocation, program: Program, content: ContentStore, sit
     Returns:
         What holds for the slot from now on, or how the attempt failed.
     """
-    found = content.blobs.committed(content.keys.commits(invocation.run_id), invocation.slot)
-    if found is not None:
-        return Outcome.from_wire(json.loads(found))
+    if invocation.attempt > 1 or not site.starts_once:
+        reached("look.before")
+        found = content.blobs.committed(content.keys.commits(invocation.run_id), invocation.slot)
+        reached("look.after")
+        if found is not None:
+            return Outcome.from_wire(json.loads(found))
     return _Attempt(invocation, program, content, site).run()
 
 
@@ -99,6 +105,7 @@ class _Attempt:
         return self._commit(ended) if isinstance(ended, _Made) else self._ended_with(ended)
 
     def _produce(self) -> _Made | _Failed:
+        reached("load.before")
         try:
             resolver = Resolver(self._program, self._content, self._invocation.run_id, self._site.scratch)
             function = self._program.function(self._node, self._content)
@@ -108,9 +115,12 @@ class _Attempt:
             args, kwargs = self._arguments(resolver)
         except Exception as error:  # noqa: BLE001  taking parts of values runs the author's code
             return self._failed(error, loading_exit_code(error, otherwise=ExitCode.TASK_RAISED_FOR_GOOD))
+        reached("load.after")
         try:
             with self._site.time_limit(self._options.timeout_s):
+                reached("call.before")
                 value = finish(function(*args, **kwargs))
+                reached("call.after")
         except BaseException as error:  # noqa: BLE001  an attempt ends with an outcome, whatever the author raises
             return self._failed(error, self._raised(error))
         try:
@@ -162,7 +172,9 @@ class _Attempt:
         book = self._content.keys.commits(self._invocation.run_id)
         try:
             record = outcome.to_bytes()
+            reached("commit.before")
             held = self._content.blobs.commit(book, self._invocation.slot, record)
+            reached("commit.after")
         except Exception as error:  # noqa: BLE001  whatever the store raises, the attempt has an outcome
             return self._ended_with(self._failed(error, loading_exit_code(error)))
         return outcome if held == record else Outcome.from_wire(json.loads(held))

@@ -24,6 +24,9 @@ Indices = tuple[int, ...]
 EXIT_SLOT: Final = "exit"
 """Where the outcome of the whole run is committed for the exit handler."""
 
+# As many records as a store can hold near while they are used.
+_AT_ONCE: Final = 1000
+
 
 class Resolver:
     """Values for one node at one index vector of one run.
@@ -122,13 +125,20 @@ class Resolver:
     def _make_node_value(self, node: int, indices: Indices) -> object:
         place = self._program.place(node)
         if isinstance(place.node, PackedMap):
-            output = place.node.body.output
+            output, count = place.node.body.output, self.count(place.node, indices)
             inside = Place(place.node, (*place.maps, node), ())
-            return [self.value(output, inside, (*indices, i)) for i in range(self.count(place.node, indices))]
+            return [self._item_result(output, inside, indices, i, count) for i in range(count)]
         if isinstance(place.node, PackedSelect):
             return self._select(place.node, place, indices)
         # Of a fan-in's many results nothing else is of interest: the whole outcome would cost twice as much.
         return self._load(self._committed(node, slot_of(node, indices))["result"])
+
+    def _item_result(self, output: Json, inside: Place, indices: Indices, item: int, count: int) -> object:
+        if item % _AT_ONCE == 0 and count > 1:
+            items = range(item, min(item + _AT_ONCE, count))
+            wanted = [slot_of(node, (*indices, i)) for node in nodes_in(output) for i in items]
+            self._content.blobs.prefetch(self._book, wanted)
+        return self.value(output, inside, (*indices, item))
 
     def _select(self, node: PackedSelect, place: Place, indices: Indices) -> object:
         for candidate in node.candidates:

@@ -32,6 +32,7 @@ class Session:
         spool: What the process prints to.
         writer: Name of the log that it writes, unique in each run.
         blobs: The store, when it is open already.
+        starts_once: See ``Site``.
         time_limit: See ``Site``.
     """
 
@@ -42,6 +43,7 @@ class Session:
         writer: str,
         *,
         blobs: BlobStore | None = None,
+        starts_once: bool = False,
         time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._folder = folder
@@ -59,6 +61,7 @@ class Session:
             scratch=self._scratch.path,
             capture=spool.capture,
             origins={},
+            starts_once=starts_once,
             time_limit=time_limit,
         )
 

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, Final, NoReturn
 
 from pyflow.contract import Home, Invocation, Outcome, slot_of
+from pyflow.failpoints import reached
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.session import Session
 from pyflow.runtime.wire import Messages, message_in, send_text
@@ -48,7 +49,7 @@ def main() -> None:
     faulthandler.enable()
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_watch, args=(lifeline_fd, spool), daemon=True).start()
-    _Server(Session(folder, spool, writer), commands_fd, outcomes_fd, backlog_fd).serve()
+    _Server(Session(folder, spool, writer, starts_once=True), commands_fd, outcomes_fd, backlog_fd).serve()
 
 
 class _Told:
@@ -101,7 +102,9 @@ class _Server:
                 told = self._run_all(self._commands.read())
 
     def _tell(self, told: _Told) -> None:
+        reached("told.before")
         send_text(self._outcomes_fd, b"{%b}" % told.fields)
+        reached("told.after")
 
     def _run_all(self, commands: list[dict[str, Any]]) -> _Told | None:
         """Run these, and tell of all but the last, which waits for what is taken next."""

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pyflow.errors import StoreError
+from pyflow.failpoints import reached
 from pyflow.store.disk import FILE_MODE, MOST_TRIES, read_range
 
 _SMALL_BLOCK: Final = 64 * 1024
@@ -67,7 +68,9 @@ class Book:
         with self._lock:
             place = self._places.get(slot)
             if place is None:
+                reached("append.before")
                 end = self._append(encode_line(slot, record))
+                reached("append.after")
                 if self._read_to == end:
                     self._places[slot] = (end - 1 - len(record), len(record))
                     return record

@@ -5,16 +5,22 @@ What is visible can always be verified: the chunk digests of a large blob are wr
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Final
 
 from pyflow.digest import CHUNK_SIZE, DIGEST_BYTES, BlobDigest, Buffer, bad_chunks, digest_of, sha256_hex
 from pyflow.errors import IntegrityError, NotFoundError
+from pyflow.failpoints import reached
 from pyflow.store.keys import Keys
-from pyflow.store.protocol import BlobStore
+from pyflow.store.protocol import BlobInfo, BlobStore
+from pyflow.store.sweeps import RENEW_AFTER, is_condemned
 
 # What is there under the right size is not written again, so running alone would not heal it.
 _ADVICE: Final = "Nothing of it was used. Remove it and run again what made it, or restore it from a copy of the store."
+
+_SWEEP_POLL_S: Final = 1.0
 
 
 class ContentStore:
@@ -27,15 +33,32 @@ class ContentStore:
     def put_blob(self, parts: Sequence[Buffer]) -> BlobDigest:
         """Keep the bytes that the parts make, and answer their address.
 
-        A blob of this size that is already there under the digest is not written again.
+        A blob of this size that is already there under the digest is not written again, unless it is so old that a
+        collector may be about to remove it: see ``sweeps.py``.
         """
         digest = digest_of(parts)
-        key = self.keys.blob(digest.hex)
-        found = self.blobs.info(key)
+        found = self.blobs.info(self.keys.blob(digest.hex))
         if found is None or found.size_bytes != digest.size_bytes:
-            self._put_chunk_digests(digest)
-            self.blobs.put(key, parts)
+            self._write(digest, parts)
+        elif _is_old(found):
+            self._renew(digest, parts)
         return digest
+
+    def renew_blob(self, digest: str) -> None:
+        """Make sure that a blob which is there stays for whoever is about to refer to it.
+
+        Raises:
+            NotFoundError: There is no such blob.
+        """
+        found = self.blobs.info(self.keys.blob(digest))
+        if found is None:
+            raise NotFoundError(
+                f"The store {self.blobs.url} holds nothing under {self.keys.blob(digest)!r}: it was removed, and can no "
+                "longer be referred to. Run again what made it."
+            )
+        if _is_old(found):
+            data = self.read_blob(digest, found.size_bytes)
+            self._renew(digest_of([data]), [data])
 
     def has_blob(self, digest: str) -> bool:
         """True when there is a blob under this digest; its bytes are not looked at."""
@@ -61,9 +84,24 @@ class ContentStore:
             data[start : start + CHUNK_SIZE] = self._read_again(key, index, data[start : start + CHUNK_SIZE], expected)
         return data
 
-    def _put_chunk_digests(self, digest: BlobDigest) -> None:
+    def _write(self, digest: BlobDigest, parts: Sequence[Buffer]) -> None:
+        reached("blob.before")
         if digest.chunk_digests:
             self.blobs.put(self.keys.chunks(digest.hex), [digest.chunk_digests])
+        reached("chunks.after")
+        self.blobs.put(self.keys.blob(digest.hex), parts)
+        reached("blob.after")
+
+    def _renew(self, digest: BlobDigest, parts: Sequence[Buffer]) -> None:
+        """Write a blob anew, and return when no collector can be about to remove it."""
+        key = self.keys.blob(digest.hex)
+        while True:
+            self._write(digest, parts)
+            written = self.blobs.info(key)
+            if written is not None and is_condemned(self.blobs, self.keys, digest.hex, now=written.modified_at):
+                time.sleep(_SWEEP_POLL_S)
+            elif self.has_blob(digest.hex):
+                return
 
     def _chunk_digests(self, digest: str, size_bytes: int) -> bytes:
         """The digests of all chunks of a blob, themselves verified."""
@@ -113,3 +151,7 @@ class ContentStore:
             f"The blob {key!r} in {self.blobs.url} is damaged: chunk {index} (bytes {start} to {start + len(seen)}) "
             f"does not have the digest it was stored with, also when read again. {_ADVICE}"
         )
+
+
+def _is_old(found: BlobInfo) -> bool:
+    return datetime.now(timezone.utc) - found.modified_at > RENEW_AFTER

@@ -21,6 +21,7 @@ from typing import Final
 
 from pyflow.digest import Buffer
 from pyflow.errors import NotFoundError, StoreError
+from pyflow.failpoints import reached
 from pyflow.store.book import Book
 from pyflow.store.disk import (
     MOST_TRIES,
@@ -37,7 +38,7 @@ from pyflow.store.listing import entries, entry_info, file_info, files_below
 from pyflow.store.log_file import LogFile
 from pyflow.store.protocol import BlobInfo
 from pyflow.store.recent import Recent
-from pyflow.store.root import StoreRoot, file_url
+from pyflow.store.root import TEMPORARY, StoreRoot, file_url
 
 # An index of a book of 10,000 commits takes about 2 MB.
 _MOST_BOOKS: Final = 8
@@ -70,13 +71,20 @@ class FolderBlobs:
         """The folder as a ``file://`` URL."""
         return self._url
 
+    @property
+    def poll_s(self) -> float:
+        """A look is a system call."""
+        return 0.05
+
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Write the parts aside, then rename over whatever the key held."""
         path = self._path(key)
         try:
             aside = self._root.write_aside(parts)
+            reached("aside.after")
             try:
                 self._place(aside, path, os.replace)
+                reached("rename.after")
             except BaseException:
                 remove(aside)
                 raise
@@ -160,7 +168,7 @@ class FolderBlobs:
             raise folder_error(error, f"list {prefix!r}", self._url) from error
         return [info for info in found if info is not None]
 
-    def delete(self, keys: Iterable[str]) -> None:
+    def delete(self, keys: Iterable[str], *, is_sent_once: bool = False) -> None:  # noqa: ARG002  nothing is lost on the way
         """Remove files, and the folders above that are then empty."""
         for key in keys:
             path = self._path(key)
@@ -174,6 +182,25 @@ class FolderBlobs:
                 continue
             except OSError as error:
                 raise folder_error(error, f"delete {key!r}", self._url) from error
+
+    def unfinished(self) -> Iterator[BlobInfo]:
+        """The files aside: those being written now, and those of writers that died."""
+        try:
+            self._root.check()
+            for entry in self._root.aside():
+                info = entry_info(entry.name, entry)
+                if info is not None:
+                    yield info
+        except OSError as error:
+            raise folder_error(error, "list what is unfinished", self._url) from error
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove files aside."""
+        try:
+            for name in names:
+                remove(f"{self._root.path}/{TEMPORARY}/{check_segment(name, what='name')}")
+        except OSError as error:
+            raise folder_error(error, "remove what is unfinished", self._url) from error
 
     def append(self, key: str, data: Buffer) -> int:
         """Add bytes to the end of a log with one write, and answer where they start."""
@@ -208,6 +235,9 @@ class FolderBlobs:
         except OSError as error:
             raise folder_error(error, f"read {book!r}", self._url) from error
 
+    def prefetch(self, book: str, slots: Sequence[str]) -> None:
+        """Nothing to do: the book is read forward, and once."""
+
     def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their commits."""
         try:
@@ -228,6 +258,10 @@ class FolderBlobs:
 
     def publish(self, key: str) -> None:
         """Nothing to do: what is appended is seen at once."""
+        check_key(key)
+
+    def seal(self, key: str) -> None:
+        """Nothing to do: a log is one file."""
         check_key(key)
 
     def flush(self) -> None:

@@ -3,6 +3,7 @@
 Version 1 of the layout::
 
     v1/<project>/blobs/<first 2 of digest>/<digest>            a blob; above one chunk beside it <digest>.chunks
+    v1/<project>/sweeps/<id>                                   a batch of blobs that ``pyflow gc`` is about to remove
     v1/<project>/runs/<owner>/<run id>/run.json                what was started, by whom, where
     v1/<project>/runs/<owner>/<run id>/summary.json            how it ended
     v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
@@ -90,6 +91,22 @@ class Keys:
     def chunks(self, digest: str) -> str:
         """Where the chunk digests of a blob of several chunks lie."""
         return self.blob(digest) + ".chunks"
+
+    def project_prefix(self) -> str:
+        """Prefix of all that belongs to the project, of whatever owner."""
+        return f"{LAYOUT}/{self.project}"
+
+    def blobs(self) -> str:
+        """Prefix of all blobs of the project."""
+        return f"{self.project_prefix()}/blobs"
+
+    def sweeps(self) -> str:
+        """Prefix of what collectors are about to remove."""
+        return f"{self.project_prefix()}/sweeps"
+
+    def sweep(self, sweep_id: str) -> str:
+        """What one collector is about to remove."""
+        return f"{self.sweeps()}/{check_segment(sweep_id, what='sweep id')}"
 
     def runs(self) -> str:
         """Prefix of all runs of this owner."""

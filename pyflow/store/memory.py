@@ -39,6 +39,11 @@ class MemoryBlobs:
         """The name, as a ``memory://`` URL."""
         return f"memory://{self._name}"
 
+    @property
+    def poll_s(self) -> float:
+        """A look costs nothing."""
+        return 0.05
+
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Keep a copy of the parts, joined, in place of what the key held."""
         content = b"".join(parts)
@@ -97,7 +102,7 @@ class MemoryBlobs:
         direct = (self.info(key) for key in self._keys_below(prefix) if "/" not in key[len(prefix) + 1 :])
         return [info for info in direct if info is not None]
 
-    def delete(self, keys: Iterable[str]) -> None:
+    def delete(self, keys: Iterable[str], *, is_sent_once: bool = False) -> None:  # noqa: ARG002  nothing is lost on the way
         """Forget keys; one that does not exist is no error."""
         for key in keys:
             with self._lock:
@@ -105,6 +110,13 @@ class MemoryBlobs:
                 book, _, slot = key.rpartition("/")
                 if slot in self._slots_by_book.get(book, ()):
                     self._slots_by_book[book].remove(slot)
+
+    def unfinished(self) -> Iterator[BlobInfo]:
+        """Nothing: what a thread writes is there at once."""
+        return iter(())
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Nothing to do: there is nothing unfinished."""
 
     def append(self, key: str, data: Buffer) -> int:
         """Add bytes to the end of a log, and answer where they start."""
@@ -141,6 +153,9 @@ class MemoryBlobs:
             kept = self._kept_by_key.get(_slot_key(book, slot))
             return None if kept is None else bytes(kept.content)
 
+    def prefetch(self, book: str, slots: Sequence[str]) -> None:
+        """Nothing to do: all is near."""
+
     def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their commits."""
         check_key(book)
@@ -158,6 +173,10 @@ class MemoryBlobs:
 
     def publish(self, key: str) -> None:
         """Nothing to do: what is appended is seen at once."""
+        check_key(key)
+
+    def seal(self, key: str) -> None:
+        """Nothing to do: it is read at one go anyway."""
         check_key(key)
 
     def flush(self) -> None:

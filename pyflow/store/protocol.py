@@ -41,6 +41,10 @@ class BlobStore(Protocol):
     def url(self) -> str:
         """Where the store is, in the form that ``open_blobs`` takes."""
 
+    @property
+    def poll_s(self) -> float:
+        """Seconds between two looks for news, so that looking costs little: longer where each look is paid for."""
+
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Make the parts, one after the other, the content of a key: whole or not at all.
 
@@ -82,8 +86,23 @@ class BlobStore(Protocol):
     def logs(self, prefix: str) -> Sequence[BlobInfo]:
         """The logs directly below ``prefix/`` with their lengths so far, sorted by key."""
 
-    def delete(self, keys: Iterable[str]) -> None:
-        """Remove blobs; a key that does not exist is no error."""
+    def delete(self, keys: Iterable[str], *, is_sent_once: bool = False) -> None:
+        """Remove blobs; a key that does not exist is no error.
+
+        Args:
+            keys: Which.
+            is_sent_once: Never ask again after an answer that was lost, for what is asked again may come late. What
+                could not be removed is then told by an error, and may be gone.
+        """
+
+    def unfinished(self) -> Iterator[BlobInfo]:
+        """What writers began and did not end, killed ones among them: no key names it, and nobody sees it.
+
+        Their names are the store's own, and are for ``discard`` alone.
+        """
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove what ``unfinished`` has listed; what has ended meanwhile is no error."""
 
     def append(self, key: str, data: Buffer) -> int:
         """Add bytes to the end of a log, and answer where they start. A log has one writer.
@@ -109,6 +128,9 @@ class BlobStore(Protocol):
     def committed(self, book: str, slot: str) -> bytes | None:
         """The record that holds for a slot; None while there is none."""
 
+    def prefetch(self, book: str, slots: Sequence[str]) -> None:
+        """Somebody is about to ask for these records: bring near what is far, many at once. Changes nothing else."""
+
     def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold."""
 
@@ -120,6 +142,9 @@ class BlobStore(Protocol):
 
     def publish(self, key: str) -> None:
         """Return when others see all that this process has appended to a log."""
+
+    def seal(self, key: str) -> None:
+        """Publish a log that nobody will append to any more, so that it can be read at one go."""
 
     def flush(self) -> None:
         """Return when all that this process saw written, by whomever, would survive a power cut."""

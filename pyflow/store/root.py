@@ -12,6 +12,7 @@ from pyflow.late import late
 from pyflow.store.disk import FILE_MODE, make_folder, remove, write_all
 from pyflow.store.keys import MARKER
 from pyflow.store.layout import check_marker, marker_bytes
+from pyflow.store.listing import entries
 
 if TYPE_CHECKING:
     from urllib import parse
@@ -76,6 +77,10 @@ class StoreRoot:
         except FileNotFoundError:
             self.prepare()
             return self._write_new_file(parts)
+
+    def aside(self) -> list[os.DirEntry[str]]:
+        """The files that were written aside, or are being written, and that no key names yet."""
+        return entries(f"{self.path}/{TEMPORARY}")
 
     def create(self, name: str, data: bytes) -> None:
         """Make a small file at the root, whole or not at all, unless there is one."""

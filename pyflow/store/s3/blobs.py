@@ -28,6 +28,7 @@ from pyflow.store.s3.logs import Logs, log_of
 from pyflow.store.s3.marker import Marker
 from pyflow.store.s3.records import Records
 from pyflow.store.s3.requests import Patience, Requests
+from pyflow.store.s3.unfinished import abort_upload, list_uploads
 
 if TYPE_CHECKING:
     from concurrent import futures
@@ -52,7 +53,9 @@ class S3Blobs:
 
     def start_afresh(self) -> None:
         """Forget what the parent of a fork had under way: its log is its own to write."""
-        self._bucket = Bucket(self._address, Requests(self.url, self._patience))
+        self._requests = Requests(self.url, self._patience)
+        self._once = Requests(self.url, Patience(most_attempts=1))
+        self._bucket = Bucket(self._address, self._requests)
         self._marker = Marker(self._bucket, self.url)
         self._logs = Logs(self._bucket)
         self._records = Records()
@@ -64,6 +67,11 @@ class S3Blobs:
     def url(self) -> str:
         """Bucket and prefix as an ``s3://`` URL."""
         return self._address.url
+
+    @property
+    def poll_s(self) -> float:
+        """A look is a request."""
+        return 2.0
 
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Write an object, a large one in parts that appear together."""
@@ -119,14 +127,24 @@ class S3Blobs:
         self._marker.check()
         return self._logs.lengths(prefix)
 
-    def delete(self, keys: Iterable[str]) -> None:
+    def delete(self, keys: Iterable[str], *, is_sent_once: bool = False) -> None:
         """Remove objects, up to a thousand with one request."""
         wanted = [check_key(key) for key in keys]
         self._marker.check()
         for log in {log_of(key) for key in wanted} - {None}:
             self._logs.forget(str(log))
         self._records.forget(wanted)
-        self._bucket.delete(wanted)
+        (Bucket(self._address, self._once) if is_sent_once else self._bucket).delete(wanted)
+
+    def unfinished(self) -> Iterator[BlobInfo]:
+        """Uploads in parts that have not ended, as AWS keeps them, and bills them, until somebody ends them."""
+        self._marker.check()
+        return list_uploads(self._requests, self._address)
+
+    def discard(self, names: Iterable[str]) -> None:
+        """End uploads."""
+        for name in names:
+            abort_upload(self._requests, self._address, name)
 
     def append(self, key: str, data: Buffer) -> int:
         """Add bytes to the end of a log; they are gathered for a moment: see ``logs.py``."""
@@ -165,6 +183,17 @@ class S3Blobs:
                 self._records.add(key, found)
         return found
 
+    def prefetch(self, book: str, slots: Sequence[str]) -> None:
+        """Read what is not known yet, several at once, if what is read may be remembered."""
+        self._marker.check()
+        if not self._marker.is_known_create_only:
+            return
+        unknown = [slot for slot in slots if self._records.get(_slot_key(book, slot)) is None]
+        if len(unknown) > 1:
+            with futures.ThreadPoolExecutor(max_workers=_READERS) as threads:
+                for _ in threads.map(lambda slot: self.committed(book, slot), unknown):
+                    pass
+
     def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their names."""
         check_key(book)
@@ -185,6 +214,10 @@ class S3Blobs:
     def publish(self, key: str) -> None:
         """Write what has been gathered for a log."""
         self._logs.publish(check_key(key))
+
+    def seal(self, key: str) -> None:
+        """Write the log once more, as one object: who reads it from then on asks twice, however long it went on."""
+        self._logs.seal(check_key(key))
 
     def flush(self) -> None:
         """Write what has been gathered for logs. All else is safe once the store has said yes to it."""

@@ -11,7 +11,7 @@ from pyflow.digest import CHUNK_SIZE, Buffer
 from pyflow.late import late
 from pyflow.store.protocol import BlobInfo
 from pyflow.store.s3.address import Address
-from pyflow.store.s3.body import body_of, size_of
+from pyflow.store.s3.body import body_of, sealed, size_of
 from pyflow.store.s3.client import CONCURRENCY, Client, Response, is_amazon
 from pyflow.store.s3.download import download
 from pyflow.store.s3.failure import EXISTS, MISSING
@@ -49,7 +49,8 @@ class Bucket:
         if size_of(parts) > CHUNK_SIZE:
             upload(self._requests, doing, where, parts)
         else:
-            self._requests.ask(doing, lambda s3: s3.put_object(**where, Body=body_of(parts)))
+            body, seal = body_of(parts), sealed(parts)
+            self._requests.ask(doing, lambda s3: s3.put_object(**where, Body=body, Metadata=seal))
 
     def create(self, key: str, data: Buffer, *, is_honoured: bool = True) -> bool:
         """Write an object unless there is one; True when this call did.
@@ -66,7 +67,8 @@ class Bucket:
 
     def offer(self, key: str, data: Buffer, *, nonce: str = "") -> bool:
         """Write an object unless there is one; False when there is one, which this very call may have written."""
-        where = {**self._where(key), "IfNoneMatch": "*", **({"Metadata": {NONCE: nonce}} if nonce else {})}
+        metadata = {**sealed([data]), **({NONCE: nonce} if nonce else {})}
+        where = {**self._where(key), "IfNoneMatch": "*", "Metadata": metadata}
         done = self._requests.ask_or_none(
             f"create {key!r}", EXISTS, lambda s3: s3.put_object(**where, Body=body_of([data]))
         )
@@ -78,7 +80,11 @@ class Bucket:
         return None if found is None else found.get("Metadata", {}).get(NONCE)
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytearray | None:
-        """A part of an object; None when there is no such object."""
+        """A part of an object; None when there is no such object.
+
+        Raises:
+            IntegrityError: It is a small one, and its bytes are not those that were written, also when asked for again.
+        """
         if length == 0:
             return None if self._head(key) is None else bytearray()
         end = None if length is None else start + length

@@ -27,6 +27,10 @@ Response: TypeAlias = "dict[str, Any]"
 CONCURRENCY: Final = 4
 """Requests at once for the parts of one large object."""
 
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 30.0
+"""How long a store may say nothing. Tests are less patient."""
+
 _MOST_CONNECTIONS: Final = 32
 _AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
@@ -46,6 +50,7 @@ class Client(Protocol):
     def upload_part(self, **parameters: Any) -> Response: ...  # noqa: D102
     def complete_multipart_upload(self, **parameters: Any) -> Response: ...  # noqa: D102
     def abort_multipart_upload(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def list_multipart_uploads(self, **parameters: Any) -> Response: ...  # noqa: D102
 
 
 _Environment: TypeAlias = "frozenset[tuple[str, str]]"
@@ -91,8 +96,8 @@ def _config(*, for_amazon: bool) -> Any:
         s3={"addressing_style": "auto" if for_amazon else "path"},
         # Retries are the business of ``requests.py``, which knows more of what they are for.
         retries={"mode": "standard", "total_max_attempts": 1},
-        connect_timeout=5,
-        read_timeout=30,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
         tcp_keepalive=True,
         max_pool_connections=_MOST_CONNECTIONS,
         request_checksum_calculation=checksums,

@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.digest import CHUNK_SIZE
+from pyflow.errors import IntegrityError
 from pyflow.late import late
-from pyflow.store.s3.body import fill
+from pyflow.store.s3.body import fill, is_as_sealed
 from pyflow.store.s3.client import CONCURRENCY, Client
-from pyflow.store.s3.failure import BEYOND_END, MISSING, ReplacedError, code_of, reported
+from pyflow.store.s3.failure import BEYOND_END, MISSING, DamagedError, ReplacedError, code_of, reported
 from pyflow.store.s3.requests import Requests
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 else:
     exceptions = late("botocore.exceptions")
     futures = late("concurrent.futures")
+
+# What was flipped on the way is right the next time; what is stored so stays so.
+_MOST_DAMAGED: Final = 3
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -32,8 +36,19 @@ def download(requests: Requests, doing: str, where: dict[str, str], start: int, 
         where: Bucket and key.
         start: First byte.
         end: Behind the last byte; None: all there are.
+
+    Raises:
+        IntegrityError: It is a small object, all of it was asked for, and its bytes are not those that were written.
     """
-    return requests.ask(doing, lambda s3: _Download(requests, doing, where).run(s3, start, end))
+    for _ in range(_MOST_DAMAGED):
+        try:
+            return requests.ask(doing, lambda s3: _Download(requests, doing, where).run(s3, start, end))
+        except DamagedError:
+            continue
+    raise IntegrityError(
+        f"{where['Key']!r} in the bucket {where['Bucket']!r} is damaged: it does not have the digest that it was written "
+        "with, also when asked for again. Nothing of it was used. Restore it from a copy of the store, or run again what made it."
+    )
 
 
 class _Download:
@@ -60,6 +75,8 @@ class _Download:
         stop = size if end is None else min(end, size)
         buffer = bytearray(max(stop - start, 0))
         self._fill(first, memoryview(buffer), start, stop)
+        if len(buffer) == size and not is_as_sealed(buffer, first.get("Metadata", {})):
+            raise DamagedError("it came with other bytes than it was written with")
         return buffer
 
     def _fill(self, first: Any, buffer: memoryview, start: int, stop: int) -> None:

@@ -44,6 +44,10 @@ class ShortBodyError(Exception):
     """The store sent fewer bytes than it said, or than there are."""
 
 
+class DamagedError(Exception):
+    """A small object came with other bytes than it was written with."""
+
+
 class ReplacedError(Exception):
     """The object was replaced while parts of it were read."""
 

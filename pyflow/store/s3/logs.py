@@ -1,7 +1,9 @@
 """Logs in a bucket: ``<key>/<offset>``, immutable segments of one writer each, named by where they start.
 
 What is appended is gathered in memory and written as a segment at most once a second, when it is much, or when
-somebody asks for it. A reader takes the segments in their order, up to the first that is missing.
+somebody asks for it. A reader takes the segments in their order, up to the first that is missing. A log that is
+sealed is there once more as one object, ``<key>/-whole``, which comes first in a listing; the segments stay, since somebody may
+be reading them.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import Buffer
@@ -22,12 +25,19 @@ else:
     futures = late("concurrent.futures")
 
 _DIGITS: Final = 16
+_WHOLE: Final = "-whole"
 _MUCH: Final = 256 * 1024
 _INTERVAL_S: Final = 1.0
 
 # A reader who knows where to start need not list what lies further back than the longest segment.
 _LONGEST: Final = 1024 * 1024
 _READERS: Final = 8
+
+# What its writer remembers of a log, to seal it without reading it again. Ten thousand tasks have 3 MB of events.
+_MOST_KEPT: Final = 4 * 1024 * 1024
+
+# So many requests for a log that was not sealed cost no more than the one that seals it.
+_FEW: Final = 2
 
 
 class LogWriter:
@@ -40,6 +50,8 @@ class LogWriter:
         self._writing = threading.Lock()
         self._lock = threading.Lock()
         self._start: int | None = None
+        self._count = 0
+        self._written: bytearray | None = bytearray()
         self._pending = bytearray()
         self._written_at = float("-inf")
 
@@ -71,7 +83,13 @@ class LogWriter:
                 with self._lock:
                     del self._pending[: len(piece)]
                     self._start = start + len(piece)
+                    self._keep(piece)
                     self._written_at = self._now()
+
+    def written(self) -> tuple[int, bytes | None]:
+        """In how many segments the log is, and its content; None when it is too long to be kept at hand."""
+        with self._lock:
+            return self._count, None if self._written is None else bytes(self._written)
 
     def waiting(self) -> tuple[int, bytes]:
         """What has gathered, and where in the log it starts."""
@@ -84,7 +102,15 @@ class LogWriter:
                 end = 0
                 for start, found in segments(self._bucket, self._key):
                     end = start + found.size_bytes
+                    self._count, self._written = self._count + 1, None
                 self._start = end
+
+    def _keep(self, piece: bytes) -> None:
+        self._count += 1
+        if self._written is not None:
+            self._written += piece
+            if len(self._written) > _MOST_KEPT:
+                self._written = None
 
     def _begin(self) -> int:
         assert self._start is not None
@@ -125,6 +151,17 @@ class Logs:
         if writer is not None:
             writer.write()
 
+    def seal(self, key: str) -> None:
+        """Write a log once more as one object, when it is in several. Nobody may append to it any more."""
+        self.publish(key)
+        with self._lock:
+            writer = self._writer_by_key.get(key)
+        if writer is None:
+            return
+        count, content = writer.written()
+        if count > _FEW:
+            self._bucket.put(f"{key}/{_WHOLE}", [self.read(key, 0, None) if content is None else content])
+
     def forget(self, key: str) -> None:
         """Let go of a log of which something was deleted."""
         with self._lock:
@@ -136,7 +173,13 @@ class Logs:
             writer = self._writer_by_key.get(key)
         # What waits is looked at first: by the time the segments are listed, it may be among them.
         waiting_at, waiting = (0, b"") if writer is None else writer.waiting()
-        covering = list(_covering(segments(self._bucket, key, around=start), start, end))
+        listed = _listed(self._bucket, key, around=start)
+        first = next(listed, None)
+        if first is not None and first.key.endswith(f"/{_WHOLE}"):
+            whole = self._bucket.read(first.key, start, None if end is None else max(end - start, 0))
+            if whole is not None:
+                return bytes(whole)
+        covering = list(_covering(_segments_in(listed if first is None else chain([first], listed), key), start, end))
         data = bytearray()
         for (offset, _), piece in zip(covering, self._read_all(covering), strict=True):
             if piece is None:
@@ -177,8 +220,16 @@ def log_of(key: str) -> str | None:
 
 def segments(bucket: Bucket, key: str, *, around: int = 0) -> Iterator[tuple[int, BlobInfo]]:
     """The segments of a log with their offsets, in order; those that may hold the byte ``around``, and later ones."""
+    return _segments_in(_listed(bucket, key, around=around), key)
+
+
+def _listed(bucket: Bucket, key: str, *, around: int) -> Iterator[BlobInfo]:
     after = segment(key, around - _LONGEST) if around > _LONGEST else ""
-    for found in bucket.listed_flat(f"{key}/", after=after):
+    return bucket.listed_flat(f"{key}/", after=after)
+
+
+def _segments_in(listed: Iterator[BlobInfo], key: str) -> Iterator[tuple[int, BlobInfo]]:
+    for found in listed:
         offset = found.key[len(key) + 1 :]
         if _is_offset(offset):
             yield int(offset), found
