@@ -9,7 +9,9 @@
     │   ├── StoreUnavailableError   it did not answer in time; trying later may help
     │   └── IntegrityError          bytes are not what was committed
     ├── ExecutorError               the operator's: the place where tasks run cannot do what was asked
-    │   └── EnvironmentMismatchError   bytes were made for another Python or format
+    │   ├── EnvironmentMismatchError   bytes were made for another Python or format
+    │   ├── AccessDeniedError          it does not let you: no or an expired token, or a right is missing
+    │   └── UnreachableError           it did not answer; trying later may help
     ├── TaskError                   the code of a task raised, and the original error cannot be rebuilt
     ├── LostTaskError               the place a task ran in died
     │   └── TaskTimeoutError        it was ended because its time was up
@@ -28,6 +30,7 @@ from typing import Final
 _PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120  pathlib weighs at import
 
 __all__ = [
+    "AccessDeniedError",
     "ConfigError",
     "DefinitionError",
     "EnvironmentMismatchError",
@@ -42,6 +45,7 @@ __all__ = [
     "StoreUnavailableError",
     "TaskError",
     "TaskTimeoutError",
+    "UnreachableError",
     "UnsupportedOptionWarning",
     "add_note",
     "warn_author",
@@ -86,6 +90,14 @@ class ExecutorError(PyflowError):
 
 class EnvironmentMismatchError(ExecutorError):
     """Bytes were made by another Python minor or a newer format, and must not be loaded here."""
+
+
+class AccessDeniedError(ExecutorError):
+    """The place where tasks run does not let you: the token is missing or has expired, or a right is."""
+
+
+class UnreachableError(ExecutorError):
+    """The place where tasks run did not answer; the same request may succeed later."""
 
 
 class TaskError(PyflowError):

@@ -5,7 +5,7 @@ from pyflow.api.load import list_runs, load_run
 from pyflow.api.lookup import find_run
 from pyflow.api.pipeline import Pipeline, PipelineArgs, RunArgs, pipeline
 from pyflow.api.run import Run
-from pyflow.api.start import Started, carry_out_aside, prepare
+from pyflow.api.start import Started, carry_out_aside, detached_text, prepare
 
 __all__ = [
     "Pipeline",
@@ -15,6 +15,7 @@ __all__ = [
     "Started",
     "Workplace",
     "carry_out_aside",
+    "detached_text",
     "find_run",
     "list_runs",
     "load_run",

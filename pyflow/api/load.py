@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pyflow.api.home import Workplace, open_workplace
+from pyflow.api.opening import open_run
 from pyflow.api.run import Run
 from pyflow.config import Settings
 from pyflow.errors import NotFoundError
@@ -25,7 +26,7 @@ def load_run(run_id: str, store: str | None = None) -> Run:
         NotFoundError: The store has no such run.
     """
     workplace = open_workplace(Settings(store=store))
-    return Run(workplace.content, RunRecord.read(workplace.content, run_id), workplace.results)
+    return open_run(workplace, RunRecord.read(workplace.content, run_id))
 
 
 def list_runs(store: str | None = None, *, limit: int | None = None) -> list[Run]:
@@ -54,4 +55,4 @@ def _run(workplace: Workplace, run_id: str) -> Run | None:
         record = RunRecord.read(workplace.content, run_id)
     except NotFoundError:
         return None
-    return Run(workplace.content, record, workplace.results)
+    return open_run(workplace, record)

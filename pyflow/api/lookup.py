@@ -6,6 +6,7 @@ from typing import Final
 
 from pyflow.api.home import Workplace
 from pyflow.api.load import latest_runs
+from pyflow.api.opening import open_run
 from pyflow.api.run import Run
 from pyflow.errors import NotFoundError
 from pyflow.runs import RunRecord
@@ -35,4 +36,4 @@ def find_run(text: str, workplace: Workplace) -> Run:
         raise NotFoundError(
             f"{len(found)} runs are called {text!r}: {shown}{' …' if len(found) > _MOST_SHOWN else ''}."
         )
-    return Run(content, RunRecord.read(content, found[0]), workplace.results)
+    return open_run(workplace, RunRecord.read(content, found[0]))

@@ -10,9 +10,10 @@ from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overloa
 
 from pyflow.api.home import open_workplace
 from pyflow.api.run import Run
-from pyflow.api.start import Started, carry_out_aside, prepare
+from pyflow.api.start import Started, carry_out_aside, detached_text, prepare
 from pyflow.config import Settings, checked
 from pyflow.errors import DefinitionError
+from pyflow.executors import RemoteExecutor
 from pyflow.graph import Graph, Location, OptionArgs, suggestion
 from pyflow.tracing import Definition, Task, call_inline, is_tracing, map_inline, name_of, trace
 
@@ -44,9 +45,10 @@ class RunArgs(PipelineArgs, total=False):
     project: str
     owner: str
     progress: bool
+    argo: Mapping[str, Any]
 
 
-_SETTINGS = frozenset({"executor", "store", "project", "owner", "progress"})
+_SETTINGS = frozenset({"executor", "store", "project", "owner", "progress", "argo"})
 
 
 class Pipeline(Generic[P, R]):
@@ -83,6 +85,8 @@ class Pipeline(Generic[P, R]):
             return value
         started = self.prepare(args, kwargs)
         ending = started.carry_out()
+        if ending.is_detached:
+            raise KeyboardInterrupt(detached_text(started.run.id))
         if ending.is_interrupted:
             raise KeyboardInterrupt(
                 f"Run {started.run.id} was stopped. What had finished is kept: pyflow show {started.run.id}"
@@ -106,7 +110,7 @@ class Pipeline(Generic[P, R]):
         started = self.prepare(args, kwargs, is_aside=True)
         if started.executor.name == "inprocess":
             started.carry_out()
-        else:
+        elif not isinstance(started.executor, RemoteExecutor):
             carry_out_aside(started)
         return started.run
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pyflow.api.asked import Asked
 from pyflow.api.logs import LogReader
 from pyflow.api.raising import rebuild
 from pyflow.artifacts import Artifact
@@ -23,6 +24,7 @@ from pyflow.errors import (
     RunCancelledError,
     add_note,
 )
+from pyflow.executors import RemoteExecutor
 from pyflow.graph import suggestion
 from pyflow.packed import PackedGraph, PackedMap
 from pyflow.runs import (
@@ -51,7 +53,13 @@ class Run:
     """
 
     def __init__(
-        self, content: ContentStore, record: RunRecord, results: Path, *, graph: PackedGraph | None = None
+        self,
+        content: ContentStore,
+        record: RunRecord,
+        results: Path,
+        *,
+        graph: PackedGraph | None = None,
+        remote: Callable[[], RemoteExecutor] | None = None,
     ) -> None:
         self._content = content
         self._record = record
@@ -59,6 +67,7 @@ class Run:
         self._graph = graph
         self._summary: RunSummary | None = None
         self._thread: threading.Thread | None = None
+        self._remote = None if remote is None else Asked(remote, record, content)
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self._record.pipeline!r}: {self.status}>"
@@ -93,6 +102,8 @@ class Run:
         summary = self.summary
         if summary is not None:
             return summary.status
+        if self._remote is not None:
+            return self._remote.status()
         has_left = self._thread is not None and not self._thread.is_alive()
         if has_left or is_caller_alive(self._record) is False:
             # It may have ended between the two looks.
@@ -209,9 +220,15 @@ class Run:
         return install(self._content.read_blob(code["digest"], code["size"]), folder)
 
     def cancel(self) -> None:
-        """Ask the run to end, from whatever process. What has finished is kept."""
+        """Ask the run to end, from whatever process. What has finished is kept.
+
+        Raises:
+            ExecutorError: The cluster that it goes on at cannot be asked now. Tasks that have not started yet will not.
+        """
         if self.status not in ENDED:
             self._content.blobs.create(self._content.keys.cancel(self.id), b"{}")
+            if self._remote is not None:
+                self._remote.cancel()
 
     def slots_of(self, view: RunView, node: str, index: int | None = None) -> list[SlotView]:
         """The slots that a name stands for: ``fit`` for all items of a map, ``fit[3]`` for one.

@@ -9,11 +9,13 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pyflow.api.asking import ask_what_to_do
 from pyflow.api.home import Workplace
+from pyflow.api.opening import open_run
 from pyflow.api.run import Run
 from pyflow.bundle import discover
-from pyflow.errors import DefinitionError, StoreError, add_note
-from pyflow.executors import Ending, Executor, Job, open_executor
+from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
+from pyflow.executors import Begun, Ending, Executor, Job, RemoteExecutor, open_executor
 from pyflow.graph import CallNode, Graph
 from pyflow.packing import Packed, pack
 from pyflow.progress import open_progress
@@ -63,7 +65,7 @@ class Started:
 
     def _leave(self, error: BaseException) -> None:
         """Say in the store that nobody goes on with the run, though this process lives on."""
-        if self.run.summary is not None:
+        if isinstance(self.executor, RemoteExecutor) or self.run.summary is not None:
             return
         now, stopped = time.time(), isinstance(error, KeyboardInterrupt)
         RunSummary(
@@ -88,23 +90,46 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
         PyflowError: Something stands against the run; nothing has run then.
     """
     _refuse_while_importing(graph)
-    executor = open_executor(workplace.settings.executor or "local")
+    settings = workplace.settings
+    executor = open_executor(settings.executor or "local", settings, ask=ask_what_to_do)
     packed = pack(graph, workplace.content, bundle=discover(_functions(graph)))
     executor.check(packed.graph)
-    record = _record(packed, executor.name, arguments)
-    record.write(workplace.content)
-    run = Run(workplace.content, record, workplace.results, graph=packed.graph)
+    tasks = settings.parallelism or float("inf")
     job = Job(
-        run_id=record.run_id,
+        run_id="",
         graph=packed.graph,
         graph_digest=packed.digest,
         graph_size=packed.size_bytes,
         home=workplace.home,
         content=workplace.content,
-        capacity=Capacity(cpus=float("inf"), tasks=workplace.settings.parallelism or float("inf")),
+        capacity=Capacity(cpus=float("inf"), tasks=tasks),
+    )
+    begun = _begin(executor, job)
+    record = _record(packed, executor.name, arguments, begun)
+    if not record.create(workplace.content) and not begun.place:
+        raise NotFoundError(f"There is a run {record.run_id!r} already.")
+    job = replace(
+        job,
+        run_id=record.run_id,
         is_cancel_requested=_Cancellation(workplace.content, record.run_id).is_requested,
     )
-    return Started(run, job, executor, workplace.settings.progress, is_aside)
+    run = open_run(workplace, record, packed.graph)
+    return Started(run, job, executor, settings.progress, is_aside)
+
+
+def _begin(executor: Executor, job: Job) -> Begun:
+    """The name of a run: from the place that takes it on, or, where this process drives it, made here."""
+    if isinstance(executor, RemoteExecutor):
+        return executor.begin(job)
+    return Begun(new_run_id(job.graph.name, time.time()))
+
+
+def detached_text(run_id: str) -> str:
+    """What to say when a caller stops watching a run that goes on."""
+    return (
+        f"Run {run_id} goes on. Watch it: pyflow logs --follow {run_id}; its state: pyflow show {run_id}; "
+        f"in Python: load_run({run_id!r}); end it: pyflow cancel {run_id}"
+    )
 
 
 class _Cancellation:
@@ -149,19 +174,19 @@ def _functions(graph: Graph) -> list[Any]:
     return list(found.values())
 
 
-def _record(packed: Packed, executor: str, arguments: str) -> RunRecord:
-    now = time.time()
+def _record(packed: Packed, executor: str, arguments: str, begun: Begun) -> RunRecord:
     return RunRecord(
-        run_id=new_run_id(packed.graph.name, now),
+        run_id=begun.run_id,
         pipeline=packed.graph.name,
         executor=executor,
         graph_digest=packed.digest,
         graph_size=packed.size_bytes,
-        started_at=now,
+        started_at=time.time(),
         pyflow_version=VERSION,
         python=sys.version.split()[0],
         host=this_host(),
         pid=os.getpid(),
         pid_started=process_started(os.getpid()),
         arguments=arguments,
+        place=begun.place,
     )

@@ -2,11 +2,14 @@
 
 from pyflow.executors.driver import Ending, Failure, Job, Watcher
 from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Taken
-from pyflow.executors.registry import NAMES, Executor, open_executor
+from pyflow.executors.registry import NAMES, REMOTE, Executor, open_executor, open_remote
+from pyflow.executors.remote import Begun, RemoteExecutor
 from pyflow.executors.support import machine_cpus, machine_memory_mib
 
 __all__ = [
     "NAMES",
+    "REMOTE",
+    "Begun",
     "Ending",
     "Executor",
     "Failure",
@@ -14,10 +17,12 @@ __all__ = [
     "Job",
     "Launcher",
     "Lost",
+    "RemoteExecutor",
     "Report",
     "Taken",
     "Watcher",
     "machine_cpus",
     "machine_memory_mib",
     "open_executor",
+    "open_remote",
 ]

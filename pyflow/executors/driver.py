@@ -85,6 +85,8 @@ class Ending:
     is_cancelled: bool = False
     is_interrupted: bool = False
     """Somebody pressed Ctrl-C."""
+    is_detached: bool = False
+    """The run goes on; its caller has stopped watching."""
     failures: list[Failure] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 

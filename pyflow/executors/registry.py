@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from pyflow.config import Settings
 from pyflow.errors import ConfigError
 from pyflow.executors.driver import Ending, Job
+from pyflow.executors.remote import RemoteExecutor
 from pyflow.graph import suggestion
 from pyflow.packed import PackedGraph
 
 NAMES: Final = ("inprocess", "local")
 LATER: Final = ("docker", "argo")
+REMOTE: Final[tuple[str, ...]] = ()
+"""Those whose runs go on without the process that submitted them."""
 
 
 class Executor(Protocol):
@@ -31,12 +37,25 @@ class Executor(Protocol):
         """Carry a run out; returns when nothing of it runs any more."""
 
 
-def open_executor(name: str) -> Executor:
+def open_executor(
+    name: str,
+    settings: Settings = Settings(),  # noqa: B008  frozen
+    *,
+    environment: Mapping[str, str] = os.environ,
+    ask: Callable[[str], str] = lambda _run_id: "detach",
+) -> Executor:
     """The executor of that name.
 
+    Args:
+        settings: Of which some executors have a table of their own.
+        environment: For the variables that the tools of such a place read.
+        ask: What to do with a run when Ctrl-C is pressed where it could go on: ``cancel`` or ``detach``.
+
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is none, or a setting of it is wrong.
     """
+    if name in REMOTE:
+        return open_remote(name, settings, environment=environment, ask=ask)
     if name == "inprocess":
         from pyflow.executors.selfdriven import InprocessExecutor
 
@@ -50,3 +69,18 @@ def open_executor(name: str) -> Executor:
             f"Executor {name!r} is not available in this version of pyflow. There are: {', '.join(NAMES)}."
         )
     raise ConfigError(f"There is no executor {name!r}.{suggestion(name, NAMES)}")
+
+
+def open_remote(
+    name: str,
+    settings: Settings = Settings(),  # noqa: ARG001, B008
+    *,
+    environment: Mapping[str, str] = os.environ,  # noqa: ARG001
+    ask: Callable[[str], str] = lambda _run_id: "detach",  # noqa: ARG001
+) -> RemoteExecutor:
+    """The executor of that name, which goes on with runs by itself.
+
+    Raises:
+        ConfigError: There is none, or a setting of it is wrong.
+    """
+    raise ConfigError(f"There is no executor {name!r} whose runs go on by themselves.{suggestion(name, REMOTE)}")

@@ -36,6 +36,7 @@ class Line:
 
     __slots__ = (
         "counts", "ended_at", "last_bad", "node", "reason", "retrying", "running", "started_at", "total",
+        "waits",
     )  # fmt: skip
 
     def __init__(self, node: NodeView) -> None:
@@ -51,6 +52,8 @@ class Line:
         self.ended_at: float | None = None
         self.last_bad: Status = "failed"
         self.reason = ""
+        self.waits: dict[str, str] = {}
+        """Why items of it wait for a place to run, by their slots."""
 
     @property
     def name(self) -> str:
@@ -88,10 +91,16 @@ class Line:
         end = self.ended_at if self.is_over and self.ended_at is not None else now
         return max(end - self.started_at, 0.0)
 
+    @property
+    def waits_for(self) -> str:
+        """Why the first of the items that wait for a place does; empty when none does."""
+        return next(iter(self.waits.values()), "")
+
     def notes(self) -> str:
         """What is worth saying beside the state: ``2 failed, 1 retrying``."""
         told: list[tuple[str, int]] = [(status, self.counts.get(status, 0)) for status in ("failed", "lost")]
         told += [("cancelled", self.counts.get("cancelled", 0)), ("retrying", self.retrying)]
+        told += [("waiting", len(self.waits))]
         return ", ".join(f"{count} {word}" for word, count in told if count)
 
 
@@ -109,6 +118,8 @@ class Counter:
         self.lines: list[Line] = []
         self.status: Status = "pending"
         self.is_stopping = False
+        self.trouble = ""
+        """Why nobody can say how the run is; empty when all is well."""
         self.started_at: float | None = None
         self.now = 0.0
         """When the last event happened."""
@@ -134,6 +145,9 @@ class Counter:
         line = self._line_by_key.get(key)
         if line is None:
             return self._quiet_one(kind, key, event)
+        if kind == "waiting":
+            return self._waiting(line, slot, event["reason"])
+        line.waits.pop(slot, None)
         if kind == "started":
             self._started(line, event)
         elif kind == "ended":
@@ -157,6 +171,13 @@ class Counter:
     def seconds(self, now: float) -> float:
         """Since the run began."""
         return 0.0 if self.started_at is None else max(now - self.started_at, 0.0)
+
+    def _waiting(self, line: Line, slot: str, reason: str) -> Line:
+        if reason:
+            line.waits[slot] = reason
+        else:
+            line.waits.pop(slot, None)
+        return line
 
     def _started(self, line: Line, event: Event) -> None:
         line.running += 1
@@ -223,6 +244,8 @@ class Counter:
             self.status, self.started_at = "running", event["at"]
         elif kind == "cancel-requested":
             self.is_stopping = True
+        elif kind == "trouble":
+            self.trouble = event["message"]
         elif kind == "run-ended":
             self.status = event["status"]
             for line in self.lines:

@@ -42,7 +42,12 @@ class PlainLines:
         """Count, and write what is news."""
         line = self._counter.add(event)
         if line is not None:
-            self._tell(line)
+            if event["event"] == "waiting":
+                self._tell_wait(line, event["reason"])
+            else:
+                self._tell(line)
+        elif event["event"] == "trouble":
+            self._say(event["message"] or "the connection is back")
         elif event["event"] == "run-started":
             self._out.line(f"Run {self._counter.run_id} of {self._counter.pipeline!r}")
         elif event["event"] == "cancel-requested":
@@ -58,6 +63,11 @@ class PlainLines:
         if not self._has_ended:
             self._end()
         self._out.close()
+
+    def _tell_wait(self, line: Line, reason: str) -> None:
+        """Of a map whose items wait for the same, one is told of."""
+        if reason and list(line.waits.values()).count(reason) == 1:
+            self._say(f"{line.name} waits: {reason}")
 
     def _tell(self, line: Line) -> None:
         key = id(line)

@@ -166,7 +166,9 @@ def _notes(line: Line) -> str:
     notes = line.notes() if line.is_map else ("retrying" if line.retrying else "")
     if not notes and line.status in {"cancelled", "skipped", "lost"}:
         notes = line.status
-    return ": ".join(part for part in (notes, line.reason) if part)
+    if not line.is_map and line.waits:
+        notes = "waiting"
+    return ": ".join(part for part in (notes, line.reason or line.waits_for) if part)
 
 
 def _bar(done: int, total: int, colour: str) -> progress_bar.ProgressBar:
@@ -183,6 +185,8 @@ def _last_row(counter: Counter, now: float) -> str:
         return f"  {closing_sentence(counter, now)}"
     done = sum(line.ended for line in counter.lines)
     state = "stopping" if counter.is_stopping else "running"
+    if counter.trouble:
+        return f"  {one_line(counter.trouble)}"
     return f"  {state} for {duration_text(counter.seconds(now))}, {done:,} of {counted(counter.total, 'task')} done"
 
 

@@ -106,7 +106,7 @@ def _row(line: Line, now: float) -> str:
     status, seconds = line.status, line.seconds(now)
     cell = "padding:2px 10px 2px 0;text-align:left;border:none;background:none;vertical-align:middle"
     notes = line.notes() if line.is_map else ("retrying" if line.retrying else "")
-    notes = ": ".join(part for part in (notes, one_line(line.reason, 120)) if part)
+    notes = ": ".join(part for part in (notes, one_line(line.reason or line.waits_for, 120)) if part)
     cells = (
         f'<span style="color:{_INK[status]}" title="{status}">{SYMBOL[status]}</span>',
         _escaped(one_line(line.name, 60)),

@@ -156,7 +156,7 @@ def _alive_without_proc(pid: int) -> str:
 
 
 def is_caller_alive(record: RunRecord) -> bool | None:
-    """Whether the process that started a run still exists; None when this machine cannot tell."""
-    if record.host != this_host():
+    """Whether the process that started a run still exists; None when this machine cannot tell, or it does not matter."""
+    if record.place or record.host != this_host():
         return None
     return process_started(record.pid) == record.pid_started

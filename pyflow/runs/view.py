@@ -168,6 +168,9 @@ class RunView:
         if slot is None:
             slot = node.slots[slot_id] = SlotView(slot_id)
         if kind == "started":
+            if self.status == "pending":
+                # On a cluster nobody says that the run as a whole began.
+                self.status, self.started_at = "running", event["at"]
             slot.attempts.append(AttemptView(slot_id, event["attempt"], event["worker"], event["at"]))
             slot.status = "running"
         elif kind == "ended":

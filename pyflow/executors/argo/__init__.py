@@ -5,6 +5,8 @@ Argo Server or by the Kubernetes API, hands it over; a watcher follows what pods
 says of them.
 """
 
+from pyflow.executors.argo.cluster import Cluster, Right, open_cluster
+from pyflow.executors.argo.executor import ArgoExecutor
 from pyflow.executors.argo.settings import ArgoSettings, argo_settings
 
-__all__ = ["ArgoSettings", "argo_settings"]
+__all__ = ["ArgoExecutor", "ArgoSettings", "Cluster", "Right", "argo_settings", "open_cluster"]

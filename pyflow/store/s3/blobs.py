@@ -73,6 +73,10 @@ class S3Blobs:
         """A look is a request."""
         return 2.0
 
+    def has_create_only(self) -> bool:
+        """Whether the store honours create-only writes, tried out once in its life; otherwise twins could both commit."""
+        return self._marker.has_create_only()
+
     def put(self, key: str, parts: Sequence[Buffer]) -> None:
         """Write an object, a large one in parts that appear together."""
         check_key(key)

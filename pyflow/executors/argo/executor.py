@@ -1,0 +1,169 @@
+"""The executor ``argo``: hands a packed graph to a cluster as a workflow, and follows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from pyflow.contract import ErrorRecord, ExitCode
+from pyflow.errors import ExecutorError
+from pyflow.executors.argo.cluster import Cluster, open_cluster
+from pyflow.executors.argo.settings import ArgoSettings
+from pyflow.executors.argo.watch import Followed, Watch, counts_of
+from pyflow.executors.driver import Ending, Failure, Job
+from pyflow.executors.interrupts import Interrupts, counted_interrupts
+from pyflow.executors.remote import Begun
+from pyflow.executors.support import check_options
+from pyflow.jsontext import Json
+from pyflow.packed import PackedGraph
+from pyflow.runs import Event, RunRecord, RunSummary, RunView, Status, slot_name
+from pyflow.store import ContentStore
+
+_TICK_S: Final = 0.25
+
+
+class MakeWorkflow(Protocol):
+    """Makes the manifest of a job."""
+
+    def __call__(self, job: Job, settings: ArgoSettings) -> Mapping[str, Json]:
+        """A workflow as plain JSON, with a name or the beginning of one."""
+
+
+class ArgoExecutor:
+    """Tasks run in pods, scheduled by Argo Workflows.
+
+    Args:
+        settings: Where the cluster is.
+        make: Makes the manifest.
+        cluster: The way to the cluster; None: as the settings say.
+        ask: What to do with a run when Ctrl-C is pressed: ``cancel`` or ``detach``.
+    """
+
+    name = "argo"
+
+    def __init__(
+        self,
+        settings: ArgoSettings,
+        make: MakeWorkflow,
+        *,
+        cluster: Cluster | None = None,
+        ask: Callable[[str], str] = lambda _run_id: "detach",
+    ) -> None:
+        self._settings = settings
+        self._make = make
+        self._cluster = cluster or open_cluster(settings)
+        self._ask = ask
+
+    def check(self, graph: PackedGraph) -> None:
+        """Refuse what cannot be honoured, before anything runs."""
+        check_options(graph, self.name)
+
+    def begin(self, job: Job) -> Begun:
+        """Submit the workflow; its uid is the run's id.
+
+        Raises:
+            ExecutorError: The cluster does not take it, or pods cannot work with the store.
+        """
+        check_store(job.content, job.home.store_url)
+        made = self._cluster.create(self._make(job, self._settings))
+        metadata = made["metadata"]
+        return Begun(metadata["uid"], {"namespace": metadata["namespace"], "workflow": metadata["name"]})
+
+    def run(self, job: Job) -> Ending:
+        """Follow the run to its end, or until Ctrl-C leaves it alone."""
+        record = RunRecord.read(job.content, job.run_id)
+
+        def tell(event: Event) -> None:
+            for watcher in job.watchers:
+                watcher.on_event(event)
+
+        watch = self._watch(record, job.graph, job.content, tell)
+        with counted_interrupts() as interrupts:
+            return self._follow(watch, job, record, interrupts)
+
+    def status(self, record: RunRecord, content: ContentStore) -> Status:
+        """How a run without a summary is; one that has ended without is given its summary now."""
+        graph = PackedGraph.from_bytes(content.read_blob(record.graph_digest, record.graph_size))
+        watch = self._watch(record, graph, content)
+        summary = watch.look()
+        if summary is not None:
+            return summary.status
+        return "running" if watch.view.status == "running" else "pending"
+
+    def cancel(self, record: RunRecord) -> None:
+        """Stop the workflow, so that its exit handler still runs."""
+        self._cluster.stop(record.place["workflow"])
+
+    def _watch(
+        self,
+        record: RunRecord,
+        graph: PackedGraph,
+        content: ContentStore,
+        tell: Callable[[Event], None] = lambda _: None,
+    ) -> Watch:
+        followed = Followed(record.run_id, record.place["workflow"], record.started_at, graph)
+        return Watch(followed, content, self._cluster, tell)
+
+    def _follow(self, watch: Watch, job: Job, record: RunRecord, interrupts: Interrupts) -> Ending:
+        answered, is_cancelled = 0, False
+        while (summary := watch.look()) is None:
+            if interrupts.count > answered:
+                answered = interrupts.count
+                if is_cancelled or self._ask(job.run_id) != "cancel":
+                    return Ending(is_interrupted=True, is_detached=True)
+                is_cancelled = True
+                job.content.blobs.create(job.content.keys.cancel(job.run_id), b"{}")
+                self.cancel(record)
+            for watcher in job.watchers:
+                watcher.on_tick()
+            time.sleep(_TICK_S)
+        ending = ending_of(summary, watch.view)
+        ending.is_interrupted = is_cancelled
+        return ending
+
+
+def check_store(content: ContentStore, url: str) -> None:
+    """Refuse a store that pods cannot reach, or in which two attempts could both commit.
+
+    Raises:
+        ExecutorError: It is one of these; the message says why.
+    """
+    if not url.startswith("s3://"):
+        raise ExecutorError(
+            f"Pods cannot reach the store {url}, which is on this machine. Executor 'argo' needs a bucket: store='s3://bucket/prefix'."
+        )
+    has_create_only: Callable[[], bool] = getattr(content.blobs, "has_create_only", lambda: True)
+    if not has_create_only():
+        raise ExecutorError(
+            f"The store {url} does not honour create-only writes (If-None-Match: *), so two attempts at one task could both commit. "
+            "Executor 'argo' refuses it: use a store that does (docs/s3.md lists some)."
+        )
+
+
+def ending_of(summary: RunSummary, view: RunView) -> Ending:
+    """What the summary and the events of a run that has ended say."""
+    names = {node.id: node.name for node in view.nodes.values()}
+    failures = []
+    for node in view.nodes.values():
+        for slot in node.slots.values():
+            if slot.status not in {"failed", "lost"} or not slot.error:
+                continue
+            attempt = slot.attempts[-1] if slot.attempts else None
+            failures.append(
+                Failure(
+                    slot.slot,
+                    slot_name(node, slot.slot, names),
+                    attempt.number if attempt else 0,
+                    ErrorRecord(**slot.error),
+                    int(ExitCode.TASK_RAISED),
+                    is_lost=slot.status == "lost",
+                    log=attempt.log if attempt else None,
+                )
+            )
+    return Ending(
+        is_success=summary.status == "succeeded",
+        is_cancelled=summary.status == "cancelled",
+        failures=failures,
+        counts=summary.counts or counts_of(view),
+    )

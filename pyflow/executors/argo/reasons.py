@@ -1,0 +1,97 @@
+"""Why a pod waits, and what ended one that told nothing itself: the cluster's words → ours, with what would help."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from pyflow.executors.argo.workflow import PodNode
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a pod does not run yet."""
+
+    kind: str
+    """``image``, ``unschedulable``, ``quota``, ``forbidden``, ``config``, ``volume``, ``lock`` or ``other``."""
+    reason: str
+    fix: str = ""
+    is_hopeless: bool = False
+    """Waiting alone will not help: after a while the run is ended."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}. {self.fix}" if self.fix else f"{self.reason}."
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """What ended a pod that left no outcome."""
+
+    kind: str
+    """``memory``, ``deleted``, ``evicted``, ``timeout``, ``image``, ``start`` or ``other``."""
+    reason: str
+    is_timeout: bool = False
+
+
+_TRANSIENT: Final = ("PodInitializing", "ContainerCreating", "")
+
+_WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
+    # what the message says, kind, what would help, is it hopeless
+    (r"ImagePull|ErrImage|InvalidImageName|pull(ing)? (access|image)", "image",
+     "Check the image's name, that the registry has it, and argo={'image_pull_secrets': [...]} if it asks for a password", True),
+    (r"Insufficient (?P<what>[\w./-]+)", "unschedulable",
+     "No node has so much free: ask for less with cpus=, memory= or gpus=, or wait until there is room", False),
+    (r"didn't match Pod's node affinity|node\(s\) didn't match node selector", "unschedulable",
+     "No node has these labels: check the option node_selector", False),
+    (r"untolerated taint|had taint", "unschedulable", "The nodes keep other pods away: see the option tolerations", False),
+    (r"persistentvolumeclaim|unbound immediate PersistentVolumeClaims|volume", "volume",
+     "Check that the claim that the option volumes names is there, and that it may be mounted on this node", False),
+    (r"Unschedulable|nodes are available", "unschedulable", "Ask for less, or for other nodes", False),
+    (r"exceeded quota|forbidden: exceeded", "quota",
+     "The namespace's quota is used up: wait, set parallelism=, or ask for less with cpus= and memory=", False),
+    (r"serviceaccount .*not found|service account .*not found", "forbidden",
+     "There is no such service account: argo={'service_account': ...}; 'pyflow argo setup' prints one", True),
+    (r"is forbidden|cannot create resource", "forbidden", "A right or a policy is missing: show this to who runs the cluster", True),
+    (r"CreateContainerConfigError|secret .*not found|configmap .*not found|couldn't find key", "config",
+     "A Secret or ConfigMap that the pod names is not there: 'pyflow doctor --executor argo' looks which one", True),
+    (r"CreateContainerError|RunContainerError", "config", "The container could not be made: check its command and volumes", True),
+    (r"lock|[Mm]utex|[Ss]emaphore", "lock", "Another workflow holds what this one waits for", False),
+)  # fmt: skip
+
+
+def why_it_waits(message: str) -> Wait | None:
+    """What keeps a pod from running; None when it is on its way."""
+    text = " ".join(message.split())[:400]
+    if text.rstrip(":. ") in _TRANSIENT:
+        return None
+    for pattern, kind, fix, is_hopeless in _WAITS:
+        if re.search(pattern, text):
+            return Wait(kind, text.rstrip("."), fix, is_hopeless)
+    return Wait("other", text.rstrip("."))
+
+
+def why_it_died(node: PodNode, *, memory_mib: int | None = None) -> Death:
+    """What ended a pod that left no outcome.
+
+    Args:
+        node: The pod, failed.
+        memory_mib: What its task may use; None: unlimited.
+    """
+    said = " ".join(node.message.split())[:400].rstrip(".")
+    if "OOMKilled" in said or (node.exit_code == 137 and "deleted" not in said):
+        limit = f"it reached its limit of {memory_mib} MiB" if memory_mib is not None else "the node had no more"
+        return Death(
+            "memory", f"out of memory: {limit} ({said}). Ask for more with memory=, or let it grow with memory_on_oom=."
+        )
+    if re.search(r"[Ee]victed|low on resource", said):
+        return Death("evicted", f"its pod was evicted: {said}. With retries= another node tries again.")
+    if "deadline" in said:
+        return Death("timeout", f"its pod was ended by a time limit: {said}.", is_timeout=True)
+    if re.search(r"pod deleted|pod was deleted|[Nn]ode.*(lost|shutdown|not ready)", said):
+        return Death("deleted", f"its pod was removed while it ran ({said}). With retries= another pod tries again.")
+    wait = why_it_waits(said)
+    if wait is not None and wait.kind in {"image", "config", "forbidden"}:
+        return Death("image" if wait.kind == "image" else "start", f"its pod could not start: {wait}")
+    code = "" if node.exit_code is None else f" with exit code {node.exit_code}"
+    return Death("other", f"its pod ended{code} and left no result{': ' + said if said else ''}.")

@@ -1,0 +1,293 @@
+"""Follows one run: what its pods write in the store, and what the cluster says of those that write nothing.
+
+The theory. Pods tell the store when they start and end, so the store alone knows results and errors. The cluster knows
+what a pod cannot tell: that it waits for room or an image, was killed, or never came to be. This watcher merges the two into the
+events that displays and ``RunView`` understand, writes the deaths it finds down in a log of its own, and a summary when the
+run's exit step could not. Any number of watchers may follow one run: what they write says the same.
+
+A cluster that cannot be reached is no end: the store still tells how the run goes on, and how it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyflow.contract import ErrorRecord, parse_slot
+from pyflow.errors import AccessDeniedError, ConfigError, StoreUnavailableError, UnreachableError
+from pyflow.executors.argo.cluster import Cluster
+from pyflow.executors.argo.failure import MissingError
+from pyflow.executors.argo.reasons import Wait, why_it_died, why_it_waits
+from pyflow.executors.argo.slots import slots_of
+from pyflow.executors.argo.workflow import FINAL, PodNode, is_shut_down, message_of, phase_of, pod_nodes
+from pyflow.jsontext import Json
+from pyflow.packed import PackedCall, PackedContainer, PackedGraph
+from pyflow.runs import Event, EventReader, Journal, RunSummary, RunView, Status
+from pyflow.store import ContentStore
+
+_LOOK_S: Final = 1.0
+_MOST_S: Final = 15.0
+_SHARE: Final = 20
+"""Asking for a large workflow takes long: it is asked for no more than this part of the time."""
+_PATIENCE_S: Final = 300.0
+"""How long a pod may wait for what waiting will not mend, an image that is not there for example."""
+_UNNOTICED_S: Final = 15.0
+"""When a workflow that no controller has looked at is worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Which run is followed."""
+
+    run_id: str
+    workflow: str
+    started_at: float
+    graph: PackedGraph
+
+
+class Watch:
+    """One run, followed from here.
+
+    Args:
+        tell: Is told each event.
+    """
+
+    def __init__(
+        self,
+        run: Followed,
+        content: ContentStore,
+        cluster: Cluster,
+        tell: Callable[[Event], None] = lambda _event: None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._run = run
+        self._content = content
+        self._cluster = cluster
+        self._tell_one = tell
+        self._now = now
+        self._reader = EventReader(content, run.run_id)
+        self._journal = Journal(content, run.run_id, writer=f"watcher-{os.urandom(4).hex()}")
+        self._memory = _memory_by_node(run.graph)
+        self._told_waits: dict[str, str] = {}
+        self._hopeless_since: dict[str, float] = {}
+        self._trouble = ""
+        self._ask_at = 0.0
+        self._dead: set[str] = set()
+        self.view = RunView(run.graph)
+
+    def look(self) -> RunSummary | None:
+        """Look once at the store and, at its pace, at the cluster; how the run ended, if it has."""
+        summary = self._read_store()
+        if summary is not None:
+            self._end(summary)
+            return summary
+        if time.monotonic() < self._ask_at:
+            return None
+        workflow = self._ask()
+        if workflow is None:
+            return None
+        # What a pod has written before it ended comes before what the cluster says of its end.
+        summary = self._read_store()
+        if summary is None:
+            summary = self._judge(workflow)
+        if summary is not None:
+            self._end(summary)
+        return summary
+
+    def _read_store(self) -> RunSummary | None:
+        try:
+            # In this order: a summary is written after all events.
+            summary = RunSummary.read(self._content, self._run.run_id)
+            for event in self._reader.read_on():
+                self._tell(event)
+        except StoreUnavailableError as error:
+            self._say_trouble(f"{error} The run goes on; its state is not known from here.")
+            return None
+        return summary
+
+    def _ask(self) -> Json:
+        """The workflow, None when it cannot be asked for now, and False when there is none any more."""
+        began = time.monotonic()
+        found: Json
+        try:
+            found = self._cluster.get(self._run.workflow)
+            if found["metadata"].get("uid") != self._run.run_id:
+                found = False
+        except MissingError:
+            found = False
+        except (UnreachableError, AccessDeniedError, ConfigError) as error:
+            self._say_trouble(f"{error} The run goes on; what its pods write in the store is still shown.")
+            found = None
+        else:
+            self._say_trouble("")
+        took = time.monotonic() - began
+        self._ask_at = time.monotonic() + min(max(_LOOK_S, took * _SHARE), _MOST_S)
+        return found
+
+    def _judge(self, workflow: Json) -> RunSummary | None:
+        if workflow is False:
+            return self._deleted()
+        nodes = list(pod_nodes(workflow))
+        self._note_deaths(nodes)
+        self._note_waits(nodes, workflow)
+        if phase_of(workflow) not in FINAL:
+            return None
+        return self._conclude(workflow)
+
+    def _note_deaths(self, nodes: Sequence[PodNode]) -> None:
+        """Write down the ends of pods that could not do so themselves."""
+        fresh = [node for node in nodes if node.is_failed and node.id not in self._dead]
+        for node in fresh:
+            self._dead.add(node.id)
+            for slot in slots_of(node):
+                if not self._has_ended(slot, node.attempt):
+                    self._note_death(slot, node)
+        if fresh:
+            self._publish()
+
+    def _note_death(self, slot: str, node: PodNode) -> None:
+        death = why_it_died(node, memory_mib=self._memory.get(parse_slot(slot)[0]))
+        kind = "TaskTimeoutError" if death.is_timeout else "LostTaskError"
+        error = ErrorRecord(type=f"pyflow.errors.{kind}", message=death.reason, traceback=death.reason)
+        status: Status = "failed" if death.is_timeout else "lost"
+        if self.view.is_cancel_requested:
+            status = "cancelled"
+        if not self._has_started(slot, node.attempt):
+            self._tell(self._journal.add("started", slot=slot, attempt=node.attempt, worker=node.pod))
+        self._tell(self._journal.add("ended", slot=slot, attempt=node.attempt, status=status, error=error.to_wire()))
+
+    def _note_waits(self, nodes: Sequence[PodNode], workflow: Json) -> None:
+        """Tell why pods wait; end the run when waiting cannot help."""
+        for node in nodes:
+            wait = why_it_waits(node.message) if node.phase == "Pending" else None
+            self._tell_wait(node, wait)
+            if wait is None or not wait.is_hopeless:
+                self._hopeless_since.pop(node.id, None)
+            elif self._now() - self._hopeless_since.setdefault(node.id, self._now()) > _PATIENCE_S:
+                self._give_up(node, wait)
+        if not phase_of(workflow) and self._now() - self._run.started_at > _UNNOTICED_S:
+            self._say_trouble(
+                f"Argo's controller has not looked at workflow {self._run.workflow!r} yet. Does it run, and does it watch "
+                f"namespace {self._cluster.namespace!r}? Where there are several, argo={{'instance_id': ...}} says which one."
+            )
+
+    def _tell_wait(self, node: PodNode, wait: Wait | None) -> None:
+        text = "" if wait is None else str(wait)
+        if text == self._told_waits.get(node.id, ""):
+            return
+        self._told_waits[node.id] = text
+        for slot in slots_of(node)[:1]:
+            self._tell({"at": self._now(), "event": "waiting", "slot": slot, "reason": text})
+
+    def _give_up(self, node: PodNode, wait: Wait) -> None:
+        for slot in slots_of(node):
+            if not self._has_ended(slot, node.attempt):
+                reason = f"its pod could not start within {_PATIENCE_S:.0f} s: {wait}"
+                error = ErrorRecord(type="pyflow.errors.LostTaskError", message=reason, traceback=reason)
+                self._tell(self._journal.add("started", slot=slot, attempt=node.attempt, worker=node.pod))
+                self._tell(
+                    self._journal.add("ended", slot=slot, attempt=node.attempt, status="lost", error=error.to_wire())
+                )
+        self._publish()
+        self._dead.add(node.id)
+        self._cluster.stop(self._run.workflow)
+
+    def _conclude(self, workflow: Json) -> RunSummary:
+        """A summary for a workflow that ended without one: its exit step could not run."""
+        asked = self._content.blobs.info(self._content.keys.cancel(self._run.run_id)) is not None
+        failures = self._failures()
+        if phase_of(workflow) == "Succeeded":
+            status: Status = "succeeded"
+        elif failures:
+            status = "failed"
+        elif asked or is_shut_down(workflow):
+            status = "cancelled"
+        else:
+            status = "failed"
+            said = message_of(workflow) or "Argo says no more"
+            failures = [["", self._run.graph.name, "ExecutorError", f"Workflow {self._run.workflow!r} failed: {said}"]]
+        return self._write_summary(status, failures)
+
+    def _deleted(self) -> RunSummary:
+        asked = self._content.blobs.info(self._content.keys.cancel(self._run.run_id)) is not None
+        if asked:
+            return self._write_summary("cancelled", [])
+        said = (
+            f"Workflow {self._run.workflow!r} was deleted in namespace {self._cluster.namespace!r} before it had ended."
+        )
+        return self._write_summary("failed", [["", self._run.graph.name, "ExecutorError", said], *self._failures()])
+
+    def _write_summary(self, status: Status, failures: list[Json]) -> RunSummary:
+        self._tell(self._journal.add("run-ended", status=status))
+        self._publish()
+        summary = RunSummary(
+            run_id=self._run.run_id,
+            status=status,
+            ended_at=self._now(),
+            duration_s=round(self._now() - self._run.started_at, 4),
+            counts=counts_of(self.view),
+            failures=failures[:20],
+        )
+        summary.write(self._content)
+        return summary
+
+    def _publish(self) -> None:
+        """Let others see what was written down here, at once."""
+        self._journal.flush()
+        self._content.blobs.flush()
+
+    def _failures(self) -> list[Json]:
+        return [
+            [slot.slot, node.name, str(slot.error["type"]).rpartition(".")[2], str(slot.error["message"])[:2000]]
+            for node in self.view.nodes.values()
+            for slot in node.slots.values()
+            if slot.status in {"failed", "lost"} and slot.error
+        ]
+
+    def _has_started(self, slot: str, attempt: int) -> bool:
+        return self._attempt_status(slot, attempt) is not None
+
+    def _has_ended(self, slot: str, attempt: int) -> bool:
+        return self._attempt_status(slot, attempt) not in {None, "running"}
+
+    def _attempt_status(self, slot: str, attempt: int) -> Status | None:
+        node = self.view.nodes.get(parse_slot(slot)[0])
+        found = None if node is None else node.slots.get(slot)
+        if found is None:
+            return None
+        return next((a.status for a in found.attempts if a.number == attempt), None)
+
+    def _end(self, summary: RunSummary) -> None:
+        if self.view.status != summary.status:
+            self._tell({"at": summary.ended_at, "event": "run-ended", "status": summary.status})
+
+    def _say_trouble(self, message: str) -> None:
+        if message != self._trouble:
+            self._trouble = message
+            self._tell({"at": self._now(), "event": "trouble", "message": message})
+
+    def _tell(self, event: Event) -> None:
+        self.view.add(event)
+        self._tell_one(event)
+
+
+def counts_of(view: RunView) -> dict[str, int]:
+    """How many slots are in which state at the end of a run."""
+    counts: dict[str, int] = {}
+    for node in view.nodes.values():
+        for status, count in node.counts().items():
+            counts[status] = counts.get(status, 0) + count
+    return counts
+
+
+def _memory_by_node(graph: PackedGraph) -> dict[int, int]:
+    found: dict[int, Any] = {
+        node.id: graph.options[node.options].memory_mib
+        for node in graph.walk()
+        if isinstance(node, (PackedCall, PackedContainer))
+    }
+    return {node: memory for node, memory in found.items() if memory is not None}

@@ -1,0 +1,111 @@
+"""A cluster in memory: workflows as plain JSON, set by the test, asked by what is tested. No engine runs in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pyflow.executors.argo.failure import MissingError
+from pyflow.executors.argo.objects import with_name
+
+
+class FakeCluster:
+    """Keeps what it is given, and answers what a test has set."""
+
+    where = "The cluster in memory"
+    namespace = "team"
+
+    def __init__(self) -> None:
+        self.workflows: dict[str, Any] = {}
+        self.kept: dict[tuple[str, str], Any] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.fails: Exception | None = None
+        self.denied: set[str] = set()
+
+    def version(self) -> str:
+        return "v0"
+
+    def create(self, manifest: Mapping[str, Any]) -> Any:
+        self._try("create", "")
+        made = with_name(manifest, self.namespace)
+        name = made["metadata"]["name"]
+        made["metadata"]["uid"] = f"uid-{len(self.workflows)}-{name}"
+        self.workflows[name] = made
+        return copy.deepcopy(made)
+
+    def lint(self, manifest: Mapping[str, Any]) -> None:
+        self._try("lint", "")
+
+    def get(self, name: str) -> Any:
+        self._try("get", name)
+        return copy.deepcopy(self._found(name))
+
+    def list(self, labels: str = "", *, limit: int = 100) -> Sequence[Any]:
+        return list(self.workflows.values())[:limit]
+
+    def stop(self, name: str) -> None:
+        self._try("stop", name)
+        self._found(name).setdefault("spec", {})["shutdown"] = "Stop"
+
+    def terminate(self, name: str) -> None:
+        self._try("terminate", name)
+
+    def delete(self, name: str) -> None:
+        self._try("delete", name)
+        del self.workflows[name]
+
+    def logs(self, name: str, pod: str, *, container: str = "main", follow: bool = False) -> Iterator[str]:
+        yield from ()
+
+    def pods(self, name: str) -> Sequence[Any]:
+        return []
+
+    def apply(self, kind: str, manifest: Mapping[str, Any]) -> Any:
+        self._try("apply", kind)
+        made = with_name(manifest, self.namespace)
+        self.kept[kind, made["metadata"]["name"]] = made
+        return made
+
+    def read(self, kind: str, name: str) -> Any:
+        if (kind, name) not in self.kept:
+            raise MissingError(f"{kind} {name!r} not found")
+        return self.kept[kind, name]
+
+    def remove(self, kind: str, name: str) -> None:
+        del self.kept[kind, name]
+
+    def start(self, template: str, parameters: Mapping[str, str]) -> Any:
+        self.read("WorkflowTemplate", template)
+        arguments = {"parameters": [{"name": k, "value": v} for k, v in parameters.items()]}
+        return self.create({"metadata": {"generateName": f"{template}-"}, "spec": {"arguments": arguments}})
+
+    def may(self, right: Any) -> bool | None:
+        return str(right) not in self.denied
+
+    def set_status(self, name: str, phase: str, *nodes: Mapping[str, Any], message: str = "") -> None:
+        """What the controller would have written."""
+        self.workflows[name]["status"] = {
+            "phase": phase, "message": message, "nodes": {node["id"]: dict(node) for node in nodes},
+        }  # fmt: skip
+
+    def _found(self, name: str) -> Any:
+        if name not in self.workflows:
+            raise MissingError(f'workflows.argoproj.io "{name}" not found')
+        return self.workflows[name]
+
+    def _try(self, verb: str, what: str) -> None:
+        self.calls.append((verb, what))
+        if self.fails is not None:
+            raise self.fails
+
+
+def pod(
+    number: int, phase: str, message: str = "", *, indices: str = "-", attempt: int | None = None
+) -> dict[str, Any]:
+    """A node of a workflow's status that stands for a pod of ours."""
+    return {
+        "id": f"w-{number}{indices}{attempt}", "name": f"w.n{number}", "type": "Pod", "templateName": "task", "phase": phase,
+        "displayName": f"n{number}" if attempt is None else f"n{number}({attempt - 1})", "message": message,
+        "inputs": {"parameters": [{"name": "node", "value": str(number)}, {"name": "indices", "value": indices}]},
+    }  # fmt: skip

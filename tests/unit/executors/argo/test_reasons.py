@@ -1,0 +1,65 @@
+"""Why pods wait and what ended them, in Kubernetes' words, is understood and comes with what would help."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyflow.executors.argo.reasons import why_it_died, why_it_waits
+from pyflow.executors.argo.workflow import PodNode
+
+
+def node(message: str, *, phase: str = "Failed", exit_code: int | None = None) -> PodNode:
+    return PodNode(
+        id="w-1", name="w", template="t", pod="w-t-1", phase=phase, message=message, exit_code=exit_code, attempt=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "is_hopeless", "told"),
+    [
+        ("Unschedulable: 0/3 nodes are available: 3 Insufficient cpu. preemption: none", "unschedulable", False, "cpus="),
+        ("Unschedulable: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", "unschedulable", False, "gpus="),
+        ("Unschedulable: 0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.", "unschedulable", False, "node_selector"),
+        ("Unschedulable: 0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}.", "unschedulable", False, "tolerations"),
+        ("ImagePullBackOff: Back-off pulling image \"team/x:1\"", "image", True, "image_pull_secrets"),
+        ("ErrImageNeverPull: Container image \"x\" is not present", "image", True, "image's name"),
+        ("InvalidImageName", "image", True, "image's name"),
+        ('pods "w-1" is forbidden: exceeded quota: small, requested: cpu=4', "quota", False, "parallelism="),
+        ('pods "w-1" is forbidden: error looking up service account ns/x: serviceaccount "x" not found', "forbidden", True, "pyflow argo setup"),
+        ('CreateContainerConfigError: secret "s3" not found', "config", True, "doctor"),
+        ("Unschedulable: 0/1 nodes are available: persistentvolumeclaim \"data\" not found.", "volume", False, "claim"),
+        ("Waiting for argo-ns/Mutex/m lock. Lock status: 0/1", "lock", False, "Another workflow"),
+        ("Something: new", "other", False, "Something: new"),
+    ],
+)  # fmt: skip
+def test_a_wait_is_understood(message, kind, is_hopeless, told):
+    """Its kind, whether waiting may help, and what to do."""
+    wait = why_it_waits(message)
+    assert wait is not None
+    assert (wait.kind, wait.is_hopeless) == (kind, is_hopeless)
+    assert told in str(wait)
+
+
+@pytest.mark.parametrize("message", ["", "PodInitializing", "ContainerCreating", "PodInitializing: "])
+def test_a_pod_on_its_way_does_not_wait(message):
+    """Nobody is told of what passes by itself."""
+    assert why_it_waits(message) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "exit_code", "kind", "told"),
+    [
+        ("OOMKilled (exit code 137)", 137, "memory", "limit of 64 MiB"),
+        ("Error (exit code 137)", 137, "memory", "memory_on_oom="),
+        ("pod deleted", None, "deleted", "retries="),
+        ("The node was low on resource: memory.", None, "evicted", "was evicted"),
+        ("Pod was active on the node longer than the specified deadline", None, "timeout", "time limit"),
+        ("ImagePullBackOff: no such image", None, "image", "could not start"),
+        ("Error (exit code 3)", 3, "other", "exit code 3"),
+    ],
+)
+def test_a_death_is_understood(message, exit_code, kind, told):
+    """What ended a pod that told nothing, and what would help."""
+    death = why_it_died(node(message, exit_code=exit_code), memory_mib=64)
+    assert (death.kind, death.is_timeout) == (kind, kind == "timeout")
+    assert told in death.reason

@@ -1,0 +1,204 @@
+"""A watcher tells one story from what pods write in the store and what the cluster says of those that cannot."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from fake_cluster import FakeCluster, pod
+
+from pyflow import pipeline, task
+from pyflow.errors import AccessDeniedError, UnreachableError
+from pyflow.executors.argo import watch as watching
+from pyflow.executors.argo.watch import Followed, Watch
+from pyflow.packing import pack
+from pyflow.runs import Journal, RunSummary, read_events
+from pyflow.store import ContentStore, Keys, open_blobs
+
+
+@task(memory="64Mi")
+def fit(x):
+    return x
+
+
+@pipeline
+def flow():
+    return fit.with_options(name="second")(fit(1))
+
+
+class Scene:
+    """A run on a cluster in memory, and somebody who watches it."""
+
+    def __init__(self, folder, monkeypatch):
+        monkeypatch.setattr(watching, "_LOOK_S", 0.0)
+        monkeypatch.setattr(watching, "_SHARE", 0)
+        self.content = ContentStore(open_blobs(folder), Keys("p", "o"))
+        self.graph = pack(flow.trace(), self.content).graph
+        self.first, self.second = (node.id for node in self.graph.walk())
+        self.cluster = FakeCluster()
+        made = self.cluster.create({"metadata": {"generateName": "flow-"}, "spec": {}})
+        self.name, self.run_id = made["metadata"]["name"], made["metadata"]["uid"]
+        self.told = []
+        self.clock = itertools.count(1000.0, 1.0)
+        self.watch = self.watcher()
+
+    def watcher(self):
+        followed = Followed(self.run_id, self.name, 1000.0, self.graph)
+        return Watch(followed, self.content, self.cluster, self.told.append, now=lambda: next(self.clock))
+
+    def pod_writes(self, event, writer="pod-1", **details):
+        journal = Journal(self.content, self.run_id, writer=writer)
+        journal.add(event, **details)
+        journal.flush()
+
+    def kinds(self):
+        return [event["event"] for event in self.told]
+
+
+@pytest.fixture
+def scene(tmp_path, monkeypatch):
+    return Scene(tmp_path / "store", monkeypatch)
+
+
+def test_pending_is_not_done(scene):
+    """A workflow that waits has not ended, however often one looks."""
+    scene.cluster.set_status(scene.name, "Pending")
+    assert [scene.watch.look() for _ in range(3)] == [None, None, None]
+
+
+def test_what_pods_write_is_told_in_order(scene):
+    """And a summary in the store is the end, without a word from the cluster."""
+    scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Running"))
+    assert scene.watch.look() is None
+    assert scene.watch.view.status == "running"
+    scene.pod_writes("ended", "pod-2", slot=str(scene.first), attempt=1, status="succeeded")
+    RunSummary(run_id=scene.run_id, status="succeeded", ended_at=2.0, duration_s=1.0).write(scene.content)
+    calls = len(scene.cluster.calls)
+    assert scene.watch.look().status == "succeeded"
+    assert scene.kinds() == ["started", "ended", "run-ended"]
+    assert len(scene.cluster.calls) == calls
+
+
+def test_a_pod_that_waits_says_why_once(scene):
+    """The reason with the fix, again only when it changes, and that it is over."""
+    waiting = pod(scene.first, "Pending", "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.")
+    scene.cluster.set_status(scene.name, "Running", waiting)
+    scene.watch.look()
+    scene.watch.look()
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Running"))
+    scene.watch.look()
+    reasons = [event["reason"] for event in scene.told if event["event"] == "waiting"]
+    assert len(reasons) == 2
+    assert "Insufficient cpu. No node has so much free" in reasons[0]
+    assert reasons[1] == ""
+
+
+def test_a_killed_pod_is_lost_with_its_reason(scene):
+    """It told nothing itself; what the cluster says of it is written down for everybody."""
+    scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
+    scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "OOMKilled (exit code 137)"))
+    summary = scene.watch.look()
+    assert summary.status == "failed"
+    ((slot, name, kind, message),) = summary.failures
+    assert (slot, name, kind) == (str(scene.first), "fit", "LostTaskError")
+    assert "out of memory: it reached its limit of 64 MiB" in message
+    ended = [event for event in read_events(scene.content, scene.run_id) if event["event"] == "ended"]
+    assert [event["status"] for event in ended] == ["lost"]
+    assert RunSummary.read(scene.content, scene.run_id) == summary
+
+
+def test_a_failure_that_the_pod_told_is_not_told_again(scene):
+    """The task's own error is worth more than an exit code."""
+    error = {"type": "ValueError", "message": "no", "traceback": "no"}
+    scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
+    scene.pod_writes("ended", slot=str(scene.first), attempt=1, status="failed", error=error)
+    scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "Error (exit code 70)"))
+    assert scene.watch.look().failures == [[str(scene.first), "fit", "ValueError", "no"]]
+
+
+def test_attempts_are_told_apart(scene):
+    """The first pod was deleted, the second one works: that is no failure of the run."""
+    scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
+    scene.cluster.set_status(
+        scene.name,
+        "Running",
+        pod(scene.first, "Error", "pod deleted", attempt=1),
+        pod(scene.first, "Running", attempt=2),
+    )
+    assert scene.watch.look() is None
+    scene.pod_writes("started", "pod-2", slot=str(scene.first), attempt=2, worker="v")
+    scene.pod_writes("ended", "pod-2", slot=str(scene.first), attempt=2, status="succeeded")
+    scene.cluster.set_status(scene.name, "Succeeded", pod(scene.first, "Succeeded", attempt=2))
+    assert scene.watch.look().status == "succeeded"
+    assert [a.status for a in scene.watch.view.by_name()["fit"].slots[str(scene.first)].attempts] == [
+        "lost",
+        "succeeded",
+    ]
+
+
+def test_two_watchers_say_the_same(scene):
+    """Whoever looks later, in another process, finds the end written down."""
+    scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "pod deleted"))
+    first, second = scene.watch.look(), scene.watcher().look()
+    assert first == second
+
+
+def test_a_deleted_workflow_is_an_end(scene):
+    """Somebody removed it: the run failed, or was cancelled if that was asked for; nobody waits forever."""
+    scene.cluster.delete(scene.name)
+    summary = scene.watch.look()
+    assert summary.status == "failed"
+    assert "was deleted in namespace 'team'" in summary.failures[0][3]
+
+
+def test_a_cancelled_and_deleted_run_is_cancelled(scene):
+    """The request in the store says that it was wanted."""
+    scene.content.blobs.create(scene.content.keys.cancel(scene.run_id), b"{}")
+    scene.cluster.delete(scene.name)
+    assert scene.watch.look().status == "cancelled"
+
+
+def test_another_workflow_of_that_name_is_not_ours(scene):
+    """A name may be used again; the uid is the run."""
+    scene.cluster.workflows[scene.name]["metadata"]["uid"] = "another"
+    assert scene.watch.look().status == "failed"
+
+
+def test_a_workflow_that_argo_refuses_fails_with_its_words(scene):
+    """No pod ever ran, so the controller's message is all there is."""
+    scene.cluster.set_status(scene.name, "Error", message="invalid spec: templates.main: no such template")
+    assert "invalid spec: templates.main" in scene.watch.look().failures[0][3]
+
+
+@pytest.mark.parametrize("error", [UnreachableError("It did not answer."), AccessDeniedError("The token has expired.")])
+def test_a_lost_connection_or_token_is_said_and_survived(scene, error):
+    """Once, however long it lasts; the store goes on telling, and the end is seen."""
+    scene.cluster.fails = error
+    assert scene.watch.look() is scene.watch.look() is None
+    scene.cluster.fails = None
+    scene.cluster.set_status(scene.name, "Running")
+    scene.watch.look()
+    troubles = [event["message"] for event in scene.told if event["event"] == "trouble"]
+    assert len(troubles) == 2
+    assert troubles[0].startswith(str(error))
+    assert troubles[1] == ""
+
+
+def test_a_workflow_that_no_controller_takes_is_told(scene):
+    """It would wait forever, and nothing else would say so."""
+    scene.watch._now = lambda: 1020.0
+    scene.watch.look()
+    assert "Argo's controller has not looked at workflow" in scene.told[0]["message"]
+
+
+def test_a_hopeless_wait_ends_the_run(scene):
+    """An image that nobody has: after a while the run is stopped, and the error says what to do."""
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "ErrImagePull: no such image"))
+    scene.watch.look()
+    scene.watch._now = lambda: 2000.0
+    scene.watch.look()
+    assert ("stop", scene.name) in scene.cluster.calls
+    scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "Stopped"))
+    (failure,) = scene.watch.look().failures
+    assert "could not start within 300 s: ErrImagePull" in failure[3]
