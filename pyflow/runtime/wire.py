@@ -10,7 +10,8 @@ from typing import Any, Final
 from pyflow.jsontext import dump
 
 _LENGTH: Final = struct.Struct(">I")
-_PIECE: Final = 256 * 1024
+# Python makes a buffer of this size for each read; from 128 KiB on the C library maps it anew each time (mallopt(3)).
+_PIECE: Final = 64 * 1024
 
 
 def packet_of(message: object) -> bytes:
@@ -20,7 +21,7 @@ def packet_of(message: object) -> bytes:
 
 def message_in(packet: bytes) -> Any:
     """The message of one whole packet."""
-    return json.loads(packet[_LENGTH.size :])
+    return json.loads(str(packet[_LENGTH.size :], "ascii"))
 
 
 def send(fd: int, message: object) -> None:
@@ -70,7 +71,7 @@ class Messages:
             end = start + _LENGTH.size + length
             if end > len(self._held):
                 break
-            found.append(json.loads(self._held[start + _LENGTH.size : end]))
+            found.append(json.loads(str(self._held[start + _LENGTH.size : end], "ascii")))
             start = end
         del self._held[:start]
         return found
