@@ -7,6 +7,7 @@ cluster. Nothing of the caller's memory crosses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -76,6 +77,11 @@ def parse_slot(slot: str) -> tuple[int, tuple[int, ...]]:
     """Node and index vector of a slot."""
     node, *indices = map(int, slot.split("."))
     return node, tuple(indices)
+
+
+def is_chain(invocations: Sequence[Invocation]) -> bool:
+    """Whether each of these needs the one before it; those of one node are items of a map, each for itself."""
+    return len(invocations) > 1 and invocations[0].node != invocations[1].node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from pyflow.artifacts import size_of
-from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome, parse_slot
-from pyflow.executors.launcher import Launcher, Lost, Report, Taken
+from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome, is_chain, parse_slot
+from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Returned, Taken
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 from pyflow.runs import Event, Journal
 from pyflow.scheduling import (
@@ -149,7 +149,7 @@ class Driver:
                     self._note_taken(report)
                 elif isinstance(report, Lost):
                     return self._note_lost(report), True
-                else:
+                elif isinstance(report, Finished):
                     failure = self._note_outcome(report.outcome)
                     return failure, report.outcome.exit_code in RETRYABLE
 
@@ -201,7 +201,7 @@ class Driver:
         timeout_s = self._job.graph.options[node.options].timeout_s
         worker = self._launcher.launch(invocations, timeout_s, in_advance=in_advance)
         if worker is not None:
-            for invocation in invocations:
+            for invocation in invocations[:1] if is_chain(invocations) else invocations:
                 self._note("started", slot=invocation.slot, attempt=invocation.attempt, worker=worker)
 
     def _invocation(self, node: int, indices: tuple[int, ...], attempt: int) -> Invocation:
@@ -224,6 +224,8 @@ class Driver:
         if isinstance(report, Taken):
             self._note_taken(report)
             return []
+        if isinstance(report, Returned):
+            return self._scheduler.handle(Recalled(report.slot))
         if isinstance(report, Lost):
             if report.is_interrupt:
                 self.request_cancel()

@@ -44,7 +44,14 @@ class Taken:
     worker: str
 
 
-Report: TypeAlias = "Finished | Lost | Taken"
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A worker gives back an invocation of a chain that it has not begun with."""
+
+    slot: str
+
+
+Report: TypeAlias = "Finished | Lost | Taken | Returned"
 
 
 class Launcher(Protocol):
@@ -58,7 +65,9 @@ class Launcher(Protocol):
         """Start these, one after the other, and answer the name of the worker that has them.
 
         Args:
-            invocations: All of one run and of one node.
+            invocations: All of one run, and items of one node, or a chain: each of another node, which needs what the
+                one before it makes (``is_chain``). A chain is over with its first failure, and ``wait`` reports
+                ``Taken`` for each but the first when it begins. Only launchers with ``most_in_advance`` get chains.
             timeout_s: How long each of them may take.
             in_advance: All workers are busy, so these wait for the first one that is not. The answer is then
                 None, and ``wait`` reports which worker has taken them.
@@ -68,7 +77,10 @@ class Launcher(Protocol):
         """What has ended, as soon as something has; nothing when the time is up."""
 
     def recall(self) -> list[str]:
-        """Forget what was launched in advance and has not begun; the answer are its slots."""
+        """Forget what was launched in advance and has not begun; the answer are its slots.
+
+        Of what a worker has at hand, ``wait`` reports with ``Returned`` what it gives back.
+        """
 
     def end(self, slots: Sequence[str]) -> None:
         """End these: politely first, by force after a short time. ``wait`` reports them as lost."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from pyflow.contract import Home, Invocation, Outcome, slot_of
+from pyflow.contract import Home, Invocation, Outcome, is_chain, slot_of
 from pyflow.failpoints import reached
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.session import Session
@@ -55,12 +55,13 @@ def main() -> None:
 class _Told:
     """What came of an invocation, as the inside of a JSON object, until it is sent."""
 
-    __slots__ = ("fields", "is_clean")
+    __slots__ = ("fields", "is_clean", "is_committed")
 
     def __init__(self, outcome: Outcome, *, is_clean: bool) -> None:
         # What was committed is sent as it is: making JSON of it again would be a tenth of a small task's cost.
         self.fields = b'"outcome":%b,"clean":%b' % (outcome.to_bytes(), b"true" if is_clean else b"false")
         self.is_clean = is_clean
+        self.is_committed = outcome.is_committed
 
 
 class _Server:
@@ -116,15 +117,30 @@ class _Server:
         return told
 
     def _run(self, command: dict[str, Any]) -> _Told | None:
+        if "drop" in command:
+            return None  # the chain that was meant has ended meanwhile
         told = None
-        for invocation in invocations_of(command):
+        invocations = invocations_of(command)
+        is_a_chain = is_chain(invocations)
+        for invocation in invocations:
             if told is not None:
+                if is_a_chain and not told.is_committed:
+                    break
+                if is_a_chain and self._gives_back(told, invocations[0].nonce):
+                    # In one message, so that the driver never takes the next one for begun.
+                    send_text(self._outcomes_fd, b'{%b,"dropped":"%b"}' % (told.fields, invocations[0].nonce.encode()))
+                    return None
                 self._tell(told)
             outcome = self._session.run(invocation)
             if _Ended.is_asked and not outcome.is_committed:
                 _end_as_asked()
             told = _Told(outcome, is_clean=_is_clean())
         return told
+
+    def _gives_back(self, told: _Told, chain: str) -> bool:
+        """Whether the rest of a chain was asked back, or is not to run beside what a task left."""
+        is_asked = bool(self._commands_poll.poll(0)) and any(c.get("drop") == chain for c in self._commands.read())
+        return is_asked or not told.is_clean
 
     def _leave_backlog(self) -> None:
         """Take no more: a task has left something behind, so others are not to run here."""

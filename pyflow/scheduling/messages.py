@@ -64,7 +64,11 @@ Event: TypeAlias = "Ended | Recalled | Due | CancelRequested | Advance"
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Command: run these slots one after the other in one worker. The attempt is counted from 1."""
+    """Command: run these slots one after the other in one worker. The attempt is counted from 1.
+
+    They are items of one node, each for itself; or a chain of several nodes, each of which needs the one before it:
+    a chain is over with its first failure, and nothing is to be told of the slots behind that.
+    """
 
     slots: tuple[Slot, ...]
     attempts: tuple[int, ...]

@@ -48,12 +48,14 @@ _LOOK_AHEAD: Final = 64
 class _Group:
     """Slots that run one after the other in one worker, and what they take from the capacity."""
 
-    __slots__ = ("cpus", "memory_mib", "open")
+    __slots__ = ("chain", "cpus", "memory_mib", "open")
 
     def __init__(self, options: PackedOptions, size: int) -> None:
         self.cpus = options.cpus
         self.memory_mib = options.memory_mib or 0
         self.open = size
+        self.chain: list[str] = []
+        """The slots that are to begin when the ones before them in this group have succeeded."""
 
 
 class Scheduler:
@@ -71,6 +73,8 @@ class Scheduler:
         self._ready: deque[list[tuple[Frame, int]]] = deque()
         self._running: dict[str, tuple[Frame, int, _Group]] = {}
         self._pausing: dict[str, tuple[Frame, int]] = {}
+        self._linked: set[tuple[Frame, int]] = set()
+        """Steps that were started behind their predecessors, and that nobody waits for any more but them."""
         self._ended: deque[tuple[Frame, int, State]] = deque()
         self._cpus = 0.0
         self._memory_mib = 0.0
@@ -174,7 +178,33 @@ class Scheduler:
             and self._memory_mib + group.memory_mib <= self._capacity.memory_mib
         )
 
+    def _successors(self, frame: Frame, index: int) -> list[tuple[Frame, int]]:
+        """The steps that can be sent along with this one, because each waits for the one before it and nothing else.
+
+        Whoever runs the one then goes on with the next, and does not wait until it has been told to.
+        """
+        found: list[tuple[Frame, int]] = []
+        if frame.parent is not None and frame.parent.batch > 1:
+            return found
+        plan = frame.plan
+        options = _runnable(plan.steps[index]).options
+        while len(found) < self._advance and len(plan.followers[index]) == 1:
+            (index,) = plan.followers[index]
+            step = plan.steps[index]
+            is_call = step.role == "run" and isinstance(step.node, PackedCall)
+            is_alone = is_call and len(step.waits_for) == 1 and (frame, index) not in self._linked
+            if not is_alone or _runnable(step).options != options:
+                break
+            found.append((frame, index))
+        return found
+
     def _start(self, members: list[tuple[Frame, int]], group: _Group, *, in_advance: bool = False) -> None:
+        if len(members) == 1 and self._advance and not in_advance:
+            chain = self._successors(*members[0])
+            self._linked.update(chain)
+            members = [*members, *chain]
+            group.open = len(members)
+            group.chain = [str(Slot(frame.plan.steps[index].node, frame.indices)) for frame, index in chain]
         self._tasks += 1
         self._large += group.cpus > 1
         self._cpus += group.cpus
@@ -191,8 +221,11 @@ class Scheduler:
     # Ending
 
     def _attempt_ended(self, event: Ended) -> None:
+        group = self._running[event.slot][2]
         frame, index = self._release(event.slot)
         step = frame.plan.steps[index]
+        if group.chain:
+            self._go_on(group, has_succeeded=event.is_success)
         if event.is_success:
             if event.facts:
                 frame.facts[step.node.id] = event.facts
@@ -217,11 +250,24 @@ class Scheduler:
             self._memory_mib -= group.memory_mib
         return frame, index
 
+    def _go_on(self, group: _Group, *, has_succeeded: bool) -> None:
+        """The next slot of a chain has begun; or, behind a failure, none of them ever will."""
+        if has_succeeded:
+            group.chain.pop(0)
+            return
+        for slot in list(group.chain):
+            self._recalled(slot)
+
     def _recalled(self, slot: str) -> None:
-        """Back to the head of those that are ready: the attempt was none."""
+        """Back to the head of those that are ready, or to waiting for its predecessor: the attempt was none."""
+        group = self._running[slot][2]
         frame, index = self._release(slot)
         frame.attempts[index] -= 1
-        self._ready.appendleft([(frame, index)])
+        if slot in group.chain:
+            group.chain.remove(slot)
+        self._linked.discard((frame, index))
+        if frame.states[index] == State.UNDER_WAY:
+            self._ready.appendleft([(frame, index)])
 
     def _fail(self, frame: Frame, index: int) -> None:
         self._has_failed = True
@@ -297,7 +343,9 @@ class Scheduler:
 
     def _make_ready(self, frame: Frame, index: int) -> None:
         parent = frame.parent
-        if parent is None or parent.batch == 1:
+        if (frame, index) in self._linked:
+            self._linked.remove((frame, index))  # it has been started behind the one that has just ended
+        elif parent is None or parent.batch == 1:
             self._ready.append([(frame, index)])
         else:
             parent.ready.setdefault(frame.indices[-1] // parent.batch, []).append((frame, index))

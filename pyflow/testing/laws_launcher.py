@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from pyflow.api import pipeline
 from pyflow.contract import ExitCode, Home, Invocation
-from pyflow.executors import Finished, Launcher, Lost, Report, Taken
+from pyflow.executors import Finished, Launcher, Lost, Report
 from pyflow.packing import pack
 from pyflow.runs import new_run_id
 from pyflow.store import ContentStore
@@ -90,7 +90,7 @@ class Pad:
         end = time.monotonic() + timeout_s
         while len(found) < count:
             holds(time.monotonic() < end, f"{count} ends are reported; so far there are {found}")
-            found += [report for report in self.launcher.wait(0.2) if not isinstance(report, Taken)]
+            found += [report for report in self.launcher.wait(0.2) if isinstance(report, (Finished, Lost))]
         return found
 
 

@@ -46,15 +46,16 @@ def judge_of(seed, share):
 @settings(max_examples=150)
 @given(
     program, st.integers(0, 10**6), st.sampled_from([0, 0.1, 0.5]), st.sampled_from([1, 2, 7]), st.booleans(),
-    st.none() | st.integers(1, 30),
+    st.none() | st.integers(1, 30), st.sampled_from([0, 2, 9]),
 )  # fmt: skip
-def test_every_order_of_events_ends_well(statements, seed, share, cpus, fail_fast, cancel_at):
+def test_every_order_of_events_ends_well(statements, seed, share, cpus, fail_fast, cancel_at, advance):
     """No start before what it needs, no more than fits, one ``Finish``; twice the same events, twice the same commands."""
     graph = graph_of(statements, fail_fast=fail_fast)
 
     def run(order, cancel=cancel_at):
         capacity = Capacity(cpus=cpus, tasks=cpus + 1)
-        return Simulation(graph, capacity, random.Random(order), judge_of(seed, share), facts_of(seed), cancel).run()
+        dice, judge, facts = random.Random(order), judge_of(seed, share), facts_of(seed)
+        return Simulation(graph, capacity, dice, judge, facts, cancel, advance).run()
 
     one, same = run(seed), run(seed)
     assert one.commands == same.commands
@@ -74,7 +75,9 @@ def test_order_of_events_does_not_decide_what_fails(statements, seed):
     """Without ``fail_fast`` the same slots succeed, fail and are skipped, whatever ends first."""
     graph = graph_of(statements, fail_fast=False)
     runs = [
-        Simulation(graph, Capacity(cpus=3), random.Random(order), judge_of(seed, 0.3), facts_of(seed)).run()
+        Simulation(
+            graph, Capacity(cpus=3), random.Random(order), judge_of(seed, 0.3), facts_of(seed), None, 4 * order
+        ).run()
         for order in range(3)
     ]
     assert len({frozenset(run.succeeded) for run in runs}) == 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pyflow.contract import Invocation, Outcome
-from pyflow.executors.launcher import Finished, Lost, Report, Taken
+from pyflow.executors.launcher import Finished, Lost, Report, Returned, Taken
 from pyflow.executors.local.backlog import MOST_PACKETS, has_backlogs
 from pyflow.executors.local.pool import POOLS
 from pyflow.executors.local.processes import what_ended
@@ -84,7 +84,9 @@ class PoolLauncher:
         return reports
 
     def recall(self) -> list[str]:
-        """Take back what no worker has begun with."""
+        """Take back what no worker has begun with, and ask for what waits behind something that one is at."""
+        for worker in self._pool.workers.values():
+            worker.ask_back()
         return [waiting.invocation.slot for waiting in self._pool.backlog.take_back()]
 
     def end(self, slots: Sequence[str]) -> None:
@@ -118,7 +120,7 @@ class PoolLauncher:
         reports: list[Report] = []
         for told in worker.read():
             if told.outcome is not None:
-                reports.append(self._judge(worker, worker.done(), told.outcome))
+                reports += self._end_of(worker, told.outcome, has_dropped=told.has_dropped)
             if told.slot is not None:
                 waiting = self._pool.backlog.taken(told.slot, told.attempt)
                 if waiting is None:
@@ -137,6 +139,20 @@ class PoolLauncher:
             self._replace()
         return reports
 
+    def _end_of(self, worker: Worker, outcome: Outcome, *, has_dropped: bool) -> list[Report]:
+        """What an outcome means for its invocation, and for the chain that this may be a part of."""
+        is_of_chain = worker.next_of_chain() is not None
+        report = self._judge(worker, worker.done(), outcome)
+        following = worker.next_of_chain()
+        if not is_of_chain or following is None:
+            return [report]
+        if not outcome.is_committed:
+            worker.leave_chain()
+            return [report]
+        if has_dropped or worker.ending is not None:
+            return [report, *(Returned(invocation.slot) for invocation in worker.leave_chain())]
+        return [report, Taken(following.slot, following.attempt, worker.name)]
+
     def _judge(self, worker: Worker, invocation: Invocation, outcome: Outcome) -> Report:
         """What an outcome means: one that came of being ended is not the task's own."""
         if worker.ending is None or outcome.is_committed:
@@ -146,6 +162,11 @@ class PoolLauncher:
 
     def _lost(self, worker: Worker) -> list[Report]:
         """A worker's end: what it was at is lost, and what waited behind that starts anew."""
+        if worker.next_of_chain() is not None and not worker.is_accounted:
+            # What waits behind the one that is lost now will not be, and nobody asks for it.
+            current = worker.queue.popleft()
+            worker.leave_chain()
+            worker.queue.appendleft(current)
         queue = list(worker.queue)
         log = self._save_log(worker, queue[0]) if queue else None
         # Its outcomes can end a moment before the process does, and only then is it known how.
@@ -156,6 +177,8 @@ class PoolLauncher:
             self._limbo_until = time.monotonic() + _LIMBO_S
             self._replace()
         if worker.ending == "cancelled":
+            following = worker.leave_chain()[1:]
+            queue = [invocation for invocation in queue if invocation not in following]
             return [_cancelled(invocation, log if i == 0 else None) for i, invocation in enumerate(queue)]
         reports: list[Report] = []
         if queue and not worker.is_accounted:

@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from pyflow.contract import Invocation, Outcome
+from pyflow.contract import Invocation, Outcome, is_chain
 from pyflow.executors.local.backlog import Waiting
 from pyflow.executors.local.processes import signal_tree
 from pyflow.runtime import Messages, command_of, send
@@ -44,6 +44,8 @@ class Told:
     outcome: Outcome | None
     slot: str | None
     attempt: int
+    has_dropped: bool = False
+    """It gives back what it has not begun with of its chain."""
 
 
 class Worker:
@@ -67,6 +69,11 @@ class Worker:
         """What it was ended for has been reported."""
         self.given_timeout_s: float | None = None
         """For each of the invocations that it was given."""
+        self._chain = ""
+        """The nonce of the first invocation of the chain that it was given last."""
+        self._chained: set[str] = set()
+        """The slots of that chain which have not ended."""
+        self._is_asked_back = False
         self._found: Waiting | None = None
         """What it is at, when it has found that in the backlog."""
         self._deadline: float | None = None
@@ -114,6 +121,9 @@ class Worker:
         self._begin_run(invocations[0].run_id)
         self.queue.extend(invocations)
         self.given_timeout_s = timeout_s
+        if is_chain(invocations):
+            self._chain, self._is_asked_back = invocations[0].nonce, False
+            self._chained.update(i.slot for i in invocations)
 
     def found(self, waiting: Waiting) -> None:
         """It has begun with this one from the backlog, maybe before it has read what it was given."""
@@ -154,15 +164,34 @@ class Worker:
                 if outcome.log is not None and outcome.log.writer == self.name:
                     self._log_end = outcome.log.end
             slot, attempt = message.get("taken", (None, 0))
-            found.append(Told(outcome, slot, attempt))
+            found.append(Told(outcome, slot, attempt, has_dropped="dropped" in message))
         return found
 
     def done(self) -> Invocation:
         """The invocation that it was at is over; the clock of the next one starts."""
         invocation = self.queue.popleft()
         self._found = None
+        self._chained.discard(invocation.slot)
         self.wind_up()
         return invocation
+
+    def next_of_chain(self) -> Invocation | None:
+        """The invocation that it goes on with by itself, when that belongs to a chain."""
+        return self.queue[0] if self.queue and self.queue[0].slot in self._chained else None
+
+    def leave_chain(self) -> list[Invocation]:
+        """Nothing more of its chain will run here; the invocations that this concerns."""
+        left = [i for i in self.queue if i.slot in self._chained]
+        self.queue = deque(i for i in self.queue if i.slot not in self._chained)
+        self._chained.clear()
+        return left
+
+    def ask_back(self) -> None:
+        """Ask for what it has not begun with of its chain; the answer is ``has_dropped``."""
+        if self._chained and not self._is_asked_back and not self.is_over:
+            self._is_asked_back = True
+            with contextlib.suppress(BrokenPipeError):
+                send(self._commands_fd, {"drop": self._chain})
 
     @property
     def is_over(self) -> bool:

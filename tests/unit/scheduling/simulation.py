@@ -11,6 +11,7 @@ from pyflow.contract import parse_slot, slot_of
 from pyflow.packed import PackedGraph, PackedMap, packed_regions_of
 from pyflow.packing import pack
 from pyflow.scheduling import (
+    Advance,
     CancelRequested,
     Capacity,
     Due,
@@ -19,6 +20,7 @@ from pyflow.scheduling import (
     Fail,
     Finish,
     Pause,
+    Recalled,
     Scheduler,
     Skip,
     Start,
@@ -40,6 +42,7 @@ class Simulation:
     Attributes:
         judge: Slot and attempt → ``"ok"``, ``"fail"`` or ``"final"`` (not to be tried again).
         facts: Slot and fact → what the node tells.
+        advance: How many tasks may start beyond the capacity. Chains are sent along as well then, and some given back.
     """
 
     graph: PackedGraph
@@ -48,6 +51,7 @@ class Simulation:
     judge: Callable[[str, int], str] = lambda _slot, _attempt: "ok"
     facts: Callable[[str, Any], Any] = lambda _slot, _fact: None
     cancel_at: int | None = None
+    advance: int = 0
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(self.graph, self.capacity)
@@ -67,6 +71,7 @@ class Simulation:
 
     def run(self) -> Simulation:
         """Go on until the scheduler has finished."""
+        self.scheduler.handle(Advance(self.advance))
         self._take(self.scheduler.begin())
         while not isinstance(self.commands[-1] if self.commands else None, Finish):
             assert self.groups or self.pausing, "nothing runs, and nothing ends the run"
@@ -79,6 +84,7 @@ class Simulation:
                 self._take(self.scheduler.handle(Due(self.pausing.pop(self.dice.randrange(len(self.pausing))))))
             else:
                 self._end_one()
+                self._give_back()
         assert not self.groups, "something still runs"
         assert self.scheduler.handle(Due("999")) == []
         return self
@@ -99,9 +105,11 @@ class Simulation:
     def _end_one(self) -> None:
         group = self.groups[self.dice.randrange(len(self.groups))]
         slot = group.pop(0)
+        verdict = self.judge(slot, self.attempts[slot])
+        if verdict != "ok" and group and is_chain(slot, group[0]):
+            self._forget(group, group[:])
         if not group:
             self.groups.remove(group)
-        verdict = self.judge(slot, self.attempts[slot])
         if verdict == "ok":
             self.succeeded.add(slot)
             node = self.nodes[parse_slot(slot)[0]]
@@ -110,6 +118,21 @@ class Simulation:
         else:
             self.failed.append(slot)
             self._take(self.scheduler.handle(Ended(slot, is_success=False, is_retryable=verdict == "fail")))
+
+    def _give_back(self) -> None:
+        """Sometimes a worker that goes on with a chain gives the rest of it back, as when the run is stopping."""
+        for group in self.groups:
+            if len(group) > 1 and is_chain(*group[:2]) and (self.scheduler.is_stopping or self.dice.random() < 0.2):
+                rest = group[1:]
+                self._forget(group, rest)
+                for slot in rest:
+                    self._take(self.scheduler.handle(Recalled(slot)))
+                return
+
+    def _forget(self, group: list[str], rest: list[str]) -> None:
+        del group[len(group) - len(rest) :]
+        for slot in rest:
+            self.attempts[slot] -= 1
 
     def _take(self, commands: list[Any]) -> None:
         for command in commands:
@@ -135,19 +158,20 @@ class Simulation:
             assert attempt == self.attempts.get(slot, 0) + 1, f"{slot} is started as attempt {attempt}"
             assert slot not in self.succeeded, f"{slot} had succeeded"
             self.attempts[slot] = attempt
-            self._check_needs(slot)
+            self._check_needs(slot, slots)
         self.groups.append(slots)
 
-    def _check_needs(self, slot: str) -> None:
+    def _check_needs(self, slot: str, group: list[str]) -> None:
         node, indices = parse_slot(slot)
-        for other in self.nodes[node].needs:
+        before = {parse_slot(other)[0] for other in group[: group.index(slot)]}
+        for other in set(self.nodes[node].needs) - before:
             assert self._is_there(other, indices), f"{slot} was started before {other} had ended"
         if self.maps[node]:
             around = self.nodes[self.maps[node][-1]]
             for source in around.inputs:
                 if source["each"] and isinstance(source["value"], dict) and "ref" in source["value"]:
                     made = self.nodes[source["value"]["ref"]]
-                    for inner in made.body.nodes:
+                    for inner in (n for n in made.body.nodes if n.id not in before):
                         assert self._is_there(inner.id, indices), f"{slot} came before its item of {made.name}"
 
     def _is_there(self, node: int, indices: tuple[int, ...]) -> bool:
@@ -167,10 +191,15 @@ class Simulation:
     def _check_capacity(self) -> None:
         options = [self.graph.options[self.nodes[parse_slot(group[0])[0]].options] for group in self.groups]
         self.most_at_once = max(self.most_at_once, len(options))
-        assert len(options) <= self.capacity.tasks
-        if len(options) > 1:
+        assert len(options) <= self.capacity.tasks + self.advance
+        if len(options) > 1 and not self.advance:
             assert sum(o.cpus for o in options) <= self.capacity.cpus + 1e-6
             assert sum(o.memory_mib or 0 for o in options) <= self.capacity.memory_mib
+
+
+def is_chain(slot: str, following: str) -> bool:
+    """Whether two slots of a group are of several nodes."""
+    return parse_slot(slot)[0] != parse_slot(following)[0]
 
 
 def _maps_around(region: Any, maps: tuple[int, ...]) -> Any:

@@ -428,3 +428,74 @@ def test_an_attempt_that_fails_while_the_run_stops_is_no_failure():
     assert scheduler.handle(Ended("1", is_success=False)) == []
     commands = scheduler.handle(Ended("0", is_success=False, is_retryable=True))
     assert commands == [Pause(start.slots[0], 1.0), Finish(is_success=False)]
+
+
+@pipeline
+def three_in_a_row(x):
+    return a(a(a(x)))
+
+
+@pipeline
+def stubborn(x):
+    return a.with_options(retries=1)(a.with_options(retries=1)(x))
+
+
+def chain_scheduler(made=three_in_a_row):
+    scheduler = Scheduler(packed(made, 1), Capacity(cpus=2))
+    scheduler.handle(Advance(8))
+    return scheduler
+
+
+def test_a_chain_is_sent_along():
+    """What only waits for one call goes to the same worker behind it, and is not started a second time."""
+    scheduler = chain_scheduler()
+    (start,) = scheduler.begin()
+    assert [str(slot) for slot in start.slots] == ["0", "1", "2"]
+    assert scheduler.handle(Ended("0", is_success=True)) == []
+    assert scheduler.handle(Ended("1", is_success=True)) == []
+    assert scheduler.handle(Ended("2", is_success=True)) == [Finish(is_success=True)]
+
+
+def test_a_chain_ends_with_its_first_failure():
+    """Nothing is told of the calls behind a failure, and the run ends without them."""
+    scheduler = chain_scheduler()
+    scheduler.begin()
+    scheduler.handle(Ended("0", is_success=True))
+    assert scheduler.handle(Ended("1", is_success=False)) == [Finish(is_success=False)]
+    assert scheduler.running == []
+
+
+def test_a_retry_takes_its_chain_along_again():
+    """After the pause the failed call starts as its second attempt, and what is behind it as the first."""
+    scheduler = chain_scheduler(stubborn)
+    scheduler.begin()
+    (pause,) = scheduler.handle(Ended("0", is_success=False, is_retryable=True))
+    (start,) = scheduler.handle(Due(str(pause.slot)))
+    assert [str(slot) for slot in start.slots] == ["0", "1"]
+    assert start.attempts == (2, 1)
+
+
+def test_what_comes_back_of_a_chain_starts_elsewhere():
+    """A call whose predecessor has succeeded is ready again at once; one that still waits starts when it may."""
+    scheduler = chain_scheduler()
+    scheduler.begin()
+    scheduler.handle(Ended("0", is_success=True))
+    (again,) = scheduler.handle(Recalled("1"))
+    assert [str(slot) for slot in again.slots] == ["1"]
+    assert scheduler.handle(Recalled("2")) == []
+    (last,) = scheduler.handle(Ended("1", is_success=True))
+    assert [str(slot) for slot in last.slots] == ["2"]
+    assert last.attempts == (1,)
+
+
+@pipeline
+def two_kinds(x):
+    return a.with_options(cpus=2)(a(x)), a(a(x))
+
+
+def test_only_calls_with_the_same_options_make_a_chain():
+    """A call that asks for more than its predecessor gets a room of its own."""
+    scheduler = Scheduler(packed(two_kinds, 1), Capacity(cpus=8))
+    scheduler.handle(Advance(8))
+    starts = [[str(slot) for slot in c.slots] for c in scheduler.begin() if isinstance(c, Start)]
+    assert starts == [["0"], ["2", "3"]]

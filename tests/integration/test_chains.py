@@ -1,0 +1,163 @@
+"""Calls that only wait for one other are sent along with it: what fails, dies or is left behind must not be carried on."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pyflow import pipeline, task
+from pyflow.errors import LostTaskError
+
+
+@task
+def step(x):
+    return [*x, os.getpid()]
+
+
+@task
+def last_straw(x):
+    raise ValueError(len(x))
+
+
+@task
+def die_once(x, marker):
+    if not Path(marker).exists():
+        Path(marker).touch()
+        os._exit(3)
+    return [*x, os.getpid()]
+
+
+@task
+def leave_a_thread(x):
+    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+    return [*x, os.getpid()]
+
+
+@task
+def slow(x):
+    time.sleep(0.1)
+    return [*x, os.getpid()]
+
+
+@task
+def fail_late(x):
+    time.sleep(0.25)
+    raise ValueError(x)
+
+
+def started_after(run, moment):
+    return [e["node"] for e in run.events() if e["event"] == "started" and e["at"] > moment]
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_chain_stays_in_one_worker_and_each_link_is_told():
+    """One process runs it, and the run knows of each call when it began and what came of it."""
+
+    @pipeline
+    def chain():
+        value = step([])
+        for _ in range(19):
+            value = step(value)
+        return value
+
+    run = chain.submit()
+    pids = run.result()
+    assert len(pids) == 20
+    assert len(set(pids)) <= 2
+    assert [node.attempts for node in run.nodes.values()] == [1] * 20
+    assert {node.status for node in run.nodes.values()} == {"succeeded"}
+
+
+def test_nothing_behind_a_failure_runs():
+    """The calls behind the one that raised have not begun, and are cancelled."""
+
+    @pipeline
+    def chain():
+        return step(step(last_straw(step(step([])))))
+
+    run = chain.submit()
+    with pytest.raises(ValueError, match="2"):
+        run.result()
+    assert [node.status for node in run.nodes.values()] == [
+        "succeeded",
+        "succeeded",
+        "failed",
+        "cancelled",
+        "cancelled",
+    ]
+    assert [node.attempts for node in run.nodes.values()] == [1, 1, 1, 0, 0]
+
+
+def test_a_death_in_the_middle_is_the_middles_alone(tmp_path):
+    """The call that ended its worker is lost, and with a retry the chain goes on from there."""
+
+    @pipeline
+    def chain(retries):
+        value = die_once.with_options(retries=retries)(step([]), str(tmp_path / f"marker-{retries}"))
+        return step.with_options(retries=retries)(value)
+
+    with pytest.raises(LostTaskError, match="code 3"):
+        chain(0)
+    run = chain.submit(1)
+    pids = run.result()
+    assert len(pids) == 3
+    assert [node.attempts for node in run.nodes.values()] == [1, 2, 1]
+
+
+def test_what_a_link_leaves_behind_does_not_meet_the_next():
+    """A call that left a thread was the last one in its worker."""
+
+    @pipeline
+    def chain():
+        return step(leave_a_thread(step([])))
+
+    pids = chain()
+    assert pids[0] == pids[1]
+    assert pids[2] != pids[1]
+
+
+def test_a_failure_elsewhere_stops_a_chain():
+    """What has not begun when another call fails is given back by the worker that had it at hand."""
+
+    @pipeline
+    def both():
+        value = slow([])
+        for _ in range(9):
+            value = slow(value)
+        return value, fail_late(1)
+
+    run = both.submit()
+    with pytest.raises(ValueError, match="1"):
+        run.result()
+    (failed_at,) = (e["at"] for e in run.events() if e["event"] == "ended" and e["status"] == "failed")
+    assert started_after(run, failed_at) == []
+    counts = [node.status for name, node in run.nodes.items() if name.startswith("slow")]
+    assert counts.count("succeeded") in range(2, 6)
+    assert counts.count("succeeded") + counts.count("cancelled") == 10
+
+
+def test_a_cancelled_chain_ends_where_it_is():
+    """The call that runs is ended, and none of those behind it begins."""
+
+    @pipeline
+    def chain():
+        value = slow([])
+        for _ in range(49):
+            value = slow(value)
+        return value
+
+    run = chain.submit()
+    time.sleep(0.35)
+    run.cancel()
+    assert run.wait(timeout_s=10) == "cancelled"
+    statuses = [node.status for node in run.nodes.values()]
+    assert "running" not in statuses
+    assert statuses.count("cancelled") > 30
