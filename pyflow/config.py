@@ -38,6 +38,8 @@ class Settings:
     owner: str | None = None
     parallelism: int | None = None
     progress: bool | None = None
+    key_file: str | None = None
+    trust_store: bool | None = None
     argo: Mapping[str, Any] | None = field(default=None, repr=False)  # it may hold a token
     """The table of settings for Argo, by the names in ``ARGO``."""
 
@@ -51,6 +53,7 @@ class Settings:
 
 _KINDS: Final[dict[str, type]] = {
     "executor": str, "store": str, "project": str, "owner": str, "parallelism": int, "progress": bool,
+    "key_file": str, "trust_store": bool,
     "argo": dict,
 }  # fmt: skip
 
@@ -224,12 +227,20 @@ def _from_file(file: Path) -> Settings:
     if not isinstance(found, dict):
         raise ConfigError(f"{source} must be a table of settings, got {found!r}.")
     settings = checked(found, source=source)
-    if not settings.store or "://" in settings.store:
-        return settings
+    for name in _PATHS:
+        path = getattr(settings, name)
+        if path and "://" not in path:
+            beside: dict[str, Any] = {name: _beside(file, path, name, source)}
+            settings = replace(settings, **beside)
+    return settings
+
+
+_PATHS: Final = ("store", "key_file")
+"""Settings that may be paths; in a file they count from there."""
+
+
+def _beside(file: Path, path: str, name: str, source: str) -> str:
     try:
-        store = Path(settings.store).expanduser()
+        return str(file.parent / Path(path).expanduser())
     except RuntimeError as error:
-        raise ConfigError(
-            f"{source}: nobody knows the home folder that store names, got {settings.store!r}."
-        ) from error
-    return replace(settings, store=str(file.parent / store))
+        raise ConfigError(f"{source}: nobody knows the home folder that {name} names, got {path!r}.") from error

@@ -46,6 +46,10 @@ class Home:
     store_url: str
     project: str
     owner: str
+    key_file: str = ""
+    """With which keys records are signed and checked on this machine; empty: as the environment there says."""
+    trusts_store: bool | None = None
+    """Whether all that is found there is believed; None: as the environment there says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

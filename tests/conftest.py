@@ -21,10 +21,17 @@ if "CI" not in os.environ:
     hypothesis.settings.load_profile("here")
 
 
+@pytest.fixture(scope="session")
+def config_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for configuration that all tests have in place of the user's own: the key that signs lies there."""
+    return tmp_path_factory.mktemp("config")
+
+
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _alone(tmp_path: Path, config_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test runs in a folder of its own, so the default store is its own, and sees no PYFLOW_* variable."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(config_home))
     for name in list(os.environ):
         if name.startswith("PYFLOW_") and not name.startswith("PYFLOW_TEST_"):
             monkeypatch.delenv(name)

@@ -53,7 +53,8 @@ def open_workplace(
     if "://" not in url:
         # Not resolved: a link to a store on another disk may be moved.
         url = os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111
-    home = Home(store_url=url, project=project, owner=owner)
+    key_file = os.path.abspath(os.path.expanduser(settings.key_file)) if settings.key_file else ""  # noqa: PTH100, PTH111
+    home = Home(store_url=url, project=project, owner=owner, key_file=key_file, trusts_store=bool(settings.trust_store))
     # Beside what they were made from, so that whoever chose a disk for the one has chosen it for the other.
     folder = (
         Path(url.removeprefix("file://")) if "://" not in url or url.startswith("file:///") else base / STORE_FOLDER

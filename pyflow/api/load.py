@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Final
 
@@ -9,7 +10,7 @@ from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.opening import open_run
 from pyflow.api.run import Run
 from pyflow.config import Settings
-from pyflow.errors import NotFoundError
+from pyflow.errors import IntegrityError, NotFoundError
 from pyflow.runs import RunRecord
 
 _SECOND: Final = len("20261123-173012")
@@ -50,9 +51,12 @@ def latest_runs(workplace: Workplace, ids: Iterable[str], limit: int | None = No
 
 
 def _run(workplace: Workplace, run_id: str) -> Run | None:
-    """The run, unless it is being deleted, or made: then it has no record."""
+    """The run, unless it is being deleted, or made: then it has no record. One with a damaged record is left out, with a warning."""
     try:
         record = RunRecord.read(workplace.content, run_id)
     except NotFoundError:
+        return None
+    except IntegrityError as error:
+        warnings.warn(f"Run {run_id} is left out. {error}", stacklevel=2)
         return None
     return open_run(workplace, record)

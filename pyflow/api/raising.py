@@ -9,7 +9,7 @@ from pyflow.contract import ErrorRecord
 from pyflow.errors import DefinitionError, LostTaskError, PyflowError, TaskError, TaskTimeoutError, add_note
 from pyflow.jsontext import Json
 from pyflow.late import late
-from pyflow.store import ContentStore
+from pyflow.store import ContentStore, advice
 
 if TYPE_CHECKING:
     import tblib
@@ -17,15 +17,23 @@ else:
     tblib = late("tblib")
 
 
-def rebuild(error: ErrorRecord, *, node: str, attempt: int, content: ContentStore) -> BaseException:
+def rebuild(error: ErrorRecord, *, node: str, attempt: int, content: ContentStore, about: bytes) -> BaseException:
     """The exception that a record tells of: of the original type where that can be rebuilt.
 
-    Its traceback holds the author's frames, as the worker saw them.
+    Its traceback holds the author's frames, as the worker saw them. A record that is not believed stays text.
     """
     if error.pickled is None:
         return _stand_in(error, node, attempt)
+    artifact = content.trust.opened_json(about, error.pickled)
+    if artifact is None:
+        stand_in = TaskError(node, attempt, error.traceback)
+        add_note(
+            stand_in,
+            f"The error itself was not rebuilt: its record is not signed as it must be. {advice(content.blobs.url)}",
+        )
+        return stand_in
     try:
-        made = load(error.pickled, content)
+        made = load(artifact, content)
     except Exception as failure:  # noqa: BLE001  unpickling runs the author's code
         stand_in = TaskError(node, attempt, error.traceback)
         add_note(stand_in, f"The error itself could not be rebuilt here: {type(failure).__name__}: {failure}")

@@ -40,7 +40,7 @@ from pyflow.runs import (
     read_events,
     slot_name,
 )
-from pyflow.runtime import Place, Program, Resolver
+from pyflow.runtime import Place, Program, Resolver, about_error
 from pyflow.store import ContentStore
 
 _FIRST_POLL_S: Final = 0.05
@@ -214,6 +214,7 @@ class Run:
 
     def unpack_code(self, folder: Path) -> Path | None:
         """Unpack the local code that travelled with the run; the folder to put on ``sys.path``, None without any."""
+        self._record.check(self._content)
         code = self.graph.code
         if code is None:
             return None
@@ -291,7 +292,9 @@ class Run:
     def _error_of(self, name: str, slot: SlotView, others: list[tuple[str, SlotView]]) -> BaseException:
         attempt = slot.attempts[-1].number if slot.attempts else 1
         record = ErrorRecord(**slot.error)
-        error = rebuild(record, node=name, attempt=attempt, content=self._content)
+        self._record.check(self._content)
+        about = about_error(self.id, self._record.graph_digest, slot.slot)
+        error = rebuild(record, node=name, attempt=attempt, content=self._content, about=about)
         add_note(
             error,
             f"Raised by task {name!r}, attempt {attempt}, in run {self.id}. Its log: pyflow logs {self.id} '{name}'",
@@ -310,7 +313,11 @@ class Run:
         )
 
     def _resolver(self) -> Resolver:
-        return Resolver(Program(self.graph), self._content, self.id, self._results / self.id)
+        self._record.check(self._content)
+        return Resolver(self._program(), self._content, self.id, self._results / self.id)
+
+    def _program(self) -> Program:
+        return Program(self.graph, self._record.graph_digest)
 
     def _find(self, name: str, index: int | None, *, whole_maps: bool = False) -> tuple[int, tuple[int, ...]]:
         """Node and index vector of a name, with ``fit[3]`` meaning item 3."""
@@ -323,7 +330,8 @@ class Run:
         if not nodes:
             names = list(self.view().by_name())
             raise NotFoundError(f"Run {self.id} has no node {base!r}.{suggestion(base, names)}")
-        depths = {n.id: len(Program(self.graph).place(n.id).maps) for n in nodes}
+        program = self._program()
+        depths = {n.id: len(program.place(n.id).maps) for n in nodes}
         for node in nodes:
             if depths[node.id] == len(indices) and (whole_maps or not isinstance(node, PackedMap)):
                 return node.id, indices

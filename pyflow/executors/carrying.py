@@ -96,7 +96,7 @@ def _run_exit_handler(job: Job, launcher: Launcher, journal: Journal, ending: En
         started_at=time.time(),
         duration_s=0.0,
     )
-    job.content.blobs.commit(job.content.keys.commits(job.run_id), EXIT_SLOT, outcome.to_bytes())
+    job.content.commits(job.run_id, job.graph_digest).commit(EXIT_SLOT, outcome.to_bytes())
     handled = Driver(job, launcher, journal).run_one(job.graph.on_exit)
     ending.failures += handled.failures
     ending.is_success = ending.is_success and handled.is_success

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeVar
 
-from pyflow.errors import EnvironmentMismatchError, NotFoundError
+from pyflow.errors import EnvironmentMismatchError, IntegrityError, NotFoundError
 from pyflow.jsontext import Json
 from pyflow.runs.state import Status
-from pyflow.store import ContentStore
+from pyflow.store import ContentStore, about, advice
 
 RECORD_VERSION: Final = 1
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -38,6 +38,8 @@ class RunRecord:
     """The call, shortened, for listings."""
     place: dict[str, str] = field(default_factory=dict)
     """Where a run goes on that no process of the caller drives: on a cluster the namespace and the workflow's name."""
+    _stored: bytes = field(default=b"", init=False, repr=False, compare=False)
+    """As it lies in the store, with its signature."""
 
     @classmethod
     def read(cls, content: ContentStore, run_id: str) -> RunRecord:
@@ -53,19 +55,45 @@ class RunRecord:
                 f"The store {content.blobs.url} has no run {run_id!r} of {content.keys.owner!r} in project "
                 f"{content.keys.project!r}. 'pyflow ls' lists what it has."
             ) from error
-        return cls(**_checked(data))
+        record = _read(cls, data, content.keys.run_info(run_id))
+        if record.run_id != run_id:
+            raise _damaged(content.keys.run_info(run_id), f"it is that of run {record.run_id[:200]!r}")
+        object.__setattr__(record, "_stored", data)
+        return record
 
     def write(self, content: ContentStore) -> None:
-        """Keep the record; a run id is used once."""
+        """Keep the record, signed; a run id is used once.
+
+        Raises:
+            ConfigError: There is no key to sign with, and none can be made.
+        """
         if not self.create(content):
             raise NotFoundError(f"There is a run {self.run_id!r} already.")
 
+    def check(self, content: ContentStore) -> None:
+        """Make sure that somebody with a key wrote it: it names the graph, and that names code.
+
+        To look at a run takes no more than its record; to load what it made, or to run it, takes this.
+
+        Raises:
+            IntegrityError: Nobody of those did; the message names run and key.
+        """
+        why = self.objection(content)
+        if why:
+            raise IntegrityError(
+                f"The record of run {self.run_id} ({content.keys.run_info(self.run_id)}) in {content.blobs.url} is not believed: {why}. "
+                + advice(content.blobs.url)
+            )
+
+    def objection(self, content: ContentStore) -> str:
+        """Why it is not believed, in words; empty when it is."""
+        return content.trust.objection(about("run", self.run_id), self._stored)
+
     def create(self, content: ContentStore) -> bool:
         """Keep the record unless there is one; False when there is: on a cluster the caller and the pods all try."""
-        wire = {"version": RECORD_VERSION, **asdict(self)}
-        if not self.place:
-            del wire["place"]
-        return content.blobs.create(content.keys.run_info(self.run_id), json.dumps(wire, indent=1).encode())
+        data = content.trust.seal(about("run", self.run_id), json.dumps(_to_wire(self), indent=1).encode())
+        object.__setattr__(self, "_stored", data)
+        return content.blobs.create(content.keys.run_info(self.run_id), data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +116,12 @@ class RunSummary:
             data = content.blobs.get(content.keys.summary(run_id))
         except NotFoundError:
             return None
-        return cls(**_checked(data))
+        return _read(cls, data, content.keys.summary(run_id))
 
     def write(self, content: ContentStore) -> None:
-        """Keep the summary."""
-        content.blobs.put(
-            content.keys.summary(self.run_id), [json.dumps({"version": RECORD_VERSION, **asdict(self)}).encode()]
-        )
+        """Keep the summary, signed. Nothing is loaded on its word, so only who verifies a store looks at the signature."""
+        data = content.trust.seal(about("summary", self.run_id), json.dumps(_to_wire(self)).encode())
+        content.blobs.put(content.keys.summary(self.run_id), [data])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +137,40 @@ class ExitOutcome:
     """Node, type of the error and its message, for each failure, in the order of the trace."""
 
 
-def _checked(data: bytes) -> dict[str, Any]:
-    wire: dict[str, Any] = json.loads(data)
-    if wire.pop("version", None) != RECORD_VERSION:
-        raise EnvironmentMismatchError("The record of a run has a format that this pyflow does not read.")
+R = TypeVar("R", RunRecord, RunSummary)
+
+_TYPES: Final[dict[str, tuple[type, ...]]] = {"str": (str,), "Status": (str,), "int": (int,), "float": (int, float)}
+
+
+def _to_wire(record: RunRecord | RunSummary) -> dict[str, Any]:
+    wire = {"version": RECORD_VERSION, **{f.name: getattr(record, f.name) for f in fields(record) if f.init}}
+    if not wire.get("place", True):
+        del wire["place"]
     return wire
+
+
+def _read(cls: type[R], data: bytes, key: str) -> R:
+    """A record from its JSON text, whoever wrote that."""
+    try:
+        wire: Any = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(key, f"it is not JSON: {error}") from error
+    if not isinstance(wire, dict):
+        raise _damaged(key, "it is not a JSON object")
+    wire.pop("sig", None)
+    if wire.pop("version", None) != RECORD_VERSION:
+        raise EnvironmentMismatchError(f"The record {key!r} has a format that this pyflow does not read.")
+    for f in fields(cls):
+        if f.init and f.name in wire and not isinstance(wire[f.name], _TYPES.get(str(f.type), (object,))):
+            raise _damaged(key, f"it has {str(wire[f.name])[:100]!r} for {f.name!r}")
+    try:
+        return cls(**wire)
+    except TypeError as error:
+        raise _damaged(key, f"it has other fields than it must: {error}") from error
+
+
+def _damaged(key: str, why: str) -> IntegrityError:
+    return IntegrityError(f"The record {key!r} is damaged: {why}. 'pyflow verify' lists all that is wrong in a store.")
 
 
 def new_run_id(pipeline: str, now: float) -> str:

@@ -2,6 +2,7 @@
 
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.execute import Site, execute
+from pyflow.runtime.failure import about_error
 from pyflow.runtime.program import Place, Program
 from pyflow.runtime.resolve import EXIT_SLOT, Resolver
 from pyflow.runtime.session import Session, open_home
@@ -17,6 +18,7 @@ __all__ = [
     "Session",
     "Site",
     "Spool",
+    "about_error",
     "command_of",
     "execute",
     "importing_module",

@@ -33,7 +33,7 @@ from pyflow.failpoints import reached
 from pyflow.jsontext import Json
 from pyflow.late import late
 from pyflow.packed import PackedCall, PackedOptions
-from pyflow.runtime.failure import record_error
+from pyflow.runtime.failure import about_error, record_error
 from pyflow.runtime.isolation import isolated
 from pyflow.runtime.preview import preview
 from pyflow.runtime.program import Place, Program
@@ -68,14 +68,15 @@ class Site:
 def execute(invocation: Invocation, program: Program, content: ContentStore, site: Site) -> Outcome:
     """Run one node at one index vector, and commit what it returns.
 
-    If somebody has committed a result for it already, that one holds and nothing runs.
+    If somebody has committed a result for it already, that one holds and nothing runs. A commit that is not believed (see
+    ``pyflow.store.Trust``) is none: the node runs as if it were not there.
 
     Returns:
         What holds for the slot from now on, or how the attempt failed.
     """
     if invocation.attempt > 1 or not site.starts_once:
         reached("look.before")
-        found = content.blobs.committed(content.keys.commits(invocation.run_id), invocation.slot)
+        found = content.commits(invocation.run_id, program.digest).committed(invocation.slot)
         reached("look.after")
         if found is not None:
             return Outcome.from_wire(json.loads(found))
@@ -169,11 +170,10 @@ class _Attempt:
 
     def _commit(self, made: _Made) -> Outcome:
         outcome = self._outcome(ExitCode.COMMITTED, result=made.result, facts=made.facts, preview=made.preview)
-        book = self._content.keys.commits(self._invocation.run_id)
         try:
             record = outcome.to_bytes()
             reached("commit.before")
-            held = self._content.blobs.commit(book, self._invocation.slot, record)
+            held = self._content.commits(self._invocation.run_id, self._program.digest).commit(outcome.slot, record)
             reached("commit.after")
         except Exception as error:  # noqa: BLE001  whatever the store raises, the attempt has an outcome
             return self._ended_with(self._failed(error, loading_exit_code(error)))
@@ -205,7 +205,8 @@ class _Attempt:
         return ExitCode.TASK_RAISED if isinstance(error, types) else ExitCode.TASK_RAISED_FOR_GOOD
 
     def _failed(self, error: BaseException, exit_code: ExitCode) -> _Failed:
-        record = record_error(error, self._content, origins=self._site.origins)
+        about = about_error(self._invocation.run_id, self._program.digest, self._invocation.slot)
+        record = record_error(error, self._content, origins=self._site.origins, about=about)
         if isinstance(error, TaskTimeoutError) and not error.node:
             # The place that raised it knew of no nodes; who reads the record names the right one.
             record = replace(record, message=error.reason, pickled=None)

@@ -13,19 +13,28 @@ from pyflow.contract import ErrorRecord
 from pyflow.jsontext import Json
 from pyflow.payload import decode, encode
 from pyflow.store import ContentStore
+from pyflow.store import about as about_record
 
 _PACKAGE: Final = str(Path(__file__).parents[1]) + os.sep
 _MAX_TEXT: Final = 64 * 1024
 _MAX_FRAMES: Final = 200
 
 
-def record_error(error: BaseException, content: ContentStore | None, *, origins: Mapping[str, str]) -> ErrorRecord:
+def about_error(run_id: str, graph_digest: str, slot: str) -> bytes:
+    """What the pickle of a task's error is signed as: events, which are not signed, carry it."""
+    return about_record("error", run_id, graph_digest, slot)
+
+
+def record_error(
+    error: BaseException, content: ContentStore | None, *, origins: Mapping[str, str], about: bytes = b""
+) -> ErrorRecord:
     """What is kept of an exception that a task raised.
 
     Args:
         error: The exception.
         content: Where its pickle goes when it is large; None: there is none to be.
         origins: Where the author's files lie that run here from the code bundle, by their paths here.
+        about: See ``about_error``; without it nobody rebuilds the error from its pickle.
     """
     told = traceback.TracebackException.from_exception(error, compact=True)
     _clean(told, origins)
@@ -35,7 +44,7 @@ def record_error(error: BaseException, content: ContentStore | None, *, origins:
         message=_shortened(_message(error)),
         traceback=_shortened("".join(told.format())),
         frames=frames,
-        pickled=None if content is None else _pickled(error, content),
+        pickled=None if content is None else _pickled(error, content, about),
     )
 
 
@@ -56,7 +65,7 @@ def _clean(told: traceback.TracebackException, origins: Mapping[str, str]) -> No
             _clean(other, origins)
 
 
-def _pickled(error: BaseException, content: ContentStore) -> Json:
+def _pickled(error: BaseException, content: ContentStore, about: bytes) -> Json:
     """The artifact of the exception; None unless loading it gives an exception of the same class."""
     if isinstance(error, (SystemExit, KeyboardInterrupt)):
         return None
@@ -65,7 +74,9 @@ def _pickled(error: BaseException, content: ContentStore) -> Json:
         if payload.size > _MAX_TEXT * 16:
             return None
         copy: Any = decode(memoryview(bytearray(b"".join(payload.parts))))
-        return keep_payload(payload, content) if type(copy) is type(error) else None
+        if type(copy) is not type(error):
+            return None
+        return content.trust.seal_json(about, keep_payload(payload, content))
     except Exception:  # noqa: BLE001  pickling runs the author's code, which may raise anything
         # The pickle is an extra: without it the caller gets a TaskError with the same text.
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyflow.artifacts import load, load_items
-from pyflow.errors import IntegrityError, PyflowError
+from pyflow.errors import IntegrityError, NotFoundError, PyflowError
 from pyflow.jsontext import Json
 from pyflow.packed import PackedBranch, PackedCall, PackedGraph, PackedMap, PackedNode, PackedRegion, packed_regions_of
 from pyflow.runtime.builtins import BUILTINS
@@ -33,6 +33,8 @@ class Program:
     """One packed graph, with what a worker keeps of it between tasks."""
 
     graph: PackedGraph
+    digest: str
+    """Of the graph's bytes: what the commits of its runs are bound to."""
     places: dict[int, Place] = field(default_factory=dict)
     _functions: dict[int, Callable[..., Any]] = field(default_factory=dict)
     _retry_types: dict[int, tuple[type[BaseException], ...]] = field(default_factory=dict)
@@ -66,7 +68,10 @@ class Program:
         function = self._functions.get(node.function)
         if function is None:
             packed = self.graph.functions[node.function]
-            loaded: Any = BUILTINS[packed.builtin] if packed.builtin else load(packed.artifact, content)
+            try:
+                loaded: Any = BUILTINS[packed.builtin] if packed.builtin else load(packed.artifact, content)
+            except (IntegrityError, NotFoundError) as error:
+                raise IntegrityError(f"The code of task {node.name!r} cannot be used. {error}") from error
             function = self._functions[node.function] = loaded
         return function
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pyflow.artifacts import load
 from pyflow.contract import Outcome, slot_of
-from pyflow.errors import IntegrityError, add_note
+from pyflow.errors import IntegrityError, NotFoundError, add_note
 from pyflow.jsontext import Json
 from pyflow.packed import PackedMap, PackedSelect, nodes_in
 from pyflow.runtime.program import Place, Program
@@ -41,7 +41,7 @@ class Resolver:
     def __init__(self, program: Program, content: ContentStore, run_id: str, scratch: Path) -> None:
         self._program = program
         self._content = content
-        self._book = content.keys.commits(run_id)
+        self._commits = content.commits(run_id, program.digest)
         self._run_id = run_id
         self._scratch = scratch
         self._values: dict[tuple[int, Indices], object] = {}
@@ -56,7 +56,7 @@ class Resolver:
         if "in" in expr:
             return self._walk(self._input(expr["in"], place, indices), expr, place, indices)
         if "artifact" in expr:
-            return self._load(expr["artifact"])
+            return self._load(expr["artifact"], "a constant")
         if "list" in expr:
             return [self.value(item, place, indices) for item in expr["list"]]
         if "tuple" in expr:
@@ -105,9 +105,10 @@ class Resolver:
         return found
 
     def _committed(self, node: int, slot: str) -> dict[str, Json]:
-        record = self._content.blobs.committed(self._book, slot)
+        record = self._commits.committed(slot)
         if record is None:
             name = self._program.place(node).node.name
+            self._commits.check_missing(slot, repr(name))
             raise IntegrityError(
                 f"Run {self._run_id} has no committed result for {name!r} (slot {slot}) in "
                 f"{self._content.blobs.url}, though a task that needs it was started."
@@ -131,13 +132,14 @@ class Resolver:
         if isinstance(place.node, PackedSelect):
             return self._select(place.node, place, indices)
         # Of a fan-in's many results nothing else is of interest: the whole outcome would cost twice as much.
-        return self._load(self._committed(node, slot_of(node, indices))["result"])
+        slot = slot_of(node, indices)
+        return self._load(self._committed(node, slot)["result"], node, slot)
 
     def _item_result(self, output: Json, inside: Place, indices: Indices, item: int, count: int) -> object:
         if item % _AT_ONCE == 0 and count > 1:
             items = range(item, min(item + _AT_ONCE, count))
             wanted = [slot_of(node, (*indices, i)) for node in nodes_in(output) for i in items]
-            self._content.blobs.prefetch(self._book, wanted)
+            self._commits.prefetch(wanted)
         return self.value(output, inside, (*indices, item))
 
     def _select(self, node: PackedSelect, place: Place, indices: Indices) -> object:
@@ -157,7 +159,7 @@ class Resolver:
 
     def _input(self, index: int, place: Place, indices: Indices) -> object:
         if not place.maps:
-            return self._load(self._exit_outcome())
+            return self._load(self._exit_outcome(), "the outcome of the run")
         around = self._program.place(place.maps[-1])
         source = self._program.map_of(place.maps[-1]).inputs[index]
         outer, item = indices[:-1], indices[-1]
@@ -167,18 +169,24 @@ class Resolver:
 
     def _item(self, value: Json, around: Place, outer: Indices, item: int) -> object:
         if "sequence" in value:
-            return self._load(self._program.items(value["sequence"], self._content)[item])
+            return self._load(self._program.items(value["sequence"], self._content)[item], "an item of a map")
         if "list" in value:
             return self.value(value["list"][item], around, outer)
         if "items" in value:
-            return self._load(self._program.items(self._fact(value["items"], outer), self._content)[item])
+            node, fact = value["items"][0], self._fact(value["items"], outer)
+            try:
+                artifact = self._program.items(fact, self._content)[item]
+            except (IntegrityError, NotFoundError) as error:
+                raise self._unusable(error, node, slot_of(node, outer)) from error
+            return self._load(artifact, node, slot_of(node, outer))
         source = self._program.map_of(value["ref"])
         inside = Place(source, (*self._program.place(source.id).maps, source.id), ())
         return self.value(source.body.output, inside, (*outer, item))
 
     def _exit_outcome(self) -> Json:
-        record = self._content.blobs.committed(self._book, EXIT_SLOT)
+        record = self._commits.committed(EXIT_SLOT)
         if record is None:
+            self._commits.check_missing(EXIT_SLOT, "how the run ended")
             raise IntegrityError(f"Run {self._run_id} has not ended, so its exit handler has no outcome to get.")
         return json.loads(record)["result"]
 
@@ -196,7 +204,7 @@ class Resolver:
 
     def _object(self, expr: Json, place: Place, indices: Indices) -> object:
         made_of = {name: self.value(value, place, indices) for name, value in expr["fields"]}
-        cls: Any = self._load(expr["object"])
+        cls: Any = self._load(expr["object"], "a class")
         if issubclass(cls, tuple):
             return cls._make(made_of.values())
         # The author's object was initialised while tracing; doing it again could have other effects.
@@ -205,7 +213,17 @@ class Resolver:
             object.__setattr__(made, name, value)
         return made
 
-    def _load(self, artifact: Json) -> object:
+    def _load(self, artifact: Json, whose: int | str, slot: str = "") -> object:
         if "json" in artifact:
             return artifact["json"]
-        return load(artifact, self._content, scratch=self._scratch)
+        try:
+            return load(artifact, self._content, scratch=self._scratch)
+        except (IntegrityError, NotFoundError) as error:
+            raise self._unusable(error, whose, slot) from error
+
+    def _unusable(self, error: Exception, whose: int | str, slot: str) -> IntegrityError:
+        """What to raise for bytes that are damaged, or missing: the store's own error knows neither run nor node."""
+        what = (
+            whose if isinstance(whose, str) else f"the result of {self._program.place(whose).node.name!r} (slot {slot})"
+        )
+        return IntegrityError(f"In run {self._run_id} {what} cannot be used. {error}")

@@ -16,12 +16,13 @@ from pyflow.runtime.capture import Spool
 from pyflow.runtime.execute import Site, execute, not_tried
 from pyflow.runtime.program import Program
 from pyflow.runtime.scratch import Scratch
-from pyflow.store import BlobStore, ContentStore, Keys, open_blobs
+from pyflow.store import BlobStore, ContentStore, Keys, Trust, open_blobs
 
 
 def open_home(home: Home, blobs: BlobStore | None = None) -> ContentStore:
     """The store of a run, as the part of it that belongs to a project and an owner."""
-    return ContentStore(blobs or open_blobs(home.store_url), Keys(home.project, home.owner))
+    trust = Trust(home.key_file, trusts_store=home.trusts_store)
+    return ContentStore(blobs or open_blobs(home.store_url), Keys(home.project, home.owner), trust)
 
 
 class Session:
@@ -52,7 +53,6 @@ class Session:
         self._blobs = blobs
         self._home: Home | None = None
         self._content: ContentStore | None = None
-        self._graph_digest = ""
         self._program: Program | None = None
         self._run_id = ""
         self._code_path: str | None = None
@@ -93,14 +93,17 @@ class Session:
 
     def _open(self, home: Home) -> ContentStore:
         if self._content is None or home != self._home:
-            self._home, self._content = home, open_home(home, self._blobs)
+            content = open_home(home, self._blobs)
+            # Read before any code of the author's runs, which may change the environment or the folder.
+            assert content.trust.keys or content.trust.trusts_store
+            self._home, self._content = home, content
         return self._content
 
     def _load(self, invocation: Invocation, content: ContentStore) -> Program:
-        if self._program is None or invocation.graph_digest != self._graph_digest:
+        if self._program is None or invocation.graph_digest != self._program.digest:
             graph = PackedGraph.from_bytes(content.read_blob(invocation.graph_digest, invocation.graph_size))
             self._install(graph, content)
-            self._program, self._graph_digest = Program(graph), invocation.graph_digest
+            self._program = Program(graph, invocation.graph_digest)
         return self._program
 
     def _install(self, graph: PackedGraph, content: ContentStore) -> None:

@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import threading
+from dataclasses import astuple, fields
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -182,7 +183,7 @@ def command_of(invocations: list[Invocation]) -> dict[str, Any]:
     """The message that asks a worker to run these, all of one run."""
     first = invocations[0]
     return {
-        "home": [first.home.store_url, first.home.project, first.home.owner],
+        "home": list(astuple(first.home)),
         "run": [first.run_id, first.graph_digest, first.graph_size],
         "slots": [[i.node, i.indices, i.attempt, i.nonce] for i in invocations],
     }
@@ -219,9 +220,12 @@ def importing_module() -> str | None:
     return None
 
 
+_HOME_FIELDS: Final = tuple(field.name for field in fields(Home))
+
+
 @lru_cache(maxsize=8)
-def _home(store_url: str, project: str, owner: str) -> Home:
-    return Home(store_url=store_url, project=project, owner=owner)
+def _home(*values: Any) -> Home:
+    return Home(**dict(zip(_HOME_FIELDS, values, strict=True)))
 
 
 def _watch(lifeline_fd: int, spool: Spool) -> NoReturn:

@@ -12,16 +12,33 @@ from typing import TYPE_CHECKING, Final
 
 from pyflow.errors import StoreError
 from pyflow.late import late
+from pyflow.store.commits import RunCommits
 from pyflow.store.content import ContentStore
+from pyflow.store.key_file import default_key_file, keys_in
 from pyflow.store.keys import Keys, check_key, check_segment
 from pyflow.store.protocol import BlobInfo, BlobStore
+from pyflow.store.trust import Trust, about, advice
 
 if TYPE_CHECKING:
     from urllib import parse
 else:
     parse = late("urllib.parse")
 
-__all__ = ["BlobInfo", "BlobStore", "ContentStore", "Keys", "check_key", "check_segment", "open_blobs"]
+__all__ = [
+    "BlobInfo",
+    "BlobStore",
+    "ContentStore",
+    "Keys",
+    "RunCommits",
+    "Trust",
+    "about",
+    "advice",
+    "check_key",
+    "check_segment",
+    "default_key_file",
+    "keys_in",
+    "open_blobs",
+]
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
 

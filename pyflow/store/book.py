@@ -12,8 +12,9 @@ A torn record may lack nothing but its last newline; then the next record's lead
 and it counts from there on. That is sound: nobody was told anything about it before, and whoever commits
 reads forward to the end of its own record and so finds it first.
 
-The checksum is against torn writes, not against tampering: commits carry a signature of their own, which
-is for the layers above.
+The checksum is against torn writes, not against tampering: commits carry a signature, which is for the layers above. They say
+which records may hold; *the first one that may* wins, so that a line of somebody else's keeps no slot. All records of a slot are
+indexed for that; more than one are few.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Final
 from pyflow.errors import StoreError
 from pyflow.failpoints import reached
 from pyflow.store.disk import FILE_MODE, MOST_TRIES, read_range
+from pyflow.store.protocol import Judge, anything
 
 _SMALL_BLOCK: Final = 64 * 1024
 _LARGE_BLOCK: Final = 1024 * 1024
@@ -60,37 +62,47 @@ class Book:
         self._fd = -1
         self._appends = False
         self._read_to = 0
-        self._places: dict[str, Place] = {}
+        self._first: dict[str, Place] = {}
+        self._later: dict[str, list[Place]] = {}
         self._damaged: list[int] = []
 
-    def commit(self, slot: str, record: bytes) -> bytes:
-        """Append the record unless the slot has one; the record that holds."""
+    def commit(self, slot: str, record: bytes, accepts: Judge = anything) -> bytes:
+        """Append the record unless the slot has one that may hold; the record that holds."""
         with self._lock:
-            place = self._places.get(slot)
-            if place is None:
+            held = self._held(slot, accepts)
+            if held is None:
                 reached("append.before")
                 end = self._append(encode_line(slot, record))
                 reached("append.after")
                 if self._read_to == end:
-                    self._places[slot] = (end - 1 - len(record), len(record))
+                    self._note(slot, (end - 1 - len(record), len(record)))
                     return record
                 self._read_on(end)
-                place = self._place_of_winner(slot)
-            return self._record(place)
+                held = self._held(slot, accepts)
+            if held is None:
+                raise self._vanished(slot)
+            return held
 
-    def committed(self, slot: str) -> bytes | None:
+    def committed(self, slot: str, accepts: Judge = anything) -> bytes | None:
         """The record that holds for a slot, by all that the file says now."""
         with self._lock:
-            if slot not in self._places:
+            held = self._held(slot, accepts)
+            if held is None:
                 self._read_on()
-            place = self._places.get(slot)
-            return None if place is None else self._record(place)
+                held = self._held(slot, accepts)
+            return held
 
     def slots(self) -> list[str]:
         """All slots that have a record now, in the order of their commits."""
         with self._lock:
             self._read_on()
-            return list(self._places)
+            return list(self._first)
+
+    def records(self, slot: str) -> list[bytes]:
+        """All records of a slot, in their order."""
+        with self._lock:
+            self._read_on()
+            return [self._record(place) for place in self._places(slot)]
 
     def damaged(self) -> list[int]:
         """Offsets of the lines that are not whole records."""
@@ -132,18 +144,33 @@ class Book:
             decoded = decode_line(line) if line else None
             if decoded is not None:
                 slot, record = decoded
-                self._places.setdefault(slot, (self._read_to + len(line) - len(record), len(record)))
+                self._note(slot, (self._read_to + len(line) - len(record), len(record)))
             elif line:
                 self._damaged.append(self._read_to)
             self._read_to += len(line) + 1
 
-    def _place_of_winner(self, slot: str) -> Place:
-        if slot not in self._places:
-            raise StoreError(
-                f"The record of slot {slot!r} that was just appended to {self._path} is not in it: another program "
-                "changed the file, or the drive lost it. What was committed before cannot be trusted; run again."
-            )
-        return self._places[slot]
+    def _note(self, slot: str, place: Place) -> None:
+        if self._first.setdefault(slot, place) is not place:
+            self._later.setdefault(slot, []).append(place)
+
+    def _places(self, slot: str) -> list[Place]:
+        first = self._first.get(slot)
+        return [] if first is None else [first, *self._later.get(slot, ())]
+
+    def _held(self, slot: str, accepts: Judge) -> bytes | None:
+        """The record that holds, by what was read so far."""
+        if slot in self._first:
+            for place in self._places(slot):
+                record = self._record(place)
+                if accepts(slot, record):
+                    return record
+        return None
+
+    def _vanished(self, slot: str) -> StoreError:
+        return StoreError(
+            f"The record of slot {slot!r} that was just appended to {self._path} is not in it: another program "
+            "changed the file, or the drive lost it. What was committed before cannot be trusted; run again."
+        )
 
     def _record(self, place: Place) -> bytes:
         offset, length = place

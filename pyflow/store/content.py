@@ -13,9 +13,11 @@ from typing import Final
 from pyflow.digest import CHUNK_SIZE, DIGEST_BYTES, BlobDigest, Buffer, bad_chunks, digest_of, sha256_hex
 from pyflow.errors import IntegrityError, NotFoundError
 from pyflow.failpoints import reached
+from pyflow.store.commits import RunCommits
 from pyflow.store.keys import Keys
 from pyflow.store.protocol import BlobInfo, BlobStore
 from pyflow.store.sweeps import RENEW_AFTER, is_condemned
+from pyflow.store.trust import Trust
 
 # What is there under the right size is not written again, so running alone would not heal it.
 _ADVICE: Final = "Nothing of it was used. Remove it and run again what made it, or restore it from a copy of the store."
@@ -24,11 +26,27 @@ _SWEEP_POLL_S: Final = 1.0
 
 
 class ContentStore:
-    """Blobs of one project under their digests."""
+    """Blobs of one project under their digests, and what is believed of its records.
 
-    def __init__(self, blobs: BlobStore, keys: Keys) -> None:
+    Args:
+        blobs: The store.
+        keys: The project, and the owner of the runs.
+        trust: With which keys records are signed and checked; None: as the environment says.
+    """
+
+    def __init__(self, blobs: BlobStore, keys: Keys, trust: Trust | None = None) -> None:
         self.blobs = blobs
         self.keys = keys
+        self.trust = trust or Trust()
+        self._commits: RunCommits | None = None
+
+    def commits(self, run_id: str, graph_digest: str) -> RunCommits:
+        """The commits of a run of this graph."""
+        last = self._commits
+        if last is None or last.run_id != run_id or last.graph_digest != graph_digest:
+            last = RunCommits(self.blobs, self.keys.commits(run_id), run_id, graph_digest, self.trust)
+            self._commits = last
+        return last
 
     def put_blob(self, parts: Sequence[Buffer]) -> BlobDigest:
         """Keep the bytes that the parts make, and answer their address.

@@ -33,10 +33,10 @@ from pyflow.store.disk import (
     sync_file_system,
 )
 from pyflow.store.failure import folder_error
-from pyflow.store.keys import check_key, check_segment
+from pyflow.store.keys import check_key, check_segment, check_slot
 from pyflow.store.listing import entries, entry_info, file_info, files_below
 from pyflow.store.log_file import LogFile
-from pyflow.store.protocol import BlobInfo
+from pyflow.store.protocol import BlobInfo, Judge, anything
 from pyflow.store.recent import Recent
 from pyflow.store.root import TEMPORARY, StoreRoot, file_url
 
@@ -217,34 +217,44 @@ class FolderBlobs:
         except NotFoundError:
             return b""
 
-    def commit(self, book: str, slot: str, record: bytes) -> bytes:
-        """Append the record to the book's file; the first one of a slot holds: see ``book.py``."""
-        check_segment(slot, what="slot")
+    def commit(self, book: str, slot: str, record: bytes, *, accepts: Judge = anything) -> bytes:
+        """Append the record to the book's file; the first one of a slot that may holds: see ``book.py``."""
+        check_slot(slot)
         if b"\n" in record:
             raise StoreError(f"The record of slot {slot!r} has a line break; a record is one line.")
         try:
-            return self._book(book).commit(slot, record)
+            return self._book(book).commit(slot, record, accepts)
         except OSError as error:
             raise folder_error(error, f"commit {slot!r} to {book!r}", self._url) from error
 
-    def committed(self, book: str, slot: str) -> bytes | None:
+    def committed(self, book: str, slot: str, *, accepts: Judge = anything) -> bytes | None:
         """The record that holds for a slot; None while there is none."""
-        check_segment(slot, what="slot")
+        check_slot(slot)
         try:
-            return self._book(book).committed(slot)
+            return self._book(book).committed(slot, accepts)
         except OSError as error:
             raise folder_error(error, f"read {book!r}", self._url) from error
 
     def prefetch(self, book: str, slots: Sequence[str]) -> None:
         """Nothing to do: the book is read forward, and once."""
 
-    def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
+    def commits(self, book: str, *, accepts: Judge = anything) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their commits."""
         try:
             opened = self._book(book)
             for slot in opened.slots():
-                record = opened.committed(slot)
+                record = opened.committed(slot, accepts)
                 if record is not None:
+                    yield slot, record
+        except OSError as error:
+            raise folder_error(error, f"read {book!r}", self._url) from error
+
+    def records(self, book: str) -> Iterator[tuple[str, bytes]]:
+        """All records of a book with their slots."""
+        try:
+            opened = self._book(book)
+            for slot in opened.slots():
+                for record in opened.records(slot):
                     yield slot, record
         except OSError as error:
             raise folder_error(error, f"read {book!r}", self._url) from error

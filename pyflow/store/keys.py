@@ -35,6 +35,9 @@ _SEGMENT_PATTERN: Final = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
 _SEGMENT: Final = re.compile(_SEGMENT_PATTERN)
 _KEY: Final = re.compile(rf"{_SEGMENT_PATTERN}(?:/{_SEGMENT_PATTERN})*")
 
+_SLOT: Final = re.compile(r"[A-Za-z0-9-][A-Za-z0-9.-]{0,123}")
+_LATER_PLACES: Final = tuple("1234567")
+
 # S3 takes keys of 1024 bytes (Amazon S3 User Guide, "Naming Amazon S3 objects"); the rest is for the bucket's prefix.
 MAX_KEY_LENGTH: Final = 768
 
@@ -53,6 +56,34 @@ def check_segment(text: str, *, what: str) -> str:
             "must not start with a dot, and has 1 to 128 characters."
         )
     return text
+
+
+def check_slot(slot: str) -> str:
+    """The same text, when it may name a slot in a book of commits.
+
+    Raises:
+        StoreError: It holds something other than letters, digits, ``.`` and ``-``, or starts with a dot.
+    """
+    if not _SLOT.fullmatch(slot):
+        raise StoreError(f"The slot {slot[:200]!r} cannot be part of a key. It may hold letters, digits, '.' and '-'.")
+    return slot
+
+
+def places_of(book: str, slot: str) -> list[str]:
+    """The keys at which the record of a slot may lie, where each record is an object: ``7``, ``7_1``, ``7_2`` and so on.
+
+    Each key can be written once. One that holds a record which nobody believes must not keep the true one out, so
+    that goes to the next; with as many false ones as there are keys, somebody has to clean up.
+    """
+    key = f"{check_key(book)}/{check_slot(slot)}"
+    return [key, *(f"{key}_{number}" for number in _LATER_PLACES)]
+
+
+def slot_at(key: str) -> str | None:
+    """The slot whose record may lie at a key; None when none can."""
+    slot, underscore, number = key.rpartition("/")[2].partition("_")
+    is_place = not underscore or number in _LATER_PLACES
+    return slot if is_place and _SLOT.fullmatch(slot) else None
 
 
 def check_key(key: str) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from pyflow.digest import Buffer
-from pyflow.errors import NotFoundError, StoreError
-from pyflow.store.keys import check_key, check_segment
-from pyflow.store.protocol import BlobInfo
+from pyflow.errors import IntegrityError, NotFoundError, StoreError
+from pyflow.store.keys import check_key, check_segment, places_of, slot_at
+from pyflow.store.protocol import BlobInfo, Judge, anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,8 @@ class MemoryBlobs:
         for key in keys:
             with self._lock:
                 self._kept_by_key.pop(check_key(key), None)
-                book, _, slot = key.rpartition("/")
-                if slot in self._slots_by_book.get(book, ()):
+                book, slot = key.rpartition("/")[0], slot_at(key)
+                if slot is not None and slot in self._slots_by_book.get(book, ()):
                     self._slots_by_book[book].remove(slot)
 
     def unfinished(self) -> Iterator[BlobInfo]:
@@ -134,36 +134,47 @@ class MemoryBlobs:
             kept = self._kept_by_key.get(check_key(key))
             return b"" if kept is None else bytes(kept.content[start:end])
 
-    def commit(self, book: str, slot: str, record: bytes) -> bytes:
-        """Keep the record unless the slot has one; the one that holds."""
+    def commit(self, book: str, slot: str, record: bytes, *, accepts: Judge = anything) -> bytes:
+        """Keep the record unless the slot has one that may hold; the one that holds."""
         if b"\n" in record:
             raise StoreError(f"The record of slot {slot!r} has a line break; a record is one line.")
-        key = _slot_key(book, slot)
         with self._lock:
-            kept = self._kept_by_key.get(key)
-            if kept is not None:
-                return bytes(kept.content)
-            self._keep(key, record)
-            self._slots_by_book.setdefault(book, []).append(slot)
-            return record
+            for key in places_of(book, slot):
+                kept = self._kept_by_key.get(key)
+                if kept is None:
+                    self._keep(key, record)
+                    slots = self._slots_by_book.setdefault(book, [])
+                    if slot not in slots:
+                        slots.append(slot)
+                    return record
+                if accepts(slot, bytes(kept.content)):
+                    return bytes(kept.content)
+        raise IntegrityError(f"All places for the record of slot {slot!r} in {book!r} hold records that may not hold.")
 
-    def committed(self, book: str, slot: str) -> bytes | None:
+    def committed(self, book: str, slot: str, *, accepts: Judge = anything) -> bytes | None:
         """The record that holds for a slot; None while there is none."""
-        with self._lock:
-            kept = self._kept_by_key.get(_slot_key(book, slot))
-            return None if kept is None else bytes(kept.content)
+        return next((record for record in self._records_of(book, slot) if accepts(slot, record)), None)
 
     def prefetch(self, book: str, slots: Sequence[str]) -> None:
         """Nothing to do: all is near."""
 
-    def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
+    def commits(self, book: str, *, accepts: Judge = anything) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their commits."""
         check_key(book)
         with self._lock:
             slots = tuple(self._slots_by_book.get(book, ()))
         for slot in slots:
-            record = self.committed(book, slot)
+            record = self.committed(book, slot, accepts=accepts)
             if record is not None:
+                yield slot, record
+
+    def records(self, book: str) -> Iterator[tuple[str, bytes]]:
+        """All records of a book with their slots; those that came later than one that holds were not kept."""
+        check_key(book)
+        with self._lock:
+            slots = tuple(self._slots_by_book.get(book, ()))
+        for slot in slots:
+            for record in self._records_of(book, slot):
                 yield slot, record
 
     def damaged(self, book: str) -> Sequence[str]:
@@ -182,6 +193,11 @@ class MemoryBlobs:
     def flush(self) -> None:
         """Nothing to do: no power cut is survived, and none is promised to be."""
 
+    def _records_of(self, book: str, slot: str) -> tuple[bytes, ...]:
+        with self._lock:
+            found = [self._kept_by_key.get(key) for key in places_of(book, slot)]
+        return tuple(bytes(kept.content) for kept in found if kept is not None)
+
     def _keep(self, key: str, content: bytes | bytearray) -> None:
         self._kept_by_key[key] = _Kept(content, datetime.now(timezone.utc))
 
@@ -193,10 +209,6 @@ class MemoryBlobs:
         start = f"{check_key(prefix)}/"
         with self._lock:
             return tuple(sorted(key for key in self._kept_by_key if key.startswith(start)))
-
-
-def _slot_key(book: str, slot: str) -> str:
-    return f"{check_key(book)}/{check_segment(slot, what='slot')}"
 
 
 _store_by_name: dict[str, MemoryBlobs] = {}

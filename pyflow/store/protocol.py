@@ -12,10 +12,10 @@ every implementation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pyflow.digest import Buffer
 
@@ -28,6 +28,15 @@ class BlobInfo:
     size_bytes: int
     modified_at: datetime
     """Aware, UTC, by the store's clock."""
+
+
+Judge: TypeAlias = "Callable[[str, bytes], bool]"
+"""Says of a slot and a record whether that record may be the one that holds."""
+
+
+def anything(_slot: str, _record: bytes) -> bool:
+    """The judge who lets every record hold."""
+    return True
 
 
 class BlobStore(Protocol):
@@ -113,7 +122,7 @@ class BlobStore(Protocol):
     def read_log(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """The bytes of a log from ``start`` on; empty for a log that nobody has written to yet."""
 
-    def commit(self, book: str, slot: str, record: bytes) -> bytes:
+    def commit(self, book: str, slot: str, record: bytes, *, accepts: Judge = anything) -> bytes:
         """Make ``record`` the one of this slot unless there is one; answer the one that holds.
 
         Whoever asks gets the same record, however many commit at once, and forever. When this raises, the
@@ -123,16 +132,24 @@ class BlobStore(Protocol):
             book: Key prefix that the commits of one run share.
             slot: Letters, digits, dots and dashes.
             record: One line of JSON (without newlines).
+            accepts: Which records may hold; others are passed over as if nobody had written them, and keep no slot.
+                It must accept ``record``. All who judge alike get the same record.
+
+        Raises:
+            IntegrityError: So many records that may not hold are in the way that there is no place for this one.
         """
 
-    def committed(self, book: str, slot: str) -> bytes | None:
+    def committed(self, book: str, slot: str, *, accepts: Judge = anything) -> bytes | None:
         """The record that holds for a slot; None while there is none."""
 
     def prefetch(self, book: str, slots: Sequence[str]) -> None:
         """Somebody is about to ask for these records: bring near what is far, many at once. Changes nothing else."""
 
-    def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
+    def commits(self, book: str, *, accepts: Judge = anything) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold."""
+
+    def records(self, book: str) -> Iterator[tuple[str, bytes]]:
+        """All records of a book with their slots, also those that came later than the one that holds, as far as they are kept."""
 
     def damaged(self, book: str) -> Sequence[str]:
         """What in a book is not a whole record, each in words for the person who verifies a store.

@@ -84,6 +84,10 @@ class Pad:
             for item in items
         ]
 
+    def committed(self, slot: str) -> bytes | None:
+        """The record that holds for a slot."""
+        return self.content.commits(self.run_id, self._packed.digest).committed(slot)
+
     def reports(self, count: int, *, timeout_s: float = 30) -> list[Finished | Lost]:
         """Wait for so many ends."""
         found: list[Finished | Lost] = []
@@ -124,7 +128,7 @@ def what_is_finished_is_committed(pad: Pad) -> None:
         pad.launcher.launch(pad.invocations("double", 4), None, in_advance=False)
         (report,) = pad.reports(1)
         holds(isinstance(report, Finished) and report.outcome.is_committed, f"it is committed: {report}")
-        record = pad.content.blobs.committed(pad.content.keys.commits(pad.run_id), _slots([report])[0])
+        record = pad.committed(_slots([report])[0])
         holds(record is not None, "the record is in the store")
 
 

@@ -20,12 +20,18 @@ from typing import Final, TypeAlias, TypeVar
 from pyflow.digest import CHUNK_SIZE, Buffer
 from pyflow.errors import IntegrityError, NotFoundError, StoreError
 from pyflow.store import BlobStore, ContentStore, Keys, open_blobs
+from pyflow.testing.commit_laws import (
+    BOOK,
+    RUN,
+    a_false_record_keeps_no_slot,
+    records_of_any_size_are_committed,
+    the_first_commit_holds,
+    twins_agree_behind_a_false_record,
+)
 
 StoreLaw: TypeAlias = Callable[[BlobStore], None]
 T = TypeVar("T")
 
-RUN: Final = "v1/demo/runs/ann/r1"
-BOOK: Final = f"{RUN}/commits"
 LOG: Final = f"{RUN}/events/w1"
 
 HOSTILE_KEYS: Final = (
@@ -299,28 +305,6 @@ def logs_are_found(store: BlobStore) -> None:
     _same(found, [(f"{RUN}/events/w1", 2), (f"{RUN}/events/w2", 5)], "the logs")
 
 
-def the_first_commit_holds(store: BlobStore) -> None:
-    """The first record of a slot is the answer to every commit of that slot, in each book for itself."""
-    _same(store.commit(BOOK, "1", b'{"a":1}'), b'{"a":1}', "the first commit")
-    _same(store.commit(BOOK, "1", b'{"a":2}'), b'{"a":1}', "the second commit")
-    _same(store.commit(BOOK, "1.0.12", b"{}"), b"{}", "another slot")
-    _same(store.commit(f"{RUN}-other/commits", "1", b'{"a":3}'), b'{"a":3}', "another book")
-    _same(store.committed(BOOK, "1"), b'{"a":1}', "committed")
-    _same(store.committed(BOOK, "2"), None, "a slot without a record")
-    _same(sorted(store.commits(BOOK)), [("1", b'{"a":1}'), ("1.0.12", b"{}")], "commits")
-
-
-def records_of_any_size_are_committed(store: BlobStore) -> None:
-    """A record may be empty or a megabyte, and hold any bytes but a line break."""
-    records = {"1": b"", "2": b"x" * 1_000_000, "3": b"\t\0\xff\r|", "4": b"small"}
-    for slot, record in records.items():
-        _same(store.commit(BOOK, slot, record), record, f"the record of slot {slot}")
-    _same(dict(store.commits(BOOK)), records, "commits")
-    _same(dict(open_blobs(store.url).commits(BOOK)), records, "commits, read from the start")
-    _raises(StoreError, lambda: store.commit(BOOK, "5", b"two\nlines"))
-    _same(store.committed(BOOK, "5"), None, "the slot of the refused record")
-
-
 def twins_agree(store: BlobStore) -> None:
     """However many threads commit a slot at once, all are told the same record, and it is what one of them brought."""
     handles = [store, open_blobs(store.url)]
@@ -393,13 +377,14 @@ def _every_question(store: BlobStore, key: str) -> tuple[Callable[[], object], .
         lambda: store.commit(key, "1", b"x"),
         lambda: store.committed(key, "1"),
         lambda: list(store.commits(key)),
+        lambda: list(store.records(key)),
         lambda: store.damaged(key),
     )
 
 
 def hostile_slots_are_refused(store: BlobStore) -> None:
     """A slot is letters, digits, dots and dashes."""
-    for slot in ("", ".", "..", "a/b", "../a", "a\tb", "a\nb", "a b", "é", "a" * 129, "%2e"):
+    for slot in ("", ".", "..", "a/b", "../a", "a_1", "a\tb", "a\nb", "a b", "é", "a" * 129, "%2e"):
         _raises(StoreError, partial(store.commit, BOOK, slot, b"x"))
         _raises(StoreError, partial(store.committed, BOOK, slot))
     _same(list(store.commits(BOOK)), [], "commits")
@@ -442,7 +427,9 @@ _LAWS: Final[tuple[StoreLaw, ...]] = (
     logs_are_found,
     the_first_commit_holds,
     records_of_any_size_are_committed,
+    a_false_record_keeps_no_slot,
     twins_agree,
+    twins_agree_behind_a_false_record,
     another_handle_sees_it_all,
     deleting_what_is_listed_leaves_nothing,
     hostile_keys_are_refused,

@@ -12,7 +12,8 @@ import sys
 from typing import Final, TypedDict
 
 from pyflow.store import BlobStore
-from pyflow.testing.store_laws import BOOK, RUN, StoreLaw
+from pyflow.testing.commit_laws import BOOK, RUN
+from pyflow.testing.store_laws import StoreLaw
 
 _PROCESSES: Final = 4
 _SLOTS: Final = 200

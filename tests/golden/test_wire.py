@@ -18,7 +18,7 @@ from pyflow.contract import ErrorRecord, LogSpan, Outcome
 from pyflow.packed import PackedGraph
 from pyflow.packing import pack
 from pyflow.runs import Journal, RunRecord, RunSummary
-from pyflow.store import ContentStore, Keys, open_blobs
+from pyflow.store import ContentStore, Keys, Trust, open_blobs
 
 FOLDER = Path(__file__).parent
 
@@ -66,7 +66,10 @@ def everything(path, lrs):
 
 
 def content():
-    return ContentStore(open_blobs("memory://golden"), Keys("project", "owner"))
+    """A store whose records are signed with the same key each time."""
+    key_file = Path("key")
+    key_file.write_text("5a" * 32)
+    return ContentStore(open_blobs("memory://golden"), Keys("project", "owner"), Trust(str(key_file.absolute())))
 
 
 def without_what_differs(wire):

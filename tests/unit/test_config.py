@@ -118,7 +118,8 @@ def test_an_unknown_name_is_refused_with_a_suggestion(write, name, meant):
 def test_where_nothing_is_near_all_names_are_listed():
     """Who guesses sees what there is, as it is written there."""
     assert complaint({"PYFLOW_COLOUR": "red"}).endswith(
-        "There are: PYFLOW_EXECUTOR, PYFLOW_STORE, PYFLOW_PROJECT, PYFLOW_OWNER, PYFLOW_PARALLELISM, PYFLOW_PROGRESS."
+        "There are: PYFLOW_EXECUTOR, PYFLOW_STORE, PYFLOW_PROJECT, PYFLOW_OWNER, PYFLOW_PARALLELISM, PYFLOW_PROGRESS, "
+        "PYFLOW_KEY_FILE, PYFLOW_TRUST_STORE."
     )
     with pytest.raises(
         ConfigError, match="There are: 'executor', 'store', 'project', 'owner', 'parallelism', 'progress'"

@@ -3,7 +3,7 @@
     <prefix>/pyflow-store.json      the version of the layout, and what the store can do
     <prefix>/<key>                  a blob
     <prefix>/<log>/<offset>         a segment of a log: see ``logs.py``
-    <prefix>/<book>/<slot>          a commit
+    <prefix>/<book>/<slot>          a commit; <slot>_1 and so on behind records that nobody believes
 
 An object is there whole or not at all. A commit is created only if there is none: of several at once the store lets one
 through. A store that does not honour that is found out (``marker.py``); there a commit is looked for, written and read
@@ -18,10 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import Buffer
-from pyflow.errors import NotFoundError, StoreError
+from pyflow.errors import IntegrityError, NotFoundError, StoreError
 from pyflow.late import late
-from pyflow.store.keys import check_key, check_segment
-from pyflow.store.protocol import BlobInfo
+from pyflow.store.keys import check_key, places_of, slot_at
+from pyflow.store.protocol import BlobInfo, Judge, anything
 from pyflow.store.s3.address import Address
 from pyflow.store.s3.bucket import Bucket
 from pyflow.store.s3.logs import Logs, log_of
@@ -162,53 +162,61 @@ class S3Blobs:
         self._marker.check()
         return self._logs.read(key, start, end)
 
-    def commit(self, book: str, slot: str, record: bytes) -> bytes:
-        """Create the object of the slot; when there is one, that one holds."""
-        key = _slot_key(book, slot)
+    def commit(self, book: str, slot: str, record: bytes, *, accepts: Judge = anything) -> bytes:
+        """Create the object of the slot; when there is one that may hold, that one does."""
+        keys = places_of(book, slot)
         if b"\n" in record:
             raise StoreError(f"The record of slot {slot!r} has a line break; a record is one line.")
-        if not self._marker.has_create_only():
-            if self._bucket.read(key) is None:
-                self._bucket.put(key, [record])
-            return self._held(key)
-        held = record if self._bucket.offer(key, record) else self._held(key)
-        self._records.add(key, held)
-        return held
+        for key in keys:
+            held = self._offered(key, record)
+            if held == record or accepts(slot, held):
+                return held
+        raise IntegrityError(
+            f"There is no place for the record of slot {slot!r} in {self.url}: {keys[0]!r} and the {len(keys) - 1} keys behind it "
+            "hold records that are not believed. Somebody writes false ones: find out who, delete these, and run again."
+        )
 
-    def committed(self, book: str, slot: str) -> bytes | None:
+    def committed(self, book: str, slot: str, *, accepts: Judge = anything) -> bytes | None:
         """The record that holds for a slot; None while there is none."""
-        key = _slot_key(book, slot)
+        keys = places_of(book, slot)
         self._marker.check()
-        found = self._records.get(key)
-        if found is None:
-            read = self._bucket.read(key)
-            found = None if read is None else bytes(read)
-            if found is not None and self._marker.is_known_create_only:
-                self._records.add(key, found)
-        return found
+        for key in keys:
+            found = self._record_at(key)
+            if found is None or accepts(slot, found):
+                return found
+        return None
 
     def prefetch(self, book: str, slots: Sequence[str]) -> None:
         """Read what is not known yet, several at once, if what is read may be remembered."""
         self._marker.check()
         if not self._marker.is_known_create_only:
             return
-        unknown = [slot for slot in slots if self._records.get(_slot_key(book, slot)) is None]
+        unknown = [slot for slot in slots if self._records.get(places_of(book, slot)[0]) is None]
         if len(unknown) > 1:
             with futures.ThreadPoolExecutor(max_workers=_READERS) as threads:
                 for _ in threads.map(lambda slot: self.committed(book, slot), unknown):
                     pass
 
-    def commits(self, book: str) -> Iterator[tuple[str, bytes]]:
+    def commits(self, book: str, *, accepts: Judge = anything) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their names."""
+        last = None
+        for slot, record in self.records(book):
+            if slot != last and accepts(slot, record):
+                last = slot
+                yield slot, record
+
+    def records(self, book: str) -> Iterator[tuple[str, bytes]]:
+        """All records of a book with their slots, in the order of names; those that came later than one that holds were not kept."""
         check_key(book)
         self._marker.check()
-        keys = [info.key for info in self._bucket.listed_flat(f"{book}/")]
-        if not keys:
+        placed = [(slot_at(info.key), info.key) for info in self._bucket.listed_flat(f"{book}/")]
+        found = sorted((slot, key) for slot, key in placed if slot is not None)
+        if not found:
             return
         with futures.ThreadPoolExecutor(max_workers=_READERS) as threads:
-            for key, found in zip(keys, threads.map(self._bucket.read, keys), strict=True):
-                if found is not None:
-                    yield key[len(book) + 1 :], bytes(found)
+            for (slot, _), record in zip(found, threads.map(self._bucket.read, [key for _, key in found]), strict=True):
+                if record is not None:
+                    yield slot, bytes(record)
 
     def damaged(self, book: str) -> Sequence[str]:
         """Nothing: an object is there whole or not at all."""
@@ -235,6 +243,25 @@ class S3Blobs:
             raise NotFoundError(f"The store {self.url} holds nothing under {key!r}.")
         return found
 
+    def _offered(self, key: str, record: bytes) -> bytes:
+        """The record at a key, which is this one if there was none."""
+        if not self._marker.has_create_only():
+            if self._bucket.read(key) is None:
+                self._bucket.put(key, [record])
+            return self._held(key)
+        held = record if self._bucket.offer(key, record) else self._held(key)
+        self._records.add(key, held)
+        return held
+
+    def _record_at(self, key: str) -> bytes | None:
+        found = self._records.get(key)
+        if found is None:
+            read = self._bucket.read(key)
+            found = None if read is None else bytes(read)
+            if found is not None and self._marker.is_known_create_only:
+                self._records.add(key, found)
+        return found
+
     def _held(self, key: str) -> bytes:
         found = self._bucket.read(key)
         if found is None:
@@ -243,10 +270,6 @@ class S3Blobs:
                 "what a run is writing, or the store does not keep what it confirms. Run again."
             )
         return bytes(found)
-
-
-def _slot_key(book: str, slot: str) -> str:
-    return f"{check_key(book)}/{check_segment(slot, what='slot')}"
 
 
 _lock = threading.Lock()
