@@ -17,7 +17,7 @@ from pyflow.bundle import discover
 from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
 from pyflow.executors import Begun, Ending, Executor, Job, RemoteExecutor, open_executor
 from pyflow.graph import CallNode, Graph
-from pyflow.packing import Packed, pack
+from pyflow.packing import pack
 from pyflow.progress import open_progress
 from pyflow.runs import RunRecord, RunSummary, new_run_id, process_started, this_host
 from pyflow.runtime import importing_module
@@ -92,20 +92,9 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
     _refuse_while_importing(graph)
     settings = workplace.settings
     executor = open_executor(settings.executor or "local", settings, ask=ask_what_to_do)
-    packed = pack(graph, workplace.content, bundle=discover(_functions(graph)))
-    executor.check(packed.graph)
-    tasks = settings.parallelism or float("inf")
-    job = Job(
-        run_id="",
-        graph=packed.graph,
-        graph_digest=packed.digest,
-        graph_size=packed.size_bytes,
-        home=workplace.home,
-        content=workplace.content,
-        capacity=Capacity(cpus=float("inf"), tasks=tasks),
-    )
+    job = packed_job(graph, workplace, executor)
     begun = _begin(executor, job)
-    record = _record(packed, executor.name, arguments, begun)
+    record = _record(job, executor.name, arguments, begun)
     if not record.create(workplace.content) and not begun.place:
         raise NotFoundError(f"There is a run {record.run_id!r} already.")
     job = replace(
@@ -113,8 +102,23 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
         run_id=record.run_id,
         is_cancel_requested=_Cancellation(workplace.content, record.run_id).is_requested,
     )
-    run = open_run(workplace, record, packed.graph)
+    run = open_run(workplace, record, job.graph)
     return Started(run, job, executor, settings.progress, is_aside)
+
+
+def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
+    """Pack a graph into the store, and check that the executor can do what it asks: a run that has no name yet."""
+    packed = pack(graph, workplace.content, bundle=discover(_functions(graph)))
+    executor.check(packed.graph)
+    return Job(
+        run_id="",
+        graph=packed.graph,
+        graph_digest=packed.digest,
+        graph_size=packed.size_bytes,
+        home=workplace.home,
+        content=workplace.content,
+        capacity=Capacity(cpus=float("inf"), tasks=workplace.settings.parallelism or float("inf")),
+    )
 
 
 def _begin(executor: Executor, job: Job) -> Begun:
@@ -174,13 +178,13 @@ def _functions(graph: Graph) -> list[Any]:
     return list(found.values())
 
 
-def _record(packed: Packed, executor: str, arguments: str, begun: Begun) -> RunRecord:
+def _record(job: Job, executor: str, arguments: str, begun: Begun) -> RunRecord:
     return RunRecord(
         run_id=begun.run_id,
-        pipeline=packed.graph.name,
+        pipeline=job.graph.name,
         executor=executor,
-        graph_digest=packed.digest,
-        graph_size=packed.size_bytes,
+        graph_digest=job.graph_digest,
+        graph_size=job.graph_size,
         started_at=time.time(),
         pyflow_version=VERSION,
         python=sys.version.split()[0],

@@ -10,6 +10,12 @@ from pyflow.errors import AccessDeniedError, ExecutorError, PyflowError, Unreach
 RETRIED: Final = frozenset({429, 502, 503, 504})
 """Answers of something that is busy or restarting."""
 
+# Argo answers 500 to a manifest that it does not like, too.
+_PASSING: Final = re.compile(
+    r"etcdserver|leader changed|timed? ?out|deadline exceeded|connection re|unavailable|EOF|try again", re.IGNORECASE
+)
+"""Words of servers that something behind them does not answer."""
+
 _CANNOT: Final = re.compile(r'User "(?P<who>[^"]+)" cannot (?P<what>.+?)(?:: .*)?$', re.DOTALL)
 _SETUP: Final = "'pyflow argo setup' prints what an administrator has to apply."
 
@@ -53,7 +59,7 @@ def refusal(status: int, message: str, *, doing: str, where: str, namespace: str
         return MissingError(_not_found(said, doing, where, namespace))
     if status == 409:
         return ExistsError(f"{where} cannot {doing}: {said}.")
-    if status in RETRIED or status >= 500:
+    if status in RETRIED or (status >= 500 and (_PASSING.search(said) or not said)):
         return UnreachableError(f"{where} could not {doing} now ({status}): {said}.")
     return ExecutorError(f"{where} refuses to {doing} ({status}): {said}.")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyflow.errors import ConfigError, UnreachableError
 from pyflow.executors.argo.failure import ExistsError, MissingError, refusal, unreachable
-from pyflow.executors.argo.objects import hydrated, is_same_submission, with_name
+from pyflow.executors.argo.objects import hydrated, is_argos_own, is_same_submission, with_name
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.jsontext import Json
 from pyflow.late import late
@@ -113,7 +114,7 @@ class KubernetesApi:
             ),
         )
         try:
-            yield from lines
+            yield from (line for line in lines if not is_argos_own(line))
         except httpx2.HTTPError as error:
             raise unreachable(error, doing=doing, where=self.where) from error
 
@@ -231,7 +232,10 @@ class KubernetesApi:
     def _client(self, *, dry_run: bool = False) -> Any:
         if dry_run or self._opened is None:
             timeout = httpx2.Timeout(self._settings.timeout_s)
-            opened = lightkube.Client(config=self._single(), namespace=self.namespace, timeout=timeout, dry_run=dry_run)
+            opened: Any = lightkube.Client(
+                config=self._single(), namespace=self.namespace, timeout=timeout, dry_run=dry_run
+            )
+            weakref.finalize(self, opened.close)
             if dry_run:
                 return opened
             self._opened = opened

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,8 @@ SUBMISSION: Final = "pyflow/submission"
 
 # Kubernetes' own alphabet for generated names: no vowels, so no words (apimachinery, util/rand).
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
+# What Argo's own process around the user's writes into the same log.
+_ARGOS_OWN: Final = re.compile(r"time=\S+ level=\w+ msg=.* argo=true( |$)")
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 
 
@@ -67,6 +70,11 @@ def hydrated(workflow: Json) -> Json:
             "does not show. Use the Argo Server: set ARGO_SERVER and ARGO_TOKEN."
         )
     return workflow
+
+
+def is_argos_own(line: str) -> bool:
+    """Whether a line of a pod's log is of the process that Argo puts around the user's."""
+    return _ARGOS_OWN.match(line) is not None
 
 
 def _decompressed(data: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, UnreachableError
 from pyflow.executors.argo.failure import ExistsError, MissingError, refusal, unreachable
-from pyflow.executors.argo.objects import hydrated, is_same_submission, with_name
+from pyflow.executors.argo.objects import hydrated, is_argos_own, is_same_submission, with_name
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.jsontext import Json
 from pyflow.late import late
@@ -92,8 +93,9 @@ class ArgoServer:
             try:
                 for line in answer.iter_lines():
                     told = json.loads(line) if line else {}
-                    if "content" in told.get("result", {}):
-                        yield told["result"]["content"]
+                    text = told.get("result", {}).get("content")
+                    if text is not None and not is_argos_own(text):
+                        yield text
             except (requests.RequestException, ValueError) as error:
                 raise unreachable(error, doing=doing, where=self.where) from error
 
@@ -202,6 +204,7 @@ class ArgoServer:
     ) -> requests.Response:
         if self._http is None:
             self._http = requests.Session()
+            weakref.finalize(self, self._http.close)
         settings = self._settings
         try:
             answer = self._http.request(

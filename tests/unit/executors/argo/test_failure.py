@@ -28,6 +28,7 @@ FORBIDDEN = (
         (409, 'workflows.argoproj.io "w" already exists', ExistsError, "already exists"),
         (500, "etcdserver: request is too large", TooLargeError, "batch="),
         (413, "Request entity too large: limit is 3145728", TooLargeError, "below 1 MiB"),
+        (500, "template name 'nope' undefined", ExecutorError, "refuses to create a workflow (500): template name"),
         (503, "no endpoints available", UnreachableError, "could not create a workflow now (503)"),
         (500, "leader changed", UnreachableError, "leader changed"),
         (400, "templates.main invalid", ExecutorError, "refuses to create a workflow (400): templates.main invalid"),
