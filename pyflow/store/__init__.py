@@ -17,6 +17,8 @@ from pyflow.store.content import ContentStore
 from pyflow.store.key_file import default_key_file, keys_in
 from pyflow.store.keys import Keys, check_key, check_segment
 from pyflow.store.protocol import BlobInfo, BlobStore
+from pyflow.store.sweeps import LEAST_GRACE, RENEW_AFTER, SWEEP_LASTS, condemn
+from pyflow.store.trials import S3Trials, network_file_system
 from pyflow.store.trust import Trust, about, advice
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ else:
     parse = late("urllib.parse")
 
 __all__ = [
+    "LEAST_GRACE",
+    "RENEW_AFTER",
+    "SWEEP_LASTS",
     "BlobInfo",
     "BlobStore",
     "ContentStore",
@@ -37,6 +42,9 @@ __all__ = [
     "check_segment",
     "default_key_file",
     "keys_in",
+    "S3Trials",
+    "condemn",
+    "network_file_system",
     "open_blobs",
 ]
 

@@ -235,6 +235,18 @@ class S3Blobs:
         """Write what has been gathered for logs. All else is safe once the store has said yes to it."""
         self._logs.write()
 
+    def create_as_asked(self, key: str, data: Buffer) -> bool:
+        """Ask for a create-only write; whether the store said yes."""
+        return self._bucket.create(check_key(key), data)
+
+    def refuses_wrong_bytes(self, key: str) -> bool:
+        """Whether the store refuses a write whose bytes are not those that were signed."""
+        return self._bucket.refuses_wrong_bytes(check_key(key))
+
+    def note_create_only(self, *, is_honoured: bool) -> None:
+        """Keep in the marker what was found out."""
+        self._marker.note(is_create_only=is_honoured)
+
     def _read(self, key: str, start: int, length: int | None) -> bytearray:
         check_key(key)
         self._marker.check()

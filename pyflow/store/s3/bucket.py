@@ -35,6 +35,13 @@ _DELETE_SINGLY: Final = frozenset(
 )
 
 
+# Base64 of the sha256 of no bytes at all.
+_DIGEST_OF_NOTHING: Final = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+_WRONG_BYTES: Final = frozenset(
+    {"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest", "XAmzContentChecksumMismatch", "InvalidRequest"}
+)
+
+
 class Bucket:
     """The objects of one store, by the store's own keys."""
 
@@ -73,6 +80,16 @@ class Bucket:
             f"create {key!r}", EXISTS, lambda s3: s3.put_object(**where, Body=body_of([data]))
         )
         return done is not None
+
+    def refuses_wrong_bytes(self, key: str) -> bool:
+        """Whether the store refuses a write whose bytes do not have the sha256 that was signed."""
+        where = self._where(key)
+
+        def put(s3: Client) -> Response:
+            return s3.put_object(**where, Body=b"other bytes", ChecksumSHA256=_DIGEST_OF_NOTHING)
+
+        done = self._requests.ask_or_none(f"write {key!r}", _WRONG_BYTES, put)
+        return done is None
 
     def nonce(self, key: str) -> str | None:
         """The nonce that an object was written with; None without one, or without an object."""

@@ -63,6 +63,13 @@ class Marker:
                 self._bucket.put(MARKER, [marker_bytes(**{_FACT: self._create_only})])
             return self._create_only
 
+    def note(self, *, is_create_only: bool) -> None:
+        """Keep what somebody has found out by trying harder."""
+        self.check()
+        with self._lock:
+            self._create_only = is_create_only
+            self._bucket.put(MARKER, [marker_bytes(**{_FACT: is_create_only})])
+
     def _look(self) -> None:
         content = self._bucket.read(MARKER)
         if content is not None:
