@@ -69,7 +69,7 @@ def texts_of_run(content: ContentStore, run_id: str) -> Iterator[bytes]:
     book, run = keys.commits(run_id), keys.run(run_id)
     for info in blobs.logs(f"{run}/events"):
         yield blobs.read_log(info.key)
-    for _, record in blobs.commits(book):
+    for _, record in blobs.records(book):
         yield record
     for key in others_of_run(content, run_id):
         try:
