@@ -39,6 +39,7 @@ __all__ = [
     "LostTaskError",
     "NotFoundError",
     "NotSerializableError",
+    "OutOfMemoryError",
     "PyflowError",
     "RunCancelledError",
     "StoreError",
@@ -143,6 +144,10 @@ class TaskTimeoutError(LostTaskError):
 
     def __str__(self) -> str:
         return f"Task {self.node!r} was ended on attempt {self.attempt}: {self.reason}"
+
+
+class OutOfMemoryError(LostTaskError):
+    """A task was ended because it needed more memory than its place gives it."""
 
 
 class RunCancelledError(PyflowError):

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from pyflow.artifacts import load
 from pyflow.contract import ErrorRecord
-from pyflow.errors import DefinitionError, LostTaskError, PyflowError, TaskError, TaskTimeoutError, add_note
+from pyflow.errors import (
+    DefinitionError,
+    LostTaskError,
+    OutOfMemoryError,
+    PyflowError,
+    TaskError,
+    TaskTimeoutError,
+    add_note,
+)
 from pyflow.jsontext import Json
 from pyflow.late import late
 from pyflow.store import ContentStore, advice
@@ -50,6 +58,8 @@ def rebuild(error: ErrorRecord, *, node: str, attempt: int, content: ContentStor
 def _stand_in(error: ErrorRecord, node: str, attempt: int) -> PyflowError:
     if error.type == "pyflow.errors.TaskTimeoutError":
         return TaskTimeoutError(node, attempt, error.message)
+    if error.type == "pyflow.errors.OutOfMemoryError":
+        return OutOfMemoryError(node, attempt, error.message)
     if error.type == "pyflow.errors.LostTaskError":
         return LostTaskError(node, attempt, error.message)
     if error.type == "pyflow.errors.DefinitionError":

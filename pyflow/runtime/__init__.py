@@ -1,16 +1,37 @@
 """What runs beside the author's code, in whatever place: small, and light to import."""
 
+from pyflow.runtime.attempts import (
+    CANCELLED,
+    LOST,
+    OUT_OF_MEMORY,
+    TIMED_OUT,
+    Heartbeat,
+    is_lost,
+    last_heartbeat,
+    leave_outcome,
+    left_outcome,
+    lost_outcome,
+    out_of_memory_reason,
+)
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.execute import Site, execute
 from pyflow.runtime.failure import about_error
+from pyflow.runtime.processes import signal_tree, what_ended
 from pyflow.runtime.program import Place, Program
+from pyflow.runtime.request import RUN_VARIABLE, indices_word, run_in, run_variable, task_words
 from pyflow.runtime.resolve import EXIT_SLOT, Resolver
 from pyflow.runtime.session import Session, open_home
 from pyflow.runtime.wire import Messages, message_in, packet_of, send
 from pyflow.runtime.worker import command_of, importing_module
 
 __all__ = [
+    "CANCELLED",
     "EXIT_SLOT",
+    "LOST",
+    "OUT_OF_MEMORY",
+    "RUN_VARIABLE",
+    "TIMED_OUT",
+    "Heartbeat",
     "Messages",
     "Place",
     "Program",
@@ -22,8 +43,20 @@ __all__ = [
     "command_of",
     "execute",
     "importing_module",
+    "indices_word",
+    "is_lost",
+    "last_heartbeat",
+    "leave_outcome",
+    "left_outcome",
+    "lost_outcome",
     "message_in",
     "open_home",
+    "out_of_memory_reason",
     "packet_of",
+    "run_in",
+    "run_variable",
     "send",
+    "signal_tree",
+    "task_words",
+    "what_ended",
 ]

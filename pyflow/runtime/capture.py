@@ -42,9 +42,16 @@ class Spool:
         self._show: Callable[[bytes], None] | None = None
         self._is_taken = False
 
-    def take_standard_streams(self) -> None:
-        """Let all that this process and its children print go to the file, from now on."""
+    def take_standard_streams(self, *, shows: bool = False) -> None:
+        """Let all that this process and its children print go to the file, from now on.
+
+        Args:
+            shows: What is shipped is also written to where standard output went before.
+        """
         self._is_taken = True
+        if shows:
+            shown_on = os.dup(_STDOUT)
+            self._show = lambda piece: _write_all(shown_on, piece)
         _point_at(self._fd)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -76,14 +83,14 @@ class Spool:
         """Append what is new to the log in the store."""
         with self._lock:
             size = os.fstat(self._fd).st_size
-            while self._target is not None and self._shipped < size:
-                blobs, key, _ = self._target
+            while self._shipped < size and (self._target is not None or self._show is not None):
                 piece = os.pread(self._fd, min(_PIECE, size - self._shipped), self._shipped)
-                blobs.append(key, piece)
+                if self._target is not None:
+                    self._target[0].append(self._target[1], piece)
+                    self._log_end += len(piece)
                 if self._show is not None:
                     self._show(piece)
                 self._shipped += len(piece)
-                self._log_end += len(piece)
             if is_end and size:
                 reached("log.before")
                 if self._target is not None:

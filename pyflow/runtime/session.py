@@ -68,7 +68,7 @@ class Session:
     def run(self, invocation: Invocation) -> Outcome:
         """Run one invocation, and say what came of it."""
         try:
-            content = self._open(invocation.home)
+            content = self.open(invocation.home)
             program = self._load(invocation, content)
         except Exception as error:  # noqa: BLE001  nothing else may end the process that others rely on
             return not_tried(invocation, error)
@@ -91,7 +91,8 @@ class Session:
             sys.path.remove(self._code_path)
             self._code_path = None
 
-    def _open(self, home: Home) -> ContentStore:
+    def open(self, home: Home) -> ContentStore:
+        """The store of a run, opened once."""
         if self._content is None or home != self._home:
             content = open_home(home, self._blobs)
             # Read before any code of the author's runs, which may change the environment or the folder.

@@ -15,7 +15,7 @@ from pyflow.late import late
 from pyflow.store.commits import RunCommits
 from pyflow.store.content import ContentStore
 from pyflow.store.key_file import default_key_file, keys_in
-from pyflow.store.keys import Keys, check_key, check_segment
+from pyflow.store.keys import Keys, attempt_name, check_key, check_segment
 from pyflow.store.protocol import BlobInfo, BlobStore
 from pyflow.store.sweeps import LEAST_GRACE, RENEW_AFTER, SWEEP_LASTS, condemn
 from pyflow.store.trials import S3Trials, network_file_system
@@ -37,6 +37,7 @@ __all__ = [
     "RunCommits",
     "Trust",
     "about",
+    "attempt_name",
     "advice",
     "check_key",
     "check_segment",

@@ -9,6 +9,8 @@ Version 1 of the layout::
     v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
     v1/<project>/runs/<owner>/<run id>/logs/<writer>           log of what tasks printed
     v1/<project>/runs/<owner>/<run id>/commits/…               the book of commits
+    v1/<project>/runs/<owner>/<run id>/attempts/<attempt>      outcome of an attempt that committed nothing
+    v1/<project>/runs/<owner>/<run id>/heartbeats/<attempt>    the last sign of life of an attempt
     v1/<project>/runs/<owner>/<run id>/cancel                  exists once somebody asked the run to end
 
 A store keeps what marks it as one under ``pyflow-store.json``, beside ``v1``.
@@ -167,6 +169,14 @@ class Keys:
         """The log of what tasks printed in one worker."""
         return f"{self.run(run_id)}/logs/{check_segment(writer, what='writer')}"
 
+    def attempt(self, run_id: str, slot: str, attempt: int, nonce: str) -> str:
+        """The outcome of an attempt that committed nothing, where nobody waits at the other end of a pipe."""
+        return f"{self.run(run_id)}/attempts/{attempt_name(slot, attempt, nonce)}"
+
+    def heartbeat(self, run_id: str, slot: str, attempt: int, nonce: str) -> str:
+        """When an attempt was last alive, and how much memory it had."""
+        return f"{self.run(run_id)}/heartbeats/{attempt_name(slot, attempt, nonce)}"
+
     def commits(self, run_id: str) -> str:
         """The book of commits."""
         return self.run(run_id) + "/commits"
@@ -174,3 +184,8 @@ class Keys:
     def cancel(self, run_id: str) -> str:
         """The marker that asks a run to end."""
         return self.run(run_id) + "/cancel"
+
+
+def attempt_name(slot: str, attempt: int, nonce: str) -> str:
+    """One attempt as one segment of a key."""
+    return check_segment(f"{slot}.{attempt}.{nonce or '0'}", what="name of an attempt")

@@ -10,8 +10,8 @@ from pyflow.contract import Invocation, Outcome
 from pyflow.executors.launcher import Finished, Lost, Report, Returned, Taken
 from pyflow.executors.local.backlog import MOST_PACKETS, has_backlogs
 from pyflow.executors.local.pool import POOLS
-from pyflow.executors.local.processes import what_ended
 from pyflow.executors.local.worker import Kind, Worker
+from pyflow.runtime import what_ended
 from pyflow.store import ContentStore
 
 GRACE_S: Final = 2.0

@@ -19,8 +19,7 @@ from typing import Final
 
 from pyflow.contract import Invocation, Outcome, is_chain
 from pyflow.executors.local.backlog import Waiting
-from pyflow.executors.local.processes import signal_tree
-from pyflow.runtime import Messages, command_of, send
+from pyflow.runtime import Messages, command_of, send, signal_tree
 
 _numbers = count(1)
 

@@ -1,0 +1,27 @@
+"""``python -m pyflow.runtime task …``: runs one task, or the items of one batch, and ends. See ``request``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyflow.contract import ExitCode
+from pyflow.errors import ConfigError
+from pyflow.runtime.request import RUN_VARIABLE, invocations_asked
+from pyflow.runtime.supervisor import exit_code_of, run_once
+
+
+def main() -> int:
+    """Run what the command line asks for; the answer is one of ``contract.ExitCode``, or 128 and a signal."""
+    # What ``python -m`` puts on the path is the folder that the container happens to start in.
+    sys.path[:] = [entry for entry in sys.path if entry not in {"", os.getcwd()}]
+    try:
+        invocations = invocations_asked(sys.argv[1:], os.environ.pop(RUN_VARIABLE, None))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return int(ExitCode.ENVIRONMENT)
+    return exit_code_of(run_once(invocations))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

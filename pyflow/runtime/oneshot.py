@@ -1,0 +1,155 @@
+"""The inside of the one-shot worker: a process that runs a few invocations, watched by the one that forked it.
+
+It tells its parent through a pipe (``wire``): ``{"begun": 0}`` for the first invocation, ``{"limit": 30.0}`` while the
+function runs that may take so long, ``{"outcome": …}``, ``{"memory": bytes}`` now and then. The parent
+(``supervisor``) enforces limits, and tells of what this process could not.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from pyflow.contract import Invocation, Outcome
+from pyflow.errors import IntegrityError, StoreError
+from pyflow.jsontext import Json
+from pyflow.runtime.attempts import Heartbeat, beat, leave_outcome
+from pyflow.runtime.capture import Spool
+from pyflow.runtime.cgroup import memory_used_bytes
+from pyflow.runtime.execute import not_tried
+from pyflow.runtime.session import Session
+from pyflow.runtime.usage import resident_bytes
+from pyflow.runtime.wire import send
+
+SHIP_INTERVAL_S: Final = 0.25
+"""How far what is shown may lag behind what a running task prints."""
+HEARTBEAT_INTERVAL_S: Final = 10.0
+
+
+class Attendant:
+    """Runs invocations in this process, one after the other.
+
+    Args:
+        folder: A private folder that exists as long as the process.
+        writer: Name of the log that it writes.
+        tell_fd: The pipe to the parent.
+    """
+
+    def __init__(self, folder: Path, writer: str, tell_fd: int) -> None:
+        self._tell_fd = tell_fd
+        self._lock = threading.Lock()
+        self._spool = Spool(folder / "spool")
+        self._spool.take_standard_streams(shows=True)
+        self._session = Session(folder, self._spool, writer, time_limit=self._time_limit)
+        self._current: Invocation | None = None
+
+    def run(self, invocations: Sequence[Invocation]) -> None:
+        """Run these; what did not commit is left in the store."""
+        threading.Thread(target=self._look_after, daemon=True).start()
+        for index, invocation in enumerate(invocations):
+            self._tell({"begun": index})
+            self._current = invocation
+            outcome = self._outcome(invocation)
+            if _Ended.is_asked and not outcome.is_committed:
+                # The parent tells of it: what the task raised came of being asked to end.
+                leave_now(0)
+            self._tell({"outcome": self._left(invocation, outcome).to_wire()})
+        self._current = None
+
+    def _outcome(self, invocation: Invocation) -> Outcome:
+        try:
+            return self._session.run(invocation)
+        except IntegrityError as error:  # the invocation is none of this graph's
+            return not_tried(invocation, error)
+
+    def _left(self, invocation: Invocation, outcome: Outcome) -> Outcome:
+        if not outcome.is_committed:
+            try:
+                leave_outcome(invocation, outcome, self._session.open(invocation.home))
+            except StoreError as error:
+                # The exit code still tells whose fault it was.
+                print(f"The outcome of {invocation.slot} could not be kept: {error}", file=sys.stderr)
+        return outcome
+
+    @contextlib.contextmanager
+    def _time_limit(self, timeout_s: float | None) -> Iterator[None]:
+        """Let the parent count the time within the block."""
+        self._tell({"limit": timeout_s})
+        try:
+            yield
+        finally:
+            self._tell({"limit": None})
+
+    def _look_after(self) -> None:
+        """Ship what is printed, and tell how much memory there is, until the process ends."""
+        beat_at = time.monotonic() + HEARTBEAT_INTERVAL_S
+        while True:
+            time.sleep(SHIP_INTERVAL_S)
+            # A store that is away now may answer the next time; the end of the attempt asks it again, and tells.
+            with contextlib.suppress(StoreError, OSError):
+                self._spool.ship()
+            memory = memory_used_bytes() or resident_bytes()
+            with contextlib.suppress(OSError):
+                self._tell({"memory": memory})
+            invocation = self._current
+            if invocation is not None and time.monotonic() >= beat_at:
+                beat_at = time.monotonic() + HEARTBEAT_INTERVAL_S
+                with contextlib.suppress(StoreError, OSError):
+                    beat(invocation, Heartbeat(time.time(), memory), self._session.open(invocation.home))
+
+    def _tell(self, message: dict[str, Json]) -> None:
+        with self._lock:
+            send(self._tell_fd, message)
+
+
+def attend(invocations: Sequence[Invocation], folder: Path, writer: str, tell_fd: int) -> NoReturn:
+    """Run these in a process that was just forked, and end it."""
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end)
+    code = 1
+    try:
+        attendant = Attendant(folder, writer, tell_fd)
+        faulthandler.enable()
+        attendant.run(invocations)
+        code = 0
+    except BaseException as error:  # noqa: BLE001  this process is a copy of its parent, and must not go on as one
+        if not _Ended.is_asked:
+            sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        leave_now(code)
+
+
+def leave_now(code: int) -> NoReturn:
+    """End this process as the interpreter would, but for threads that a task has left running."""
+    try:
+        atexit._run_exitfuncs()  # noqa: SLF001  what multiprocessing's children are ended with, too
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+
+class _Ended:
+    """Whether somebody has asked this process to end."""
+
+    is_asked = False
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    """Let the author's ``finally`` blocks run, and no more tasks."""
+    _Ended.is_asked = True
+    raise SystemExit(128 + signal.SIGTERM)

@@ -1,0 +1,100 @@
+"""What the one-shot worker is asked to do, as a command line and one environment variable.
+
+    PYFLOW_RUN='{"store": …, "project": …, "owner": …, "run": …, "graph": …, "size": …}'
+    python -m pyflow.runtime task NODE INDICES ATTEMPT NONCE [INDICES ATTEMPT NONCE …]
+
+``INDICES`` is ``-`` outside of maps and ``3.0`` inside two. Several of them are items of one batch. All of
+this is ids, so nothing of the user's enters a manifest or a list of processes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from pyflow.contract import Home, Invocation
+from pyflow.errors import ConfigError
+from pyflow.jsontext import dump
+
+RUN_VARIABLE: Final = "PYFLOW_RUN"
+_USAGE: Final = "python -m pyflow.runtime task NODE INDICES ATTEMPT NONCE [INDICES ATTEMPT NONCE …]"
+
+
+def run_variable(invocation: Invocation, *, store_url: str | None = None) -> str:
+    """The value of ``PYFLOW_RUN``.
+
+    Args:
+        invocation: Any of the run's.
+        store_url: Where the worker finds the store, when that is not where the caller does.
+    """
+    home = invocation.home
+    return dump(
+        {
+            "store": store_url or home.store_url,
+            "project": home.project,
+            "owner": home.owner,
+            "run": invocation.run_id,
+            "graph": invocation.graph_digest,
+            "size": invocation.graph_size,
+        }
+    )
+
+
+def task_words(invocations: Sequence[Invocation]) -> list[str]:
+    """The words behind ``python -m pyflow.runtime`` that ask for these, all of one run and one node."""
+    words = ["task", str(invocations[0].node)]
+    for invocation in invocations:
+        words += [indices_word(invocation.indices), str(invocation.attempt), invocation.nonce]
+    return words
+
+
+def indices_word(indices: tuple[int, ...]) -> str:
+    """An index vector as one word."""
+    return ".".join(map(str, indices)) or "-"
+
+
+def invocations_asked(words: Sequence[str], variable: str | None) -> list[Invocation]:
+    """The invocations that a command line asks for.
+
+    Args:
+        words: The command line behind ``python -m pyflow.runtime``.
+        variable: The value of ``PYFLOW_RUN``.
+
+    Raises:
+        ConfigError: They are not what ``task_words`` and ``run_variable`` give.
+    """
+    if len(words) < 5 or words[0] != "task" or (len(words) - 2) % 3:
+        raise ConfigError(f"This is a worker of pyflow's, which pyflow starts by itself: {_USAGE}")
+    first = run_in(variable)
+    try:
+        asked = []
+        for indices, attempt, nonce in zip(*(iter(words[2:]),) * 3, strict=True):
+            vector = () if indices == "-" else tuple(map(int, indices.split(".")))
+            asked.append(replace(first, node=int(words[1]), indices=vector, attempt=int(attempt), nonce=nonce))
+    except ValueError as error:
+        raise ConfigError(f"A number of this command line is none: {error}. Its form is: {_USAGE}") from error
+    return asked
+
+
+def run_in(variable: str | None) -> Invocation:
+    """The run that ``PYFLOW_RUN`` names, as an invocation of no node yet.
+
+    Raises:
+        ConfigError: It is missing, or is not what ``run_variable`` gives.
+    """
+    if variable is None:
+        raise ConfigError(f"{RUN_VARIABLE} is not set, which says which run a task belongs to.")
+    try:
+        wire = json.loads(variable)
+        home = Home(store_url=str(wire["store"]), project=str(wire["project"]), owner=str(wire["owner"]))
+        return Invocation(
+            home=home,
+            run_id=str(wire["run"]),
+            graph_digest=str(wire["graph"]),
+            graph_size=int(wire["size"]),
+            node=-1,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{RUN_VARIABLE} is not what pyflow writes there: {error!r}.") from error
