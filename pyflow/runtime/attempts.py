@@ -13,7 +13,7 @@ from typing import Final
 from pyflow.contract import ErrorRecord, Invocation, LogSpan, Outcome
 from pyflow.errors import EnvironmentMismatchError, NotFoundError
 from pyflow.jsontext import dump
-from pyflow.store import ContentStore
+from pyflow.store import ContentStore, about
 
 TIMED_OUT: Final = "pyflow.errors.TaskTimeoutError"
 OUT_OF_MEMORY: Final = "pyflow.errors.OutOfMemoryError"
@@ -30,13 +30,15 @@ def leave_outcome(invocation: Invocation, outcome: Outcome, content: ContentStor
     Raises:
         StoreError: The store did not take it.
     """
-    content.blobs.put(_key(invocation, content), [outcome.to_bytes()])
+    record = content.trust.seal(_about(invocation), outcome.to_bytes())
+    content.blobs.put(_key(invocation, content), [record])
 
 
 def left_outcome(invocation: Invocation, content: ContentStore) -> Outcome | None:
-    """What an attempt that committed nothing has left; None when it left nothing that can be read."""
+    """What an attempt that committed nothing has left; None when it left nothing that can be read and believed."""
     try:
-        return Outcome.from_wire(json.loads(content.blobs.get(_key(invocation, content))))
+        body = content.trust.opened(_about(invocation), content.blobs.get(_key(invocation, content)))
+        return None if body is None else Outcome.from_wire(json.loads(body))
     except (NotFoundError, ValueError, KeyError, TypeError, EnvironmentMismatchError):
         return None
 
@@ -109,6 +111,11 @@ def out_of_memory_reason(*, limit_bytes: int | None, sample_bytes: int) -> str:
 
 def _mib(size_bytes: int) -> str:
     return f"{size_bytes / 2**20:.0f} MiB"
+
+
+def _about(invocation: Invocation) -> bytes:
+    attempt = f"{invocation.slot}.{invocation.attempt}.{invocation.nonce}"
+    return about("attempt", invocation.run_id, invocation.graph_digest, attempt)
 
 
 def _key(invocation: Invocation, content: ContentStore) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -248,3 +249,16 @@ def test_the_code_of_a_batch_is_the_one_that_calls_for_another_attempt():
     assert exit_code_of([Ended(71), Ended(0), Ended(70)]) == 70
     assert exit_code_of([Ended(71), Ended(137)]) == 137
     assert exit_code_of([Ended(0), Ended(71)]) == 71
+
+
+def test_an_outcome_that_somebody_else_wrote_is_not_believed(place):
+    """What lies in the store under an attempt's key counts only when it was signed for that attempt."""
+    place.run("fail", 0)
+    (invocation,) = place.invocations("fail", 0)
+    key = place.content.keys.attempt("r1", invocation.slot, 1, invocation.nonce)
+    record = place.content.blobs.get(key)
+    place.content.blobs.put(key, [record.replace(b"no luck", b"a trick")])
+    assert left_outcome(invocation, place.content) is None
+    other = place.content.keys.attempt("r1", invocation.slot, 1, "elsewhere")
+    place.content.blobs.put(other, [record])
+    assert left_outcome(replace(invocation, nonce="elsewhere"), place.content) is None
