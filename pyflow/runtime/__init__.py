@@ -14,6 +14,7 @@ from pyflow.runtime.attempts import (
     out_of_memory_reason,
 )
 from pyflow.runtime.capture import Spool
+from pyflow.runtime.commands import command_of, invocation_in, packet_of
 from pyflow.runtime.execute import Site, execute
 from pyflow.runtime.failure import about_error
 from pyflow.runtime.processes import signal_tree, what_ended
@@ -21,8 +22,8 @@ from pyflow.runtime.program import Place, Program
 from pyflow.runtime.request import RUN_VARIABLE, indices_word, run_in, run_variable, task_words
 from pyflow.runtime.resolve import EXIT_SLOT, Resolver
 from pyflow.runtime.session import Session, open_home
-from pyflow.runtime.wire import Messages, message_in, packet_of, send
-from pyflow.runtime.worker import command_of, importing_module
+from pyflow.runtime.wire import Messages, send
+from pyflow.runtime.worker import importing_module
 
 __all__ = [
     "CANCELLED",
@@ -49,7 +50,7 @@ __all__ = [
     "leave_outcome",
     "left_outcome",
     "lost_outcome",
-    "message_in",
+    "invocation_in",
     "open_home",
     "out_of_memory_reason",
     "packet_of",

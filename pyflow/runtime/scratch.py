@@ -25,6 +25,7 @@ class Scratch:
     def __init__(self, path: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
         self.path = path
+        self._path = str(path)
         self._changed_at = os.stat(path).st_mtime_ns
 
     def lend(self) -> str | None:
@@ -42,7 +43,7 @@ class Scratch:
         if tempfile is not None:
             tempfile.tempdir = before
         # A folder's time changes with its entries, and looking at it costs a tenth of listing it.
-        if os.stat(self.path).st_mtime_ns == self._changed_at:
+        if os.stat(self._path).st_mtime_ns == self._changed_at:
             return
         for entry in list(os.scandir(self.path)):
             if entry.is_dir(follow_symlinks=False):

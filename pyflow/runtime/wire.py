@@ -14,16 +14,6 @@ _LENGTH: Final = struct.Struct(">I")
 _PIECE: Final = 64 * 1024
 
 
-def packet_of(message: object) -> bytes:
-    """A message as the bytes that ``Messages`` reads."""
-    return _framed(dump(message).encode())
-
-
-def message_in(packet: bytes) -> Any:
-    """The message of one whole packet."""
-    return json.loads(str(packet[_LENGTH.size :], "ascii"))
-
-
 def send(fd: int, message: object) -> None:
     """Write one message, whole.
 

@@ -15,17 +15,16 @@ import select
 import signal
 import sys
 import threading
-from dataclasses import astuple, fields
-from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from pyflow.contract import Home, Invocation, Outcome, is_chain, slot_of
+from pyflow.contract import Invocation, Outcome, is_chain
 from pyflow.failpoints import reached
 from pyflow.runtime.capture import Spool
+from pyflow.runtime.commands import invocation_in, invocations_of
 from pyflow.runtime.session import Session
-from pyflow.runtime.wire import Messages, message_in, send_text
+from pyflow.runtime.wire import Messages, send_text
 
 WORKER_ARGV: Final = "pyflow-worker"
 """What a worker calls itself."""
@@ -90,12 +89,11 @@ class _Server:
                 self._leave_backlog()
             # What it was given itself comes first: whoever gave it counts its time.
             has_commands = bool(self._commands_poll.poll(0))
-            command = None if has_commands else self._take_from_backlog()
-            if command is not None:
-                node, indices, attempt, _ = command["slots"][0]
-                taken = b'"taken":["%b",%d]' % (slot_of(node, tuple(indices)).encode(), attempt)
+            invocation = None if has_commands else self._take_from_backlog()
+            if invocation is not None:
+                taken = b'"taken":["%b",%d]' % (invocation.slot.encode(), invocation.attempt)
                 send_text(self._outcomes_fd, b"{%b}" % taken if told is None else b"{%b,%b}" % (told.fields, taken))
-                told = self._run(command)
+                told = self._run([invocation])
                 continue
             if told is not None:
                 self._tell(told)
@@ -114,14 +112,12 @@ class _Server:
         for command in commands:
             if told is not None:
                 self._tell(told)
-            told = self._run(command)
+            if "drop" not in command:  # else the chain that was meant has ended meanwhile
+                told = self._run(invocations_of(command))
         return told
 
-    def _run(self, command: dict[str, Any]) -> _Told | None:
-        if "drop" in command:
-            return None  # the chain that was meant has ended meanwhile
+    def _run(self, invocations: list[Invocation]) -> _Told | None:
         told = None
-        invocations = invocations_of(command)
         is_a_chain = is_chain(invocations)
         for invocation in invocations:
             if told is not None:
@@ -149,15 +145,14 @@ class _Server:
             self._poll.unregister(self._backlog_fd)
             self._backlog_fd = -1
 
-    def _take_from_backlog(self) -> dict[str, Any] | None:
+    def _take_from_backlog(self) -> Invocation | None:
         if self._backlog_fd < 0:
             return None
         try:
             packet = os.read(self._backlog_fd, _MOST_BYTES)
         except BlockingIOError:
             return None
-        command: dict[str, Any] | None = message_in(packet) if packet else None
-        return command
+        return invocation_in(packet) if packet else None
 
 
 # A packet is at most a page (pipe(2), PIPE_BUF).
@@ -179,35 +174,6 @@ def _is_clean() -> bool:
 _OWN_THREADS: Final = 2
 
 
-def command_of(invocations: list[Invocation]) -> dict[str, Any]:
-    """The message that asks a worker to run these, all of one run."""
-    first = invocations[0]
-    return {
-        "home": list(astuple(first.home)),
-        "run": [first.run_id, first.graph_digest, first.graph_size],
-        "slots": [[i.node, i.indices, i.attempt, i.nonce] for i in invocations],
-    }
-
-
-def invocations_of(command: dict[str, Any]) -> list[Invocation]:
-    """The invocations that ``command_of`` was given."""
-    run_id, digest, size = command["run"]
-    home = _home(*command["home"])
-    return [
-        Invocation(
-            home=home,
-            run_id=run_id,
-            graph_digest=digest,
-            graph_size=size,
-            node=node,
-            indices=tuple(indices),
-            attempt=attempt,
-            nonce=nonce,
-        )
-        for node, indices, attempt, nonce in command["slots"]
-    ]
-
-
 def importing_module() -> str | None:
     """In a worker: the file whose import is under way, if there is one. Elsewhere None."""
     if sys.argv[:1] != [WORKER_ARGV]:
@@ -218,14 +184,6 @@ def importing_module() -> str | None:
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return None
-
-
-_HOME_FIELDS: Final = tuple(field.name for field in fields(Home))
-
-
-@lru_cache(maxsize=8)
-def _home(*values: Any) -> Home:
-    return Home(**dict(zip(_HOME_FIELDS, values, strict=True)))
 
 
 def _watch(lifeline_fd: int, spool: Spool) -> NoReturn:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pyflow.contract import Invocation, slot_of
-from pyflow.runtime import command_of, message_in, packet_of
+from pyflow.contract import Invocation
+from pyflow.runtime import invocation_in, packet_of
 
 MOST_PACKETS: Final = 64
 
@@ -44,7 +44,7 @@ class Backlog:
         """Let some worker take these; False when they must be given to one."""
         if self.read_fd < 0 or len(invocations) != 1:
             return False
-        packet = packet_of(command_of(list(invocations)))
+        packet = packet_of(invocations[0])
         if len(packet) > _MOST_BYTES:
             return False
         try:
@@ -97,8 +97,8 @@ _F_SETPIPE_SZ: Final = 1031
 
 
 def _key_of(packet: bytes) -> tuple[str, int]:
-    node, indices, attempt, _ = message_in(packet)["slots"][0]
-    return slot_of(node, tuple(indices)), attempt
+    invocation = invocation_in(packet)
+    return invocation.slot, invocation.attempt
 
 
 def has_backlogs() -> bool:

@@ -20,8 +20,8 @@ from pyflow.contract import (
     slot_of,
 )
 from pyflow.errors import EnvironmentMismatchError
-from pyflow.runtime import command_of
-from pyflow.runtime.worker import invocations_of
+from pyflow.runtime import command_of, invocation_in, packet_of
+from pyflow.runtime.commands import invocations_of
 
 text = st.text(max_size=20)
 errors = st.builds(

@@ -1,0 +1,69 @@
+"""What a worker of a pool is asked to run: as a message for one worker, or as a packet for whoever takes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, fields
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from pyflow.contract import Home, Invocation, parse_slot
+from pyflow.jsontext import dump
+
+_HOME_FIELDS: Final = tuple(field.name for field in fields(Home))
+
+_Run: TypeAlias = "tuple[Home, str, str, int]"
+
+
+def command_of(invocations: list[Invocation]) -> dict[str, Any]:
+    """The message that asks a worker to run these, all of one run."""
+    first = invocations[0]
+    return {
+        "run": _header_of(first.home, first.run_id, first.graph_digest, first.graph_size).decode(),
+        "slots": [[i.slot, i.attempt, i.nonce] for i in invocations],
+    }
+
+
+def invocations_of(command: dict[str, Any]) -> list[Invocation]:
+    """The invocations that ``command_of`` was given."""
+    run = _run_of(command["run"].encode())
+    return [_invocation(run, slot, attempt, nonce) for slot, attempt, nonce in command["slots"]]
+
+
+def packet_of(invocation: Invocation) -> bytes:
+    r"""``SLOT ATTEMPT NONCE\nRUN``: what is the same for all of a run is neither written nor read more than once."""
+    run = _header_of(invocation.home, invocation.run_id, invocation.graph_digest, invocation.graph_size)
+    return b"%b %d %b\n%b" % (invocation.slot.encode(), invocation.attempt, invocation.nonce.encode(), run)
+
+
+def invocation_in(packet: bytes) -> Invocation:
+    """The invocation that ``packet_of`` was given."""
+    own, _, run = packet.partition(b"\n")
+    slot, attempt, nonce = own.decode().split(" ")
+    return _invocation(_run_of(run), slot, int(attempt), nonce)
+
+
+@lru_cache(maxsize=8)
+def _header_of(home: Home, run_id: str, digest: str, size: int) -> bytes:
+    return dump([*astuple(home), run_id, digest, size]).encode()
+
+
+@lru_cache(maxsize=8)
+def _run_of(header: bytes) -> _Run:
+    *home, run_id, digest, size = json.loads(header)
+    return Home(**dict(zip(_HOME_FIELDS, home, strict=True))), run_id, digest, size
+
+
+def _invocation(run: _Run, slot: str, attempt: int, nonce: str) -> Invocation:
+    home, run_id, digest, size = run
+    node, indices = parse_slot(slot)
+    return Invocation(
+        home=home,
+        run_id=run_id,
+        graph_digest=digest,
+        graph_size=size,
+        node=node,
+        indices=indices,
+        attempt=attempt,
+        nonce=nonce,
+    )
