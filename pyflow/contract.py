@@ -107,19 +107,26 @@ class ErrorRecord:
     traceback: str
     """The user's frames and the error, as Python prints them."""
     frames: list[Json] = field(default_factory=list)
-    """``[file, line, function]`` for each of the user's frames, from the outside in."""
+    """``[file, line, function]`` for each of the user's frames, from the outside in; since Python 3.11 with the end of the
+    expression behind it, ``[…, end line, column, end column]``, as ``codeobject.co_positions`` counts them."""
     pickled: Json = None
     """Artifact of the exception; None when it cannot be pickled."""
+    cause: Json = None
+    """The record, in its wire form, of the error that this one was raised ``from``."""
+    context: Json = None
+    """The record of the error that was being handled when this one was raised, unless that is to be left out."""
 
     def to_wire(self) -> dict[str, Json]:
         """Plain JSON; ``ErrorRecord(**wire)`` reads it."""
-        return {
+        wire = {
             "type": self.type,
             "message": self.message,
             "traceback": self.traceback,
             "frames": self.frames,
             "pickled": self.pickled,
         }
+        linked = {"cause": self.cause, "context": self.context}
+        return wire | {how: other for how, other in linked.items() if other is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,10 @@ from dataclasses import replace
 from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
 
 from pyflow.api.home import open_workplace
+from pyflow.api.raising import raise_as_it_was
 from pyflow.api.run import Run
 from pyflow.api.start import Started, carry_out_aside, detached_text, prepare
+from pyflow.api.uncaught import tell_plainly
 from pyflow.config import Settings, checked
 from pyflow.errors import DefinitionError
 from pyflow.executors import RemoteExecutor
@@ -83,6 +85,7 @@ class Pipeline(Generic[P, R]):
         if is_tracing():
             value: R = call_inline(self.definition, args, kwargs)
             return value
+        tell_plainly()
         started = self.prepare(args, kwargs)
         ending = started.carry_out()
         if ending.is_detached:
@@ -93,9 +96,7 @@ class Pipeline(Generic[P, R]):
             )
         if not ending.is_success:
             __tracebackhide__ = True  # IPython and pytest leave frames out that say so
-            error = started.run.failure()
-            # What was raised while the error was rebuilt here is of no interest to the author.
-            raise error.with_traceback(error.__traceback__) from error.__cause__
+            raise_as_it_was(started.run.failure())
         result: R = started.run.result()
         return result
 

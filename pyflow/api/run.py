@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from pyflow.api.asked import Asked
 from pyflow.api.logs import LogReader
-from pyflow.api.raising import rebuild
+from pyflow.api.raising import raise_as_it_was, rebuild
+from pyflow.api.uncaught import tell_plainly
 from pyflow.artifacts import Artifact
 from pyflow.bundle import install
 from pyflow.contract import ErrorRecord, parse_slot
@@ -179,7 +180,9 @@ class Run:
             return self._result_of(node, index)
         status = self.wait()
         if status != "succeeded":
-            raise self.failure(status)
+            __tracebackhide__ = True
+            tell_plainly()
+            raise_as_it_was(self.failure(status))
         return self._resolver().value(self.graph.region.output, _TOP, ())
 
     def artifact(self, node: str, index: int | None = None) -> Artifact:

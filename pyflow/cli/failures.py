@@ -134,10 +134,7 @@ def warn_plainly() -> None:
 
 def _strip(told: traceback.TracebackException) -> None:
     frames = [f for f in told.stack if not f.filename.startswith((_PACKAGE, "<frozen importlib", "<frozen runpy"))]
-    # Made anew, without columns: what came from a worker has none.
-    told.stack = traceback.StackSummary.from_list(
-        [traceback.FrameSummary(f.filename, f.lineno, f.name, lookup_line=False, line=f.line) for f in frames]
-    )
+    told.stack = traceback.StackSummary.from_list(frames)
     for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
         if other is not None:
             _strip(other)

@@ -19,7 +19,7 @@ import pickle
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, Final
 
 import cloudpickle
@@ -44,6 +44,9 @@ _MAX_RECURSION: Final = 20_000
 
 
 _CACHED: Final = type(functools.lru_cache(len))
+
+
+_NO_FILE: Final = "<dynamic-code>"
 
 
 class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -88,8 +91,8 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _reduce_text_stream(obj)
         if kind is FunctionType and (place := place_behind_decorator(obj)) is not None:
             return restore.attribute, place
-        if kind is _CACHED:
-            return _reduce_cached(obj)
+        if kind is _CACHED or kind is CodeType:
+            return _reduce_cached(obj) if kind is _CACHED else _reduce_code(obj)
         if kind.__name__ == "ndarray":
             return reduce_array(obj)
         if isinstance(obj, BaseException) and _has_own_constructor(kind):
@@ -221,6 +224,12 @@ def _with_slots(obj: Any, reduced: Any) -> Any:
         return reduced
     make, (metaclass, name, bases, namespace, *more), *rest = reduced
     return make, (metaclass, name, bases, {**namespace, "__slots__": obj.__dict__["__slots__"]}, *more), *rest
+
+
+def _reduce_code(code: CodeType) -> tuple[Any, ...]:
+    # cloudpickle writes a name of its own from 3.1.2 on, and the traceback of a task would show no line of it.
+    make, arguments, *rest = cloudpickle.CloudPickler.dispatch_table[CodeType](code)
+    return make, tuple([code.co_filename if a == _NO_FILE else a for a in arguments]), *rest
 
 
 def _reduce_cached(function: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
 import os
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,8 @@ from pyflow.store import about as about_record
 _PACKAGE: Final = str(Path(__file__).parents[1]) + os.sep
 _MAX_TEXT: Final = 64 * 1024
 _MAX_FRAMES: Final = 200
+_MAX_LINKED: Final = 20
+"""Causes and contexts of one error, together; what lies further back is in the text alone."""
 
 
 def about_error(run_id: str, graph_digest: str, slot: str) -> bytes:
@@ -38,31 +42,63 @@ def record_error(
     """
     told = traceback.TracebackException.from_exception(error, compact=True)
     _clean(told, origins)
-    frames = [[frame.filename, frame.lineno, frame.name] for frame in told.stack[-_MAX_FRAMES:]]
+    return _record(error, told, content, about, "".join(told.format()), {id(error)})
+
+
+def _record(
+    error: BaseException,
+    told: traceback.TracebackException,
+    content: ContentStore | None,
+    about: bytes,
+    text: str,
+    seen: set[int],
+) -> ErrorRecord:
+    linked: dict[str, Json] = {}
+    for how, other, other_told in (
+        ("cause", error.__cause__, told.__cause__),
+        ("context", None if error.__suppress_context__ else error.__context__, told.__context__),
+    ):
+        if other is not None and other_told is not None and id(other) not in seen and len(seen) <= _MAX_LINKED:
+            seen.add(id(other))
+            linked[how] = _record(other, other_told, content, about, "", seen).to_wire()
     return ErrorRecord(
         type=_type_name(type(error)),
         message=_shortened(_message(error)),
-        traceback=_shortened("".join(told.format())),
-        frames=frames,
+        traceback=_shortened(text),
+        frames=[_frame_wire(frame) for frame in told.stack[-_MAX_FRAMES:]],
         pickled=None if content is None else _pickled(error, content, about),
+        **linked,
     )
+
+
+def _frame_wire(frame: traceback.FrameSummary) -> list[Json]:
+    place: list[Json] = [frame.filename, frame.lineno, frame.name]
+    if sys.version_info >= (3, 11) and frame.colno is not None:
+        place += [frame.end_lineno, frame.colno, frame.end_colno]
+    return place
 
 
 def _clean(told: traceback.TracebackException, origins: Mapping[str, str]) -> None:
     """Leave pyflow's own frames out, and name files as the author knows them, in causes as well."""
     frames = [frame for frame in told.stack if not frame.filename.startswith(_PACKAGE)]
-    told.stack = traceback.StackSummary.from_list(
-        [
-            traceback.FrameSummary(
-                origins.get(f.filename, f.filename), f.lineno, f.name, lookup_line=False, line=f.line
-            )
-            for f in frames
-        ]
-    )
+    told.stack = traceback.StackSummary.from_list([_named(frame, origins) for frame in frames])
     inner = [told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())]
     for other in inner:
         if other is not None:
             _clean(other, origins)
+
+
+def _named(frame: traceback.FrameSummary, origins: Mapping[str, str]) -> traceback.FrameSummary:
+    """A frame with the file that its author knows, which this machine need not have: so the line is read here."""
+    origin = origins.get(frame.filename)
+    if origin is None:
+        return frame
+    position: dict[str, Any] = {}
+    if sys.version_info >= (3, 11):
+        position = {"end_lineno": frame.end_lineno, "colno": frame.colno, "end_colno": frame.end_colno}
+    # Not ``frame.line``, which has lost its indentation: the columns count from the start of the line.
+    line = linecache.getline(frame.filename, frame.lineno or 0).rstrip("\n")
+    return traceback.FrameSummary(origin, frame.lineno, frame.name, lookup_line=False, line=line, **position)
 
 
 def _pickled(error: BaseException, content: ContentStore, about: bytes) -> Json:

@@ -1,0 +1,46 @@
+"""What a plain script prints when the error of a run ends it: the author's frames, and all notes.
+
+Python prints an uncaught error by itself. It would show pyflow's own frames, which tell the author nothing, and before
+Python 3.11 it leaves out notes (PEP 678), and with them the run, the task and the command for the log.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from pyflow.errors import PyflowError
+
+_PACKAGE: Final = str(Path(__file__).parents[1]) + os.sep
+
+
+def tell_plainly() -> None:
+    """From now on, print uncaught errors so; whoever has set a hook of their own keeps it."""
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _print
+
+
+def _print(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    error.__traceback__ = without_own_frames(error, traceback)
+    sys.__excepthook__(kind, error, error.__traceback__)
+    if sys.version_info < (3, 11) and sys.stderr is not None:
+        sys.stderr.write("".join(f"{note}\n" for note in getattr(error, "__notes__", ())))
+
+
+def without_own_frames(error: BaseException, traceback: TracebackType | None) -> TracebackType | None:
+    """A traceback without pyflow's frames; all of it when pyflow itself has gone wrong."""
+    frames: list[TracebackType] = []
+    while traceback is not None:
+        frames.append(traceback)
+        traceback = traceback.tb_next
+    own = [frame.tb_frame.f_code.co_filename.startswith(_PACKAGE) for frame in frames]
+    if not frames or (own[-1] and not isinstance(error, PyflowError)):
+        return frames[0] if frames else None
+    kept: TracebackType | None = None
+    for frame, is_own in zip(reversed(frames), reversed(own), strict=True):
+        if not is_own:
+            kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return kept
