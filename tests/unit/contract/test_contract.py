@@ -68,6 +68,7 @@ def test_invocations_travel_as_one_command():
     ]
     assert invocations_of(json.loads(json.dumps(command_of(sent)))) == sent
     assert sent[0].slot == "1.1.2"
+    assert [invocation_in(packet_of(invocation)) for invocation in sent] == sent
 
 
 def test_exit_codes_keep_away_from_those_of_others():
