@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -21,17 +22,18 @@ if "CI" not in os.environ:
     hypothesis.settings.load_profile("here")
 
 
-@pytest.fixture(scope="session")
-def config_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder for configuration that all tests have in place of the user's own: the key that signs lies there."""
-    return tmp_path_factory.mktemp("config")
+@pytest.fixture(scope="session", autouse=True)
+def _config_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All tests have a folder for configuration in place of the user's own: the key that signs lies there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, config_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test runs in a folder of its own, so the default store is its own, and sees no PYFLOW_* variable."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(config_home))
     for name in list(os.environ):
         if name.startswith("PYFLOW_") and not name.startswith("PYFLOW_TEST_"):
             monkeypatch.delenv(name)

@@ -41,8 +41,8 @@ from pyflow.runs import (
     read_events,
     slot_name,
 )
-from pyflow.runtime import Place, Program, Resolver, about_error
-from pyflow.store import ContentStore
+from pyflow.runtime import Place, Program, Resolver
+from pyflow.store import ContentStore, about_error
 
 _FIRST_POLL_S: Final = 0.05
 

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "graph": ("graph", "Draw a pipeline without running its tasks."),
     "check": ("check", "Load each task from the code that would be shipped alone."),
     "cancel": ("results", "Ask a run to end."),
+    "verify": ("verify", "List what is wrong in a store."),
     "gc": ("gc", "Remove what no kept run refers to."),
     "store": ("store", "Look what a store can do; copy runs to another."),
     "doctor": ("doctor", "Look whether pyflow can work here, by trying."),

@@ -62,7 +62,7 @@ def hello(name: str) -> str:
 def doctor(store: str | None, *, as_json: bool) -> None:
     """Look whether pyflow can work here, by trying. Ends with 1 when something is wrong."""
     findings: list[Finding] = []
-    for look in (_python, _settings(store), _store(store), _disk(store), _machine, _workers):
+    for look in (_python, _settings(store), _key(store), _store(store), _disk(store), _machine, _workers):
         finding = look()
         findings.append(finding)
         if not as_json:
@@ -102,6 +102,23 @@ def _settings(store: str | None) -> Callable[[], Finding]:
         sources = [*([str(file)] if file is not None else []), *names]
         detail = f"executor {workplace.settings.executor or 'local'}, project {workplace.home.project}, owner {workplace.home.owner}"
         return Finding("settings", is_ok=True, detail=detail + (f" (from {', '.join(sources)})" if sources else ""))
+
+    return look
+
+
+def _key(store: str | None) -> Callable[[], Finding]:
+    def look() -> Finding:
+        try:
+            workplace = open_workplace(Settings(store=store))
+            trust = workplace.content.trust
+            if not trust.keys:
+                return Finding("key", is_ok=True, detail="none, and the store is trusted")
+        except PyflowError as error:
+            return Finding("key", is_ok=False, detail=str(error))
+        believed = f", and believes {len(trust.keys) - 1} more" if len(trust.keys) > 1 else ""
+        trusted = "; the store is trusted, so what is not signed is believed, too" if trust.trusts_store else ""
+        detail = f"{trust.key_file}, which signs as {trust.keys[0].id}{believed}{trusted}"
+        return Finding("key", is_ok=True, detail=detail)
 
     return look
 

@@ -9,11 +9,12 @@ that they are the ones that were written, is the store's affair: nothing here is
 
 from pyflow.payload.coding import decode, encode, encode_function
 from pyflow.payload.explain import LargeCaptureWarning
-from pyflow.payload.header import Header, read_header
+from pyflow.payload.header import KINDS, Header, read_header
 from pyflow.payload.model import Payload
 from pyflow.payload.plain import NOT_SMALL, encode_small
 
 __all__ = [
+    "KINDS",
     "Header",
     "LargeCaptureWarning",
     "NOT_SMALL",

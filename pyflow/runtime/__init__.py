@@ -16,7 +16,6 @@ from pyflow.runtime.attempts import (
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.commands import command_of, invocation_in, packet_of
 from pyflow.runtime.execute import Site, execute
-from pyflow.runtime.failure import about_error
 from pyflow.runtime.processes import signal_tree, what_ended
 from pyflow.runtime.program import Place, Program
 from pyflow.runtime.request import RUN_VARIABLE, indices_word, run_in, run_variable, task_words
@@ -40,7 +39,6 @@ __all__ = [
     "Session",
     "Site",
     "Spool",
-    "about_error",
     "command_of",
     "execute",
     "importing_module",

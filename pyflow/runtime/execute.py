@@ -33,13 +33,13 @@ from pyflow.failpoints import reached
 from pyflow.jsontext import Json
 from pyflow.late import late
 from pyflow.packed import PackedCall, PackedOptions
-from pyflow.runtime.failure import about_error, record_error
+from pyflow.runtime.failure import record_error
 from pyflow.runtime.isolation import isolated
 from pyflow.runtime.preview import preview
 from pyflow.runtime.program import Place, Program
 from pyflow.runtime.resolve import Resolver
 from pyflow.runtime.usage import Usage
-from pyflow.store import ContentStore
+from pyflow.store import ContentStore, about_error
 
 if TYPE_CHECKING:
     import asyncio

@@ -15,18 +15,12 @@ from pyflow.contract import ErrorRecord
 from pyflow.jsontext import Json
 from pyflow.payload import decode, encode
 from pyflow.store import ContentStore
-from pyflow.store import about as about_record
 
 _PACKAGE: Final = str(Path(__file__).parents[1]) + os.sep
 _MAX_TEXT: Final = 64 * 1024
 _MAX_FRAMES: Final = 200
 _MAX_LINKED: Final = 20
 """Causes and contexts of one error, together; what lies further back is in the text alone."""
-
-
-def about_error(run_id: str, graph_digest: str, slot: str) -> bytes:
-    """What the pickle of a task's error is signed as: events, which are not signed, carry it."""
-    return about_record("error", run_id, graph_digest, slot)
 
 
 def record_error(
@@ -38,7 +32,7 @@ def record_error(
         error: The exception.
         content: Where its pickle goes when it is large; None: there is none to be.
         origins: Where the author's files lie that run here from the code bundle, by their paths here.
-        about: See ``about_error``; without it nobody rebuilds the error from its pickle.
+        about: See ``pyflow.store.about_error``; without it nobody rebuilds the error from its pickle.
     """
     told = traceback.TracebackException.from_exception(error, compact=True)
     _clean(told, origins)

@@ -19,7 +19,7 @@ from pyflow.store.keys import Keys, attempt_name, check_key, check_segment
 from pyflow.store.protocol import BlobInfo, BlobStore
 from pyflow.store.sweeps import LEAST_GRACE, RENEW_AFTER, SWEEP_LASTS, condemn
 from pyflow.store.trials import S3Trials, network_file_system
-from pyflow.store.trust import Trust, about, advice
+from pyflow.store.trust import Trust, about, about_error, advice
 
 if TYPE_CHECKING:
     from urllib import parse
@@ -37,6 +37,7 @@ __all__ = [
     "RunCommits",
     "Trust",
     "about",
+    "about_error",
     "attempt_name",
     "advice",
     "check_key",

@@ -50,17 +50,23 @@ def default_key_file() -> str:
     return os.path.join(base, "pyflow", "key")
 
 
+def key_file_of(key_file: str = "") -> str:
+    """The file that counts: the one that a setting names; without one what ``PYFLOW_KEY_FILE`` names, then the user's own."""
+    named = key_file or os.environ.get(VARIABLE, "")
+    return os.path.expanduser(named) if named else default_key_file()
+
+
 def keys_in(key_file: str = "") -> tuple[Key, ...]:
     """The keys that hold in this process, at least one.
 
     Args:
-        key_file: The file that a setting names; without one ``PYFLOW_KEY_FILE`` counts, then the user's own.
+        key_file: The file that a setting names, see ``key_file_of``.
 
     Raises:
         ConfigError: There is none and none can be made, or what there is holds no key.
     """
-    named = key_file or os.environ.get(VARIABLE, "")
-    return _read_named(os.path.expanduser(named)) if named else _read_own(default_key_file())
+    is_named = bool(key_file or os.environ.get(VARIABLE, ""))
+    return (_read_named if is_named else _read_own)(key_file_of(key_file))
 
 
 @lru_cache(maxsize=8)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from pyflow.errors import ConfigError
 from pyflow.jsontext import Json, dump
 from pyflow.late import late
-from pyflow.store.key_file import Key, keys_in
+from pyflow.store.key_file import Key, key_file_of, keys_in
 
 if TYPE_CHECKING:
     import hmac
@@ -67,6 +67,11 @@ class Trust:
                     raise
                 self._keys = ()
         return self._keys
+
+    @property
+    def key_file(self) -> str:
+        """Where the keys are read from."""
+        return key_file_of(self._key_file)
 
     def seal(self, about: bytes, body: bytes) -> bytes:
         """The record: a JSON object, signed with the first key.
@@ -132,6 +137,11 @@ def about(kind: str, *words: str) -> bytes:
         words: Ids and digests; none holds a NUL.
     """
     return "\0".join(("pyflow-1", kind, *words, "")).encode()
+
+
+def about_error(run_id: str, graph_digest: str, slot: str) -> bytes:
+    """What the pickle of a task's error is signed as: events, which are not signed, carry it."""
+    return about("error", run_id, graph_digest, slot)
 
 
 def advice(store_url: str) -> str:
