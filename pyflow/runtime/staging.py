@@ -1,0 +1,269 @@
+"""Container tasks: what lies where before a container of any image runs, and what is kept after it.
+
+    stage → (somebody runs the container) → collect
+
+Both work on a private folder of the host, so that a container on this machine and one in a pod are served alike;
+who runs the container brings each input to its place in it, and each output back to the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Final
+
+from pyflow.artifacts import keep
+from pyflow.contract import ErrorRecord, ExitCode, Invocation, LogSpan, Outcome
+from pyflow.errors import DefinitionError, IntegrityError
+from pyflow.jsontext import Json, dump
+from pyflow.packed import PackedContainer
+from pyflow.runtime.execute import loading_exit_code
+from pyflow.runtime.failure import about_error, record_error
+from pyflow.runtime.preview import preview
+from pyflow.runtime.program import Program
+from pyflow.runtime.resolve import Resolver
+from pyflow.store import ContentStore
+
+INPUTS: Final = "/pyflow/inputs"
+"""Where inputs lie in a container whose author did not say."""
+
+_LAST_WORDS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedContainer:
+    """A container task whose inputs are there."""
+
+    image: str
+    argv: list[str]
+    inputs: list[tuple[Path, str]] = field(default_factory=list)
+    """A private file or folder of the host, and where it lies in the container."""
+    outputs: list[tuple[str, str, Path]] = field(default_factory=list)
+    """Name, where the container leaves it, and where on the host it is to be for ``collect``."""
+    keeps_stdout: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerEnd:
+    """How a container ended."""
+
+    exit_code: int
+    stdout: bytes = b""
+    """What it wrote to standard output; needed when that is the result, and for the text of an error."""
+    last_words: bytes = b""
+    """The end of what it printed, for the text of an error."""
+    log: LogSpan | None = None
+    started_at: float = 0.0
+    duration_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+def container_node(invocation: Invocation, program: Program) -> PackedContainer:
+    """The node of an invocation, which must be a container task.
+
+    Raises:
+        IntegrityError: It is another kind of node.
+    """
+    node = program.place(invocation.node).node
+    if not isinstance(node, PackedContainer):
+        raise IntegrityError(f"Node {node.id} ({node.name!r}) is not a container task, so it cannot be run as one.")
+    return node
+
+
+def committed_outcome(invocation: Invocation, content: ContentStore) -> Outcome | None:
+    """What somebody has committed for the slot already, so that nothing needs to run."""
+    found = content.commits(invocation.run_id, invocation.graph_digest).committed(invocation.slot)
+    return None if found is None else Outcome.from_wire(json.loads(found))
+
+
+def stage(invocation: Invocation, program: Program, content: ContentStore, folder: Path) -> StagedContainer:
+    """Put the command together, and write the input files below ``folder``.
+
+    Args:
+        invocation: Of a container task.
+        program: The graph.
+        content: The store of the run.
+        folder: A private folder.
+
+    Raises:
+        DefinitionError: A value cannot be an argument or an input file; the message names it.
+        StoreError: A value cannot be read.
+    """
+    node = container_node(invocation, program)
+    staging = _Staging(node, invocation, Resolver(program, content, invocation.run_id, folder / "values"), program)
+    for name, expr, path in node.inputs:
+        staging.add_input(name, expr, path)
+    argv = ["".join(staging.text(piece) for piece in word) for word in node.command]
+    outputs = [
+        (name, path, folder / "outputs" / name / posixpath.basename(posixpath.normpath(path)))
+        for name, path in node.outputs
+    ]
+    for _, _, host in outputs:
+        host.parent.mkdir(parents=True, exist_ok=True)
+    return StagedContainer(
+        image=node.image, argv=argv, inputs=staging.inputs, outputs=outputs, keeps_stdout=node.stdout
+    )
+
+
+class _Staging:
+    """The command and the inputs of one container in the making."""
+
+    def __init__(self, node: PackedContainer, invocation: Invocation, resolver: Resolver, program: Program) -> None:
+        self.inputs: list[tuple[Path, str]] = []
+        self._node = node
+        self._indices = invocation.indices
+        self._place = program.place(invocation.node)
+        self._resolver = resolver
+        self._path_by_expr: dict[str, str] = {}
+
+    def add_input(self, name: str, expr: Json, path: str | None) -> None:
+        """Let a file or folder lie in the container, at a path that its author said or a free one."""
+        value = self._resolver.value(expr, self._place, self._indices)
+        if not isinstance(value, PurePath):
+            raise DefinitionError(
+                f"Container task {self._node.name!r} (called at {self._node.at}) takes a file as {name!r}, and got "
+                f"{preview(value)} ({type(value).__name__}). Write it to a file in a task before, and return the Path."
+            )
+        laid = self._lay(Path(value), name, path)
+        if path is None or dump(expr) not in self._path_by_expr:
+            self._path_by_expr[dump(expr)] = laid
+
+    def text(self, piece: Json) -> str:
+        """A piece of the command as text."""
+        if isinstance(piece, str):
+            return self._checked(piece)
+        known = self._path_by_expr.get(dump(piece))
+        if known is not None:
+            return known
+        value = self._resolver.value(piece, self._place, self._indices)
+        if isinstance(value, PurePath):
+            path = self._path_by_expr[dump(piece)] = self._lay(Path(value), str(len(self.inputs)), None)
+            return path
+        return self._plain(value)
+
+    def _lay(self, value: Path, name: str, path: str | None) -> str:
+        path = path or f"{INPUTS}/{name}/{value.name}"
+        self.inputs.append((value, path))
+        return path
+
+    def _plain(self, value: object) -> str:
+        # Also numbers of numpy's, and texts of a class of one's own.
+        text = str(value) if isinstance(value, (str, int, float)) or value is None else _number_text(value)
+        if text is None:
+            raise DefinitionError(
+                f"Container task {self._node.name!r} (called at {self._node.at}) has {preview(value)} ({type(value).__name__}) in its "
+                "command line, which takes text, numbers and files. Write it to a file in a task before, or hand over a part of it."
+            )
+        return self._checked(text)
+
+    def _checked(self, text: str) -> str:
+        if "\0" in text:
+            raise DefinitionError(
+                f"Container task {self._node.name!r} (called at {self._node.at}) has a text with a NUL in its command line, "
+                "where it would end. Write it to a file in a task before."
+            )
+        return text
+
+
+def _number_text(value: object) -> str | None:
+    """The text of a number that is no number of Python's own."""
+    return str(value) if hasattr(value, "__float__") and getattr(value, "shape", ()) == () else None
+
+
+def collect(
+    invocation: Invocation, program: Program, content: ContentStore, staged: StagedContainer, end: ContainerEnd
+) -> Outcome:
+    """Keep what a container left, and commit it; or the outcome of its failure.
+
+    Returns:
+        What holds for the slot from now on, or how the attempt failed. Nothing is raised.
+    """
+    if end.exit_code != 0:
+        return failed_container(invocation, program, end, ExitCode.TASK_RAISED, _exit_text(program, invocation, end))
+    try:
+        node = container_node(invocation, program)
+        missing = [f"{name!r} at {path}" for name, path, host in staged.outputs if not _lies_at(host)]
+        if missing:
+            text = f"The container ended well, but left nothing of what it is to keep: {', '.join(missing)}."
+            return failed_container(invocation, program, end, ExitCode.TASK_RAISED, text)
+        value = _value(node, staged, end)
+        result = keep(value, content, what=f"the result of container task {node.name!r}")
+        outcome = _outcome(
+            invocation, end, ExitCode.COMMITTED, result=result, preview=preview(value), environment=node.image[:200]
+        )
+        record = outcome.to_bytes()
+        held = content.commits(invocation.run_id, program.digest).commit(outcome.slot, record)
+        return outcome if held == record else Outcome.from_wire(json.loads(held))
+    except Exception as error:  # noqa: BLE001  whatever reading and keeping raise, the attempt has an outcome
+        return not_staged(invocation, error, program, content, end)
+
+
+def not_staged(
+    invocation: Invocation,
+    error: Exception,
+    program: Program,
+    content: ContentStore,
+    end: ContainerEnd | None = None,
+) -> Outcome:
+    """The outcome of a container task whose inputs could not be brought, or whose results could not be kept."""
+    code = loading_exit_code(error, otherwise=ExitCode.TASK_RAISED_FOR_GOOD)
+    about = about_error(invocation.run_id, program.digest, invocation.slot)
+    record = record_error(error, content, origins={}, about=about)
+    return _outcome(invocation, end or ContainerEnd(exit_code=int(code)), code, error=record)
+
+
+def failed_container(invocation: Invocation, program: Program, end: ContainerEnd, code: ExitCode, text: str) -> Outcome:
+    """The outcome of a container that did not do what it should."""
+    node = program.place(invocation.node).node
+    image = f" of image {node.image!r}" if isinstance(node, PackedContainer) else ""
+    record = ErrorRecord(
+        type="pyflow.errors.TaskError",
+        message=text,
+        traceback=f"{text} It was a container{image}, called at {node.at}.",
+    )
+    return _outcome(invocation, end, code, error=record)
+
+
+def _value(node: PackedContainer, staged: StagedContainer, end: ContainerEnd) -> object:
+    if node.stdout:
+        return end.stdout.decode(errors="replace")
+    paths = {name: host for name, _, host in staged.outputs}
+    if len(paths) == 1:
+        return next(iter(paths.values()))
+    return paths or None
+
+
+def _exit_text(program: Program, invocation: Invocation, end: ContainerEnd) -> str:
+    name = program.place(invocation.node).node.name
+    words = end.last_words.decode(errors="replace").splitlines()[-_LAST_WORDS:]
+    told = "\n".join(["", "It printed last:", *(f"  {line}" for line in words)]) if words else ""
+    return f"The container of {name!r} exited with code {end.exit_code}.{told}"
+
+
+def _outcome(invocation: Invocation, end: ContainerEnd, code: ExitCode, **what: Json) -> Outcome:
+    return Outcome(
+        slot=invocation.slot,
+        attempt=invocation.attempt,
+        nonce=invocation.nonce,
+        exit_code=int(code),
+        started_at=end.started_at or time.time(),
+        duration_s=round(end.duration_s, 6),
+        cpu_s=end.cpu_s,
+        peak_memory_bytes=end.peak_memory_bytes,
+        log=end.log,
+        **what,
+    )
+
+
+def _lies_at(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def parents_of(staged: StagedContainer) -> Iterator[str]:
+    """The folders in the container that must be there, and open to whom it runs as, for its outputs; each once."""
+    yield from dict.fromkeys(posixpath.dirname(posixpath.normpath(path)) for _, path, _ in staged.outputs)
