@@ -1,0 +1,161 @@
+"""The travelling runtime: pyflow and what it needs beside a task, as one archive for any Python of one minor.
+
+It is made of the distributions that are installed here, pure Python only, and is the same bytes for the same
+versions. Unpacked, its folder goes on ``PYTHONPATH`` by itself::
+
+    <folder>/pyflow/…                 found before anything else of that name
+    <folder>/sitecustomize.py         puts the folder below at the end of the path
+    <folder>/pyflow-dependencies/…    found only where the image has nothing of that name
+
+So an image's own packages stay what they are, and pyflow brings what it lacks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from pyflow.bundle import CodeBundle, install
+from pyflow.digest import sha256_hex
+from pyflow.errors import EnvironmentMismatchError
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    import compileall
+    import py_compile
+else:
+    compileall = late("compileall")
+    py_compile = late("py_compile")
+
+NEEDED: Final = ("boto3", "cloudpickle", "pathspec", "tblib", "tomli", "typing_extensions")
+"""What pyflow imports beside a task; the last two on Python 3.10 only, where they are installed."""
+
+DEPENDENCIES: Final = "pyflow-dependencies"
+_PACKAGE: Final = Path(__file__).parents[1]
+
+# What botocore knows of services is 25 MB; these are what S3 and the ways to credentials for it need.
+_BOTOCORE_DATA: Final = "botocore/data/"
+_BOTOCORE_KEPT: Final = re.compile(
+    r"botocore/data/(?:(?:s3|sts|sso|sso-oidc|signin)/.*|endpoints\.json(?:\.gz)?|partitions\.json(?:\.gz)?"
+    r"|_retry\.json(?:\.gz)?|sdk-default-configuration\.json(?:\.gz)?)"
+)
+_LEFT_OUT: Final = re.compile(
+    r"(?:^|/)(?:__pycache__|tests?|testing)/|\.(?:pyc|pyi|so|pyd|dylib)$|\.dist-info/|/examples/"
+)
+_LEFT_OUT_OF_PYFLOW: Final = re.compile(r"(?:^|/)__pycache__/|\.pyc$|^pyflow/(?:cli|ui|testing)/")
+
+_SITECUSTOMIZE: Final = f'''\
+"""Puts what pyflow brings along behind what the image has, and then does what the image's own module of this name does."""
+
+import os
+import sys
+from importlib.machinery import PathFinder
+
+_here = os.path.dirname(os.path.abspath(__file__))
+_own = PathFinder.find_spec("sitecustomize", [p for p in sys.path if os.path.abspath(p or ".") != _here])
+sys.path.append(os.path.join(_here, {DEPENDENCIES!r}))
+if _own is not None and _own.loader is not None:
+    exec(_own.loader.get_code("sitecustomize"), {{**globals(), "__file__": _own.origin}})
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeArchive:
+    """A zip file that holds the runtime."""
+
+    data: bytes
+    digest: str
+    python: str
+    """The minor of Python that it is for: what needs a newer Python is left out on an older one, and so on."""
+
+
+@lru_cache(maxsize=1)
+def runtime_archive() -> RuntimeArchive:
+    """The runtime of this pyflow, for the minor of this Python: the same bytes for the same versions.
+
+    Raises:
+        EnvironmentMismatchError: A distribution that it needs is not installed, or not as files.
+    """
+    files = dict(sorted(_files()))
+    data = CodeBundle(files=tuple(files.items())).write()
+    assert data is not None
+    return RuntimeArchive(data, sha256_hex(data), f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+def install_runtime(into: Path) -> Path:
+    """The folder, below ``into``, that holds the runtime with its modules compiled; made once, safely by several at once."""
+    folder = install(runtime_archive().data, into)
+    marker = folder.with_name(f"{folder.name}.compiled")
+    if not marker.exists():
+        compile_folder(folder)
+        marker.touch()
+    return folder
+
+
+def compile_folder(folder: Path) -> None:
+    """Compile all modules: where they run the folder is read-only, and nobody could keep what they compile.
+
+    The modules never change, so that nobody needs to look at the time of a source.
+    """
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=mode, force=True)
+
+
+def _files() -> Iterator[tuple[str, str | bytes]]:
+    yield "sitecustomize.py", _SITECUSTOMIZE.encode()
+    for path in _PACKAGE.rglob("*"):
+        name = str(PurePosixPath(_PACKAGE.name, path.relative_to(_PACKAGE).as_posix()))
+        if path.is_file() and not _LEFT_OUT_OF_PYFLOW.search(name):
+            yield name, str(path)
+    for distribution in _distributions():
+        for file in distribution.files or ():
+            name = file.as_posix()
+            if _is_kept(name):
+                yield f"{DEPENDENCIES}/{name}", os.fspath(Path(distribution.locate_file(file)))  # type: ignore[arg-type]
+
+
+def _is_kept(name: str) -> bool:
+    if name.startswith("../") or _LEFT_OUT.search(name):
+        return False
+    return not name.startswith(_BOTOCORE_DATA) or _BOTOCORE_KEPT.fullmatch(name) is not None
+
+
+def _distributions() -> list[metadata.Distribution]:
+    """The distributions that the runtime needs, and those that they need."""
+    found: dict[str, metadata.Distribution] = {}
+    wanted = [(name, name in _OLD_PYTHON_ONLY) for name in NEEDED]
+    while wanted:
+        name, is_optional = wanted.pop()
+        if name in found or (name in _OLD_PYTHON_ONLY and sys.version_info >= (3, 11)):
+            continue
+        try:
+            found[name] = metadata.distribution(name)
+        except metadata.PackageNotFoundError as error:
+            if is_optional:
+                continue
+            raise EnvironmentMismatchError(
+                f"The package {name!r}, which tasks need where they run, is not installed here. Install pyflow again, with what it depends on."
+            ) from error
+        if not found[name].files:
+            raise EnvironmentMismatchError(
+                f"The package {name!r} was installed here without a list of its files, so it cannot travel to where tasks run. "
+                "Install it by pip or uv."
+            )
+        wanted += [(_name_of(text), ";" in text) for text in found[name].requires or () if "extra" not in text]
+    return list(found.values())
+
+
+_OLD_PYTHON_ONLY: Final = frozenset({"tomli", "typing_extensions"})
+
+
+def _name_of(requirement: str) -> str:
+    match = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert match is not None
+    return re.sub(r"[-_.]+", "-", match[0]).lower()

@@ -1,0 +1,94 @@
+"""The travelling runtime: the same bytes each time, whole, and behind what an image has."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from pyflow.contract import Home, Invocation
+from pyflow.images import install_runtime, runtime_archive
+from pyflow.runtime import RUN_VARIABLE, run_variable, task_words
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return install_runtime(tmp_path_factory.mktemp("runtime"))
+
+
+def run(folder, *words, **environment):
+    argv = [sys.executable, *words]
+    kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), "HOME": "/nonexistent", **environment}
+    return subprocess.run(argv, check=False, env=kept, capture_output=True, text=True, timeout=60, cwd="/")
+
+
+def test_the_archive_is_the_same_bytes_each_time():
+    """Two processes make one archive, whatever their hash seeds."""
+    line = "from pyflow.images import runtime_archive; print(runtime_archive().digest)"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", line],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert digests == {runtime_archive().digest}
+
+
+def test_the_archive_is_small_and_pure():
+    """What nobody needs beside a task stays at home, and nothing in it is for one platform only."""
+    names = zipfile.ZipFile(io.BytesIO(runtime_archive().data)).namelist()
+    assert len(runtime_archive().data) < 12e6
+    assert not [name for name in names if name.endswith((".so", ".pyc"))]
+    services = {name.split("/")[3] for name in names if name.startswith("pyflow-dependencies/botocore/data/")}
+    assert {"s3", "sts", "sso", "sso-oidc"} <= services
+    assert "ec2" not in services
+
+
+def test_the_folder_works_by_itself(folder):
+    """Without anything else installed, a store in a bucket can be opened with what the folder brings."""
+    line = (
+        "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]; "
+        "import boto3, cloudpickle, tblib, pathspec; "
+        "boto3.client('s3', region_name='x'); boto3.client('sts', region_name='us-east-1'); "
+        "import pyflow.runtime.supervisor, pyflow.store.s3; print(pyflow.__file__, boto3.__file__)"
+    )
+    told = run(folder, "-c", line)
+    assert told.stdout.split() == [f"{folder}/pyflow/__init__.py", f"{folder}/pyflow-dependencies/boto3/__init__.py"], (
+        told
+    )
+
+
+def test_what_an_image_has_comes_first(folder, tmp_path):
+    """A package of the image's own is the one that tasks see, and so is what its ``sitecustomize`` does."""
+    site = tmp_path / "site"
+    (site / "boto3").mkdir(parents=True)
+    (site / "boto3" / "__init__.py").write_text("mine = True")
+    (site / "sitecustomize.py").write_text("import sys; sys.customized = __file__")
+    told = run(f"{folder}:{site}", "-c", "import boto3, sys; print(boto3.mine, sys.customized)")
+    assert told.stdout.split() == ["True", str(site / "sitecustomize.py")], told
+
+
+def test_a_task_is_taken_from_it(folder, tmp_path):
+    """The one-shot worker starts from the folder alone, and says what is wrong in its own way."""
+    home = Home(store_url=str(tmp_path / "store"), project="p", owner="o")
+    invocation = Invocation(home=home, run_id="r", graph_digest="a" * 64, graph_size=5, node=0, nonce="n")
+    variables = {RUN_VARIABLE: run_variable(invocation), "PYFLOW_TRUST_STORE": "1"}
+    told = run(folder, "-m", "pyflow.runtime", *task_words([invocation]), **variables)
+    assert told.returncode == 72, told
+
+
+def test_modules_are_compiled_once(folder):
+    """The modules are compiled, so that a read-only folder costs nothing at each start."""
+    assert list((folder / "pyflow" / "runtime" / "__pycache__").glob("supervisor.*.pyc"))
+    before = (folder / "pyflow" / "runtime" / "__pycache__").stat().st_mtime_ns
+    assert install_runtime(folder.parent) == folder
+    assert (folder / "pyflow" / "runtime" / "__pycache__").stat().st_mtime_ns == before
