@@ -22,11 +22,11 @@ from pyflow.errors import DefinitionError, IntegrityError
 from pyflow.jsontext import Json, dump
 from pyflow.packed import PackedContainer
 from pyflow.runtime.execute import loading_exit_code
-from pyflow.runtime.failure import about_error, record_error
+from pyflow.runtime.failure import record_error
 from pyflow.runtime.preview import preview
 from pyflow.runtime.program import Program
 from pyflow.runtime.resolve import Resolver
-from pyflow.store import ContentStore
+from pyflow.store import ContentStore, about_error
 
 INPUTS: Final = "/pyflow/inputs"
 """Where inputs lie in a container whose author did not say."""
