@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -91,26 +92,53 @@ class InprocessLauncher:
 def _time_limit(timeout_s: float | None) -> Iterator[None]:
     """Raise ``TaskTimeoutError`` in the block when the time is up: best effort, for code in C may not be interrupted.
 
-    Only the main thread gets signals; elsewhere there is no limit.
+    Only the main thread gets signals; elsewhere the error is raised when the block has ended, and was too late. It is
+    raised at the end as well when the block has caught it, since a task that ran too long has not succeeded.
     """
     if timeout_s is None:
         yield
-        return
-    if threading.current_thread() is not threading.main_thread():
+    elif threading.current_thread() is threading.main_thread():
+        with _alarm(timeout_s):
+            yield
+    else:
         warn_author(
-            "Executor 'inprocess' leaves out option 'timeout' outside of the main thread, which alone can be interrupted.",
+            "Executor 'inprocess' cannot interrupt a task outside of the main thread: a task that takes longer than its option "
+            "'timeout' runs to its end, and counts as failed then.",
             UnsupportedOptionWarning,
         )
+        began = time.monotonic()
         yield
-        return
+        took_s = time.monotonic() - began
+        if took_s > timeout_s:
+            raise _too_long(timeout_s, f"; it took {took_s:.3g} s, and outside of the main thread nothing could end it")
+
+
+@contextlib.contextmanager
+def _alarm(timeout_s: float) -> Iterator[None]:
+    """Let the system interrupt the block when the time is up."""
+    has_rung = False
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        raise TaskTimeoutError("", 0, f"it ran longer than its timeout of {timeout_s:g} s.")
+        nonlocal has_rung
+        has_rung = True
+        raise _too_long(timeout_s)
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     try:
         yield
+    except TaskTimeoutError:
+        raise
+    except BaseException as error:
+        if has_rung:
+            raise _too_long(timeout_s) from error
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    if has_rung:
+        raise _too_long(timeout_s, "; it caught the error that should have ended it")
+
+
+def _too_long(timeout_s: float, more: str = "") -> TaskTimeoutError:
+    return TaskTimeoutError("", 0, f"it ran longer than its timeout of {timeout_s:g} s{more}.")
