@@ -6,6 +6,7 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import FunctionType, MethodType
 from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
 
 from pyflow.api.home import open_workplace
@@ -17,7 +18,7 @@ from pyflow.config import Settings, checked
 from pyflow.errors import DefinitionError
 from pyflow.executors import RemoteExecutor
 from pyflow.graph import Graph, Location, OptionArgs, suggestion
-from pyflow.tracing import Definition, Task, call_inline, is_tracing, map_inline, name_of, trace
+from pyflow.tracing import Definition, Task, call_inline, calls_of, is_tracing, map_inline, name_of, trace
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -56,13 +57,33 @@ _SETTINGS = frozenset({"executor", "store", "project", "owner", "progress", "arg
 class Pipeline(Generic[P, R]):
     """A function whose calls of tasks make a graph. Call it, and the graph runs and its value comes back."""
 
-    def __init__(self, definition: Definition, settings: Settings = Settings()) -> None:  # noqa: B008  frozen
+    def __init__(
+        self,
+        definition: Definition,
+        settings: Settings = Settings(),  # noqa: B008  frozen
+        *,
+        binding: Literal["instance", "class", "static"] = "instance",
+        after: tuple[Any, ...] = (),
+    ) -> None:
         self.definition = definition
         self._settings = settings
+        self._binding = binding
+        self._after = after
         functools.update_wrapper(self, definition.fn)
 
     def __repr__(self) -> str:
         return f"<pipeline {self.definition.name!r} at {self.definition.at}>"
+
+    def __get__(self, instance: object, owner: type | None = None) -> Pipeline[..., R]:
+        """A pipeline that is a method, with its object or class as the first argument."""
+        receiver = owner if self._binding == "class" else instance
+        if self._binding == "static" or receiver is None or not isinstance(self.definition.fn, FunctionType):
+            return self
+        return self._copy(definition=replace(self.definition, fn=MethodType(self.definition.fn, receiver)))
+
+    def _copy(self, **changes: Any) -> Pipeline[P, R]:
+        definition, settings = changes.get("definition", self.definition), changes.get("settings", self._settings)
+        return Pipeline(definition, settings, binding=self._binding, after=changes.get("after", self._after))
 
     @property
     def fn(self) -> Callable[P, R]:
@@ -83,7 +104,7 @@ class Pipeline(Generic[P, R]):
             PyflowError: Something stands against the run, or it was cancelled or lost.
         """
         if is_tracing():
-            value: R = call_inline(self.definition, args, kwargs)
+            value: R = call_inline(self.definition, args, kwargs, self._after)
             return value
         tell_plainly()
         started = self.prepare(args, kwargs)
@@ -132,7 +153,7 @@ class Pipeline(Generic[P, R]):
                 f"{self.name}.map() works inside of another pipeline. Outside of one, call {self.name}() for each item, "
                 "or write a pipeline whose body says this."
             )
-        results: list[R] = map_inline(self.definition, args, kwargs)
+        results: list[R] = map_inline(self.definition, args, kwargs, self._after)
         return results
 
     def with_options(self, **options: Unpack[RunArgs]) -> Pipeline[P, R]:
@@ -146,7 +167,20 @@ class Pipeline(Generic[P, R]):
         _check_names(rest, RunArgs.__annotations__, "with_options()")
         definition = replace(self.definition, **rest) if rest else self.definition
         given = checked(settings, source=f"{self.name}.with_options()")
-        return Pipeline(definition, given.over(self._settings))
+        return self._copy(definition=definition, settings=given.over(self._settings))
+
+    def after(self, *calls: Any) -> Pipeline[P, R]:
+        """Inside of another pipeline: this one, whose calls start when these calls have ended, using nothing of them.
+
+        Raises:
+            DefinitionError: Something given is not the result of a call, or this is called outside of a pipeline's body.
+        """
+        if not is_tracing():
+            raise DefinitionError(
+                f"{self.name}.after() works inside of another pipeline. Outside of one, each call of a pipeline ends before the next line."
+            )
+        calls_of(list(calls), f"{self.name}.after()")
+        return self._copy(after=(*self._after, *calls))
 
     def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, is_aside: bool = False) -> Started:
         """Trace, pack and record a run that is to be carried out later: for what is built on top of pipelines.
@@ -186,8 +220,10 @@ def pipeline(fn: Callable[..., Any] | None = None, /, **options: Unpack[Pipeline
             kind = "pipeline" if isinstance(function, Pipeline) else "task"
             raise DefinitionError(f"{function!r} is a {kind} already, so @pipeline at {at} cannot make it one.")
         named: dict[str, Any] = dict(options)
-        name = named.pop("name", None) or name_of(function)
-        return Pipeline(Definition(fn=function, name=name, at=_definition_place(function, at), **named))
+        binding: Any = {classmethod: "class", staticmethod: "static"}.get(type(function), "instance")
+        plain: Any = function if binding == "instance" else getattr(function, "__func__", function)
+        name = named.pop("name", None) or name_of(plain)
+        return Pipeline(Definition(fn=plain, name=name, at=_definition_place(plain, at), **named), binding=binding)
 
     return decorate if fn is None else decorate(fn)
 

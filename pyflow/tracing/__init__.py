@@ -5,7 +5,7 @@ from pyflow.tracing.container import ContainerTask, container
 from pyflow.tracing.definition import Definition
 from pyflow.tracing.mapping import each
 from pyflow.tracing.names import name_of
-from pyflow.tracing.order import parallel, steps
+from pyflow.tracing.order import calls_of, parallel, steps
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import is_tracing
 from pyflow.tracing.task import Task, task
@@ -17,6 +17,7 @@ __all__ = [
     "Placeholder",
     "Task",
     "call_inline",
+    "calls_of",
     "container",
     "each",
     "first_of",

@@ -53,10 +53,12 @@ class Authored:
             DefinitionError: An option is unknown or has a wrong value.
         """
         check_options(options, f"{self.function.name}.with_options(...)", here())
+        self._refuse_lost_class("with_options")
         return self.copy_with(_call_options=merged(options, self._call_options))
 
     def after(self, *calls: Any) -> Self:
         """The same task, whose calls wait for these calls to end, without using anything of them."""
+        self._refuse_lost_class("after")
         if active.trace is not None:
             calls_of(list(calls), f"{self.function.name}.after()")
         return self.copy_with(_after=(*self._after, *calls))
@@ -91,7 +93,7 @@ class Authored:
         raise NotImplementedError
 
     def _map(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self._refuse_lost_class()
+        self._refuse_lost_class("map")
         name = self.function.name
         arguments = arguments_of(name, positional_names(self.function.fn), args, kwargs, self.bound)
         trace = active.trace
@@ -109,12 +111,12 @@ class Authored:
             body_output(draft, result)
         return result_of(draft, arguments)
 
-    def _refuse_lost_class(self) -> None:
-        # Since Python 3.13 a classmethod around a task hides the class from `.map`.
+    def _refuse_lost_class(self, method: str) -> None:
+        # Since Python 3.13 a classmethod around a task hides the class from the task's own methods.
         names = positional_names(self.function.fn)[:1]
         if names == ["cls"] and not self.bound and _is_in_a_class(self.function.fn):
             raise DefinitionError(
-                f"{self.function.name}.map() at {here()}: the class is not known here. Write @task above @classmethod (at {self.function.at})."
+                f"{self.function.name}.{method}() at {here()}: the class is not known here. Write @task above @classmethod (at {self.function.at})."
             )
 
     def _refuse_batch(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, Final, Literal, cast
 
 from pyflow.errors import DefinitionError
@@ -50,7 +50,7 @@ class Definition:
     def _faults(self) -> list[str]:
         here = f"Pipeline {self.name!r} (at {self.at})"
         faults = []
-        if not isinstance(self.fn, FunctionType):
+        if not isinstance(self.fn, (FunctionType, MethodType)):
             faults.append(f"{here} must be a function, got {self.fn!r}.")
         elif self.fn.__code__.co_flags & _NOT_PLAIN:
             faults.append(
