@@ -7,12 +7,14 @@ from pyflow.bundle.archive import CodeBundle, install
 from pyflow.bundle.discovery import discover, is_by_value
 from pyflow.bundle.fingerprint import fingerprint
 from pyflow.bundle.importable import Missing, ShippedFunction, check_importable
+from pyflow.bundle.imports import computed_imports
 
 __all__ = [
     "CodeBundle",
     "Missing",
     "ShippedFunction",
     "check_importable",
+    "computed_imports",
     "discover",
     "fingerprint",
     "install",

@@ -51,11 +51,15 @@ class Missing:
     """Where it is imported, in the user's own file: ``etl.py:12``; empty when nobody knows."""
     error: str
     """The error of the clean process, in one line."""
+    name: str = ""
+    """A name that the code looks up and nobody defines, when that is the failure."""
 
     def __str__(self) -> str:
-        what = (
-            f"{self.function}() needs the module {self.module!r}" if self.module else f"{self.function}() does not load"
-        )
+        what = f"{self.function}() does not load"
+        if self.module:
+            what = f"{self.function}() needs the module {self.module!r}"
+        elif self.name:
+            what = f"{self.function}() would fail"
         return f"{what}{f' ({self.at})' if self.at else ''}: {self.error}"
 
 
@@ -103,7 +107,7 @@ class _Places:
 
     def missing(self, function: ShippedFunction, answer: Mapping[str, str]) -> Missing:
         at = self._in_users_file(answer["at"]) or _where_imported(function.source, answer["module"])
-        return Missing(function.name, answer["module"], at, answer["error"])
+        return Missing(function.name, answer["module"], at, answer["error"], answer.get("name", ""))
 
     def is_guarded(self, at: str) -> bool:
         """True when the code at this place is ready for the import to fail."""

@@ -90,6 +90,24 @@ def imports_in_code(code: CodeType) -> tuple[Import, ...]:
     return tuple(found)
 
 
+def computed_imports(path: str) -> list[int]:
+    """The lines of a source file that import a module by a name which only running them tells."""
+    file = Path(path)
+    source = file.read_bytes() if file.suffix == ".py" and file.is_file() else b""
+    tree = parse(source) if any(call.encode() in source for call in IMPORTING_CALLS) else None
+    return [] if tree is None else sorted({node.lineno for node in _computed_below(tree)})
+
+
+def _computed_below(node: Any) -> Iterator[Any]:
+    if type(node).__name__ == "Call":
+        name = getattr(node.func, "attr", getattr(node.func, "id", None))
+        text = node.args[0] if node.args else None
+        if name in IMPORTING_CALLS and text is not None and not isinstance(getattr(text, "value", None), str):
+            yield node
+    for child in children(node):
+        yield from _computed_below(child)
+
+
 def tops_mentioned(source: bytes) -> set[str] | None:
     """First names of all modules that a source may import, found without parsing; None when only parsing can tell.
 

@@ -6,6 +6,7 @@ output; what user code prints while it is imported goes to standard error.
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import json
 import os
@@ -17,11 +18,13 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeAlias
 
 from pyflow.bundle.imports import imports_in_code
-from pyflow.bundle.references import cells_of, inner_functions, names_used
+from pyflow.bundle.references import cells_of, globals_read, globals_written, inner_functions, names_used
 
 Answer: TypeAlias = "dict[str, str]"
 
 _PLAIN = (str, bytes, int, float, complex, list, tuple, dict, set, frozenset, type(None), ModuleType)
+
+_UNCLEAR = {"NameError", "Exception", "globals", "exec", "eval"}
 
 
 def answer(request: dict[str, Any]) -> None:
@@ -47,13 +50,29 @@ def _check(decode: Callable[[memoryview], Any], payload: Path, bundle: str) -> l
     except BaseException as error:  # noqa: BLE001 - user code runs here, and may ask the process to end
         return [_failure(error, bundle)]
     found = []
-    for code, package in _codes_of(function, {}):
+    codes = list(_codes_of(function, {}))
+    for code, scope in codes:
         for one in imports_in_code(code):
-            names = one.absolute(package)
+            names = one.absolute(scope.get("__package__") or "")
             raised = _error_of_import(names) if names else None
             if raised is not None:
                 found.append(_failure(raised, bundle, f"{code.co_filename}:{one.line}", names[0]))
-    return found
+    return found + _undefined(codes)
+
+
+def _undefined(codes: list[tuple[CodeType, dict[str, Any]]]) -> list[Answer]:
+    """The names that code looks up and that nobody has defined: each at its first line."""
+    made_later = set().union(*(globals_written(code) for code, _ in codes))
+    found: dict[str, Answer] = {}
+    for code, scope in codes:
+        # Code that is ready for a missing name, or makes names that no reader sees, is left alone.
+        is_unclear = not _UNCLEAR.isdisjoint(names_used(code))
+        for name, line in () if is_unclear else globals_read(code):
+            if name not in scope and name not in made_later and not hasattr(builtins, name):
+                at = f"{code.co_filename}:{line}"
+                error = f"the name {name!r} is not defined"
+                found.setdefault(name, {"module": "", "name": name, "at": at, "error": error})
+    return list(found.values())
 
 
 def _failure(error: BaseException, bundle: str, at: str = "", module: str = "") -> Answer:
@@ -92,15 +111,15 @@ def _error_of_import(names: list[str]) -> BaseException | None:
     return None
 
 
-def _codes_of(value: Any, seen: dict[int, object]) -> Iterator[tuple[CodeType, str]]:
-    """The code of a function and the package it stands in, and of what travels with it: globals, cells, methods."""
+def _codes_of(value: Any, seen: dict[int, object]) -> Iterator[tuple[CodeType, dict[str, Any]]]:
+    """The code of a function and its globals, and of what travels with it: globals, cells, methods."""
     if id(value) in seen or isinstance(value, _PLAIN):
         return
     seen[id(value)] = value
     inner: list[object] = inner_functions(value)
     if isinstance(value, FunctionType):
         scope = value.__globals__
-        yield value.__code__, scope.get("__package__") or ""
+        yield value.__code__, scope
         inner += cells_of(value).values()
         # Code that came as a file was imported, and its own imports with it.
         inner += [scope[name] for name in sorted(names_used(value.__code__)) if _came_by_value(scope) and name in scope]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -13,6 +14,26 @@ def names_used(code: CodeType) -> set[str]:
         if isinstance(inner, CodeType):
             names |= names_used(inner)
     return names
+
+
+def globals_read(code: CodeType) -> list[tuple[str, int]]:
+    """Names that the code, or that of a function inside it, looks up in its globals, each with the line where it does."""
+    found: list[tuple[str, int]] = []
+    line, line_at = code.co_firstlineno, dict(dis.findlinestarts(code))
+    for step in dis.get_instructions(code):
+        line = line_at.get(step.offset) or line
+        if step.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
+            found.append((str(step.argval), line))
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            found += globals_read(inner)
+    return found
+
+
+def globals_written(code: CodeType) -> set[str]:
+    """Names that the code, or that of a function inside it, may give a value: globals, and names in the body of a class."""
+    found = {str(step.argval) for step in dis.get_instructions(code) if step.opname in {"STORE_GLOBAL", "STORE_NAME"}}
+    return found.union(*(globals_written(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
 def cells_of(function: FunctionType) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import click
 
 from pyflow.api import Pipeline
-from pyflow.bundle import ShippedFunction, check_importable, discover, install
-from pyflow.cli.failures import FAILED, Wrong, hinted
+from pyflow.bundle import ShippedFunction, check_importable, computed_imports, discover, install
+from pyflow.cli.failures import FAILED, UserCodeError, Wrong, hinted
 from pyflow.cli.graph import graph_of
 from pyflow.cli.output import print_json
 from pyflow.cli.run import PASS_ON, print_help
@@ -22,6 +22,7 @@ from pyflow.errors import DefinitionError
 from pyflow.graph import CallNode, Function, Graph
 from pyflow.payload import encode_function
 from pyflow.terminal import clean, counted
+from pyflow.tracing import raised_at
 
 OWN: Final[Mapping[str, bool]] = {"json": False}
 
@@ -45,7 +46,7 @@ def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
         if "--help" in words:
             click.echo(click.get_current_context().get_help())
             return
-        functions, notes = _all_functions(source)
+        functions, notes, untraced = _all_functions(source)
         as_json = as_json or "--json" in words
     else:
         pipeline = source.pipeline()
@@ -55,13 +56,19 @@ def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
             if found.is_help:
                 print_help(source, pipeline, parameters, "check")
                 return
-            functions, notes = _functions_in(graph_of(pipeline, parameters, found)), []
+            functions, notes, untraced = _functions_in(graph_of(pipeline, parameters, found)), [], []
         as_json = as_json or "json" in found.own
-    _report(source.label, functions, notes, as_json=as_json)
+    _report(source.label, functions, notes, untraced, as_json=as_json)
 
 
-def _report(label: str, functions: list[Function], notes: list[str], *, as_json: bool) -> None:
-    faults, modules = find_faults(functions)
+Fault: TypeAlias = "tuple[str, str, str, str]"
+"""Task or pipeline, module (or nothing), place in the author's file, and all of it in words."""
+
+
+def _report(label: str, functions: list[Function], notes: list[str], untraced: list[Fault], *, as_json: bool) -> None:
+    found, modules = find_faults(functions)
+    faults = untraced + found
+    notes = notes + _computed_imports(functions)
     names = sorted({function.name for function in functions})
     if as_json:
         wire = [{"task": name, "module": module, "at": at, "error": text} for name, module, at, text in faults]
@@ -87,14 +94,22 @@ def _tell(
     click.echo(clean(f"✓ {tasks} of {label} can be imported elsewhere, {shipped}."))
 
 
-def find_faults(functions: Sequence[Function]) -> tuple[list[tuple[str, str, str, str]], list[str]]:
-    """What the functions would miss elsewhere, and the local modules that travel with them.
+def _computed_imports(functions: Sequence[Function]) -> list[str]:
+    """What the check cannot see: modules whose names are made up while code runs."""
+    files = {function.at.file for function in functions} | set(
+        discover([function.fn for function in functions]).origin.values()
+    )
+    places = [f"{file}:{line}" for file in sorted(files) for line in computed_imports(file)]
+    return [
+        f"at {place} a module is imported by a name that is only known when the code runs, so it was not checked."
+        for place in places
+    ]
 
-    Returns:
-        For each fault the task, the module (or nothing), the place in the author's file, and all of it in words.
-    """
+
+def find_faults(functions: Sequence[Function]) -> tuple[list[Fault], list[str]]:
+    """What the functions would miss elsewhere, and the local modules that travel with them."""
     bundle = discover([function.fn for function in functions])
-    faults: list[tuple[str, str, str, str]] = []
+    faults: list[Fault] = []
     shipped: list[ShippedFunction] = []
     with tempfile.TemporaryDirectory(prefix="pyflow-check-") as folder:
         archive = bundle.write()
@@ -113,9 +128,10 @@ def find_faults(functions: Sequence[Function]) -> tuple[list[tuple[str, str, str
     return faults, list(bundle.modules)
 
 
-def _all_functions(source: Source) -> tuple[list[Function], list[str]]:
+def _all_functions(source: Source) -> tuple[list[Function], list[str], list[Fault]]:
     found: dict[int, Function] = {id(task.fn): task.function for task in source.tasks.values()}
-    notes = []
+    notes: list[str] = []
+    untraced: list[Fault] = []
     for name, pipeline in source.pipelines.items():
         try:
             inner = _functions_in(_any_graph(pipeline))
@@ -125,10 +141,22 @@ def _all_functions(source: Source) -> tuple[list[Function], list[str]]:
                 f"were checked. 'pyflow check {source.label}:{name} --PARAMETER VALUE' checks all. ({error})"
             )
             continue
+        except UserCodeError as error:
+            # One body that raises must not hide the tasks of the other pipelines.
+            raised = f"{type(error.error).__name__}: {error.error}"
+            at = str(raised_at(error.error.__traceback__) or pipeline.definition.at)
+            if any(p.is_required for p in parameters_of(pipeline.fn)):
+                notes.append(
+                    f"pipeline {name!r} cannot be traced without its parameters ({raised}, at {at}), so only tasks that have a name in the "
+                    f"file were checked. 'pyflow check {source.label}:{name} --PARAMETER VALUE' checks all."
+                )
+            else:
+                untraced.append((name, "", at, f"the body of pipeline {name!r} raises ({at}): {raised}"))
+            continue
         found |= {id(function.fn): function for function in inner}
-    if not found:
+    if not found and not untraced:
         raise Wrong(f"{source.label} has no tasks. Write @task above a function.")
-    return list(found.values()), notes
+    return list(found.values()), notes, untraced
 
 
 def _any_graph(pipeline: Pipeline[..., Any]) -> Graph:

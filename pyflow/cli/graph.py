@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from pyflow.api import Pipeline
-from pyflow.cli.failures import Wrong, hinted
+from pyflow.cli.failures import UserCodeError, Wrong, hinted
 from pyflow.cli.output import print_json
 from pyflow.cli.run import PASS_ON, print_help, traced
 from pyflow.cli.source import load_source
@@ -31,7 +31,7 @@ def graph(file: str, words: tuple[str, ...], style: str | None, *, as_json: bool
     """Draw a pipeline without running its tasks.
 
     Parameters are given as for 'pyflow run'. Without those that are required, the pipeline is drawn as it
-    is for any value of them.
+    is for any value of them, and for the defaults of the others.
     """
     source = load_source(file)
     pipeline = source.pipeline()
@@ -54,12 +54,17 @@ def graph(file: str, words: tuple[str, ...], style: str | None, *, as_json: bool
 def graph_of(pipeline: Pipeline[..., Any], parameters: list[Parameter], found: Words) -> Graph:
     """The graph for the parameters that were given; for any, where required ones are missing and none is given."""
     if not found.given and any(p.is_required for p in parameters):
+        missing = ", ".join(f"{p.option} ({p.type_text})" for p in parameters if p.is_required)
         try:
-            return trace_template(pipeline.definition)
+            return trace_template(pipeline.definition, keeps_defaults=True)
         except DefinitionError as error:
-            missing = ", ".join(f"{p.option} ({p.type_text})" for p in parameters if p.is_required)
             raise DefinitionError(
                 f"{error}\nWith its parameters the pipeline may be drawn; missing: {missing}."
+            ) from error
+        except Exception as error:
+            raise UserCodeError(
+                f"The body of pipeline {pipeline.name!r} raised this when it had no values for its parameters; missing: {missing}.",
+                error,
             ) from error
     args, kwargs = values_of(found.given, parameters)
     return traced(pipeline, args, kwargs)

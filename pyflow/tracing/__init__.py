@@ -3,6 +3,7 @@
 from pyflow.tracing.branches import first_of, otherwise, when
 from pyflow.tracing.container import ContainerTask, container
 from pyflow.tracing.definition import Definition
+from pyflow.tracing.location import raised_at
 from pyflow.tracing.mapping import each
 from pyflow.tracing.names import name_of
 from pyflow.tracing.order import calls_of, parallel, steps
@@ -26,6 +27,7 @@ __all__ = [
     "name_of",
     "otherwise",
     "parallel",
+    "raised_at",
     "steps",
     "task",
     "trace",

@@ -31,8 +31,12 @@ def trace(definition: Definition, args: tuple[Any, ...] = (), kwargs: dict[str, 
     return _traced(definition, recorder, args, kwargs or {})
 
 
-def trace_template(definition: Definition) -> Graph:
+def trace_template(definition: Definition, *, keeps_defaults: bool = False) -> Graph:
     """The graph of a pipeline whose parameters are given later: they are inputs of its region.
+
+    Args:
+        definition: The pipeline.
+        keeps_defaults: Parameters that have a default get it, and only the others are given later.
 
     Raises:
         DefinitionError: The body needs the value of a parameter, or does what a pipeline cannot do.
@@ -45,7 +49,12 @@ def trace_template(definition: Definition) -> Graph:
             f"Pipeline {definition.name!r} (at {definition.at}) takes {', '.join(starred)}. To be given parameters later, it must "
             "name each of them: take a list or a dict instead."
         )
-    values = [Placeholder(InputOrigin(recorder.scope, parameter.name, definition.at)) for parameter in parameters]
+    values = [
+        parameter.default
+        if keeps_defaults and not parameter.is_required
+        else Placeholder(InputOrigin(recorder.scope, parameter.name, definition.at))
+        for parameter in parameters
+    ]
     by_position = len(positional_names(definition.fn))
     rest = {
         parameter.name: value for parameter, value in zip(parameters[by_position:], values[by_position:], strict=True)

@@ -236,6 +236,48 @@ def test_check():
     assert {fault["module"] for fault in wire["missing"]} == {"helper"}
 
 
+UNEVEN = """
+import importlib
+from pyflow import pipeline, task
+
+@task
+def ok(x):
+    return x
+
+@pipeline
+def broken():
+    return 1 / 0
+
+@pipeline
+def fine(x: int, n: int = 3):
+    @task
+    def inner(x):
+        return np.mean(x), importlib.import_module(x)
+    return [inner(ok(x)) for _ in range(n)]
+"""
+
+
+def test_check_goes_on_behind_a_body_that_raises():
+    """It is a fault of its own, and the tasks of the other pipelines are still looked at."""
+    Path("uneven.py").write_text(UNEVEN)
+    done = pyflow("check", "uneven.py")
+    assert done.returncode == 1
+    assert "the body of pipeline 'broken' raises" in done.stdout
+    assert "uneven.py:11): ZeroDivisionError: division by zero" in done.stdout
+    assert "inner() would fail" in done.stdout
+    assert "the name 'np' is not defined" in done.stdout
+    assert "uneven.py:17 a module is imported by a name that is only known when the code runs" in done.stderr
+    wire = json.loads(pyflow("check", "uneven.py", "--json").stdout)
+    assert (wire["ok"], wire["tasks"]) == (False, ["inner", "ok"])
+
+
+def test_graph_takes_the_defaults_that_there_are():
+    """Only parameters that must be given are left open."""
+    Path("uneven.py").write_text(UNEVEN)
+    drawn = pyflow("graph", "uneven.py:fine").stdout
+    assert drawn.count("inner") == 6
+
+
 def test_doctor():
     """Each part is tried; what is wrong comes with what would mend it, and with 1."""
     done = pyflow("doctor")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pyflow.bundle import Missing, ShippedFunction, check_importable, discover, install
+from pyflow.bundle import Missing, ShippedFunction, check_importable, computed_imports, discover, install
 from pyflow.errors import ExecutorError
 from pyflow.payload import encode_function
 
@@ -142,3 +142,46 @@ def test_process_that_cannot_start_is_an_error_of_its_own(load, ship, monkeypatc
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(ExecutorError, match="/no/such/python"):
         check_importable(folder, shipped)
+
+
+def test_names_that_nobody_defines_are_found(load, ship):
+    """A name that is looked up and is neither in the module nor built in would fail where it runs."""
+    source = """
+limit = 3
+def f(x):
+    def g():
+        return later + undefined_inside
+    class C:
+        a = 1
+        b = a
+    return pd.DataFrame(x), limit, len(x), g
+def sets():
+    global later
+    later = 2
+    return later
+def ready():
+    try:
+        return display
+    except NameError:
+        return None
+"""
+    flow = load({"flow.py": source})
+    folder, shipped, origin = ship(flow.f, flow.sets, flow.ready)
+    found = check_importable(folder, shipped, origin=origin)
+    assert [(one.function, one.name, one.at) for one in found] == [
+        ("f", "pd", f"{flow.__file__}:9"),
+        ("f", "later", f"{flow.__file__}:5"),
+        ("f", "undefined_inside", f"{flow.__file__}:5"),
+    ]
+    assert str(found[0]) == f"f() would fail ({flow.__file__}:9): the name 'pd' is not defined"
+
+
+def test_imports_by_computed_names_are_counted(load):
+    """Which module such a call loads, only running it tells; its line is known."""
+    flow = load(
+        {
+            "flow.py": "import importlib\nimportlib.import_module('json')\ndef f(name):\n    return importlib.import_module(name)"
+        }
+    )
+    assert computed_imports(flow.__file__) == [4]
+    assert computed_imports("no such file.py") == []
