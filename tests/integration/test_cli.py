@@ -283,7 +283,7 @@ def test_doctor():
     done = pyflow("doctor")
     assert done.returncode == 0, done.stdout
     assert [line.split()[1] for line in done.stdout.splitlines()] == [
-        "python", "settings", "store", "disk", "machine", "workers",
+        "python", "settings", "key", "store", "disk", "machine", "workers",
     ]  # fmt: skip
     done = pyflow("doctor", "--json", env={**os.environ, "PYFLOW_STORR": "x"})
     wire = json.loads(done.stdout)
