@@ -41,7 +41,10 @@ COLLECTION: Final = ("gc.marked", "gc.condemned", "gc.deleted", "gc.released")
 COPY: Final = ("copy.blobs", "copy.commits", "copy.logs", "copy.record")
 """Points of ``pyflow store copy``, each behind a step."""
 
-POINTS: Final = (*ATTEMPT, *BLOB, *FOLDER, *ENDING, *COLLECTION, *COPY)
+ENVIRONMENT: Final = ("environment.fetch", "environment.unpack", "environment.rename")
+"""Points before the steps in which packages come to a host."""
+
+POINTS: Final = (*ATTEMPT, *BLOB, *FOLDER, *ENDING, *COLLECTION, *COPY, *ENVIRONMENT)
 
 _POLL_S: Final = 0.002
 

@@ -4,7 +4,7 @@ Nothing heavy is loaded with this folder: parsing, zip files and processes wait 
 """
 
 from pyflow.bundle.archive import CodeBundle, install
-from pyflow.bundle.discovery import discover, is_by_value
+from pyflow.bundle.discovery import discover, installed, is_by_value
 from pyflow.bundle.fingerprint import fingerprint
 from pyflow.bundle.importable import Missing, ShippedFunction, check_importable
 from pyflow.bundle.imports import computed_imports
@@ -18,5 +18,6 @@ __all__ = [
     "discover",
     "fingerprint",
     "install",
+    "installed",
     "is_by_value",
 ]

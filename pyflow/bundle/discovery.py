@@ -23,6 +23,7 @@ from pyflow.bundle.imports import Import, imports_in_code, imports_in_file, tops
 from pyflow.bundle.origins import Found, find
 from pyflow.bundle.references import attributes_of, cells_of, inner_functions, names_used
 from pyflow.bundle.shipping import Shipment
+from pyflow.bundle.versions import installed_version
 
 # Containers are looked into for functions and objects of local classes, but a large one is data.
 MAX_DEPTH: Final = 4
@@ -44,6 +45,20 @@ def discover(roots: Iterable[Callable[..., Any] | ModuleType | type]) -> CodeBun
     return search.shipment.bundle()
 
 
+def installed(roots: Iterable[Callable[..., Any] | ModuleType | type]) -> tuple[str, ...]:
+    """The installed distributions that these functions and the local code they reach import, at the versions here.
+
+    Imports of an installed package by an installed package are not followed: its own requirements say them.
+
+    Returns:
+        Requirements, sorted: ``numpy==2.1.0``.
+    """
+    search = _Search()
+    for root in roots:
+        search.visit(root, 0)
+    return tuple(sorted({installed_version(top) for top in search.installed_tops()}))
+
+
 def is_by_value(module_name: str | None) -> bool:
     """True for functions of scripts, notebooks and the REPL: no other process can import their module."""
     return module_name is None or module_name in {"__main__", "__mp_main__"} or find(module_name) is None
@@ -58,6 +73,11 @@ class _Search:
         self._modules: dict[str, Found | None] = {}
         self._scripts: set[str] = set()
         self._homes: dict[str, str] = {}
+
+    def installed_tops(self) -> set[str]:
+        """First names of the installed modules that were met."""
+        tops = {name.partition(".")[0] for name in (*self._modules, *self._homes) if name}
+        return {top for top in tops if (found := find(top)) is not None and found.home == "installed"}
 
     def visit(self, value: object, depth: int) -> None:
         """Follow whatever a global, a cell or a default holds."""

@@ -31,7 +31,7 @@ _ROWS: Final[dict[str, tuple[Support, Support, Support, Support]]] = {
     "memory_on_oom":   ("warned",   "warned",   "honoured", "honoured"),
     "gpus":            ("warned",   "warned",   "honoured", "honoured"),
     "disk":            ("warned",   "warned",   "warned",   "honoured"),
-    "packages":        ("refused",  "refused",  "honoured", "honoured"),
+    "packages":        ("warned",   "honoured", "honoured", "honoured"),
     "image":           ("warned",   "warned",   "honoured", "honoured"),
     "python":          ("warned",   "warned",   "honoured", "honoured"),
     "platform":        ("warned",   "warned",   "honoured", "honoured"),
@@ -58,6 +58,7 @@ WHY: Final[dict[tuple[str, str], str]] = {
     ("cpus", "inprocess"): _ONE_PROCESS,
     ("memory", "inprocess"): _ONE_PROCESS,
     ("memory_on_oom", "inprocess"): _ONE_PROCESS,
+    ("packages", "inprocess"): "tasks see the packages of this process",
     ("memory_on_oom", "local"): "memory is no limit there that a task could reach",
     ("gpus", "inprocess"): "tasks see the GPUs that this process sees",
     ("gpus", "local"): "tasks see the GPUs that this machine has, and may share them",
@@ -76,7 +77,7 @@ WHY: Final[dict[tuple[str, str], str]] = {
     },
     **{
         (option, executor): "it is not available there in this version of pyflow"
-        for option in ("packages", "volumes")
+        for option in ("volumes",)
         for executor in ("inprocess", "local")
     },
 }

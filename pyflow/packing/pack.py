@@ -8,8 +8,9 @@ holds), and helper nodes that tell a fact about values that come from several no
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from pyflow.artifacts import Artifact, keep, keep_items, keep_payload
@@ -71,20 +72,29 @@ class Packed:
     size_bytes: int
 
 
-def pack(graph: Graph, content: ContentStore, *, bundle: CodeBundle | None = None) -> Packed:
+def pack(
+    graph: Graph,
+    content: ContentStore,
+    *,
+    bundle: CodeBundle | None = None,
+    environment_of: Mapping[int, Json] = MappingProxyType({}),
+) -> Packed:
     """Put all that a graph is made of into the store, and give what is left as plain JSON.
 
     Args:
         graph: What tracing gave.
         content: Where functions, constants and code go.
         bundle: The local modules that the functions import.
+        environment_of: For the ids of nodes that have packages of their own, where these lie in the store
+            (see ``provide_packages``).
 
     Raises:
         NotSerializableError: A function or a constant cannot be turned into bytes; the message names the part.
         StoreError: The store did not take it.
     """
     handlers = () if graph.on_exit is None else (graph.on_exit,)
-    packer = _Packer(content, next_id=1 + max((node.id for node in (*graph.walk(), *handlers)), default=-1))
+    next_id = 1 + max((node.id for node in (*graph.walk(), *handlers)), default=-1)
+    packer = _Packer(content, environment_of, next_id=next_id)
     region = packer.region(graph.region)
     on_exit = packer.call(graph.on_exit) if graph.on_exit is not None else None
     packed = PackedGraph(
@@ -116,13 +126,15 @@ def _keep_bundle(bundle: CodeBundle | None, content: ContentStore) -> Json:
 class _Packer:
     """Packs one graph: what has been put into the store already, and the facts asked of each node."""
 
-    def __init__(self, content: ContentStore, *, next_id: int) -> None:
+    def __init__(self, content: ContentStore, environment_of: Mapping[int, Json], *, next_id: int) -> None:
         self.functions: list[PackedFunction] = []
         self.options: list[PackedOptions] = []
         self._content = content
+        self._environment_of = environment_of
+        self._place_of: dict[int, tuple[Options, Json]] = {}
         self._next_id = next_id
         self._function_index: dict[int, int] = {}
-        self._option_index: dict[int, int] = {}
+        self._option_index: dict[tuple[int, str], int] = {}
         self._kept: dict[int, tuple[object, Json]] = {}
         self._node_kind: dict[int, type[Node]] = {}
         self._facts: dict[int, list[Json]] = {}
@@ -149,6 +161,8 @@ class _Packer:
 
     def call(self, node: CallNode) -> PackedCall:
         facts = self._facts.setdefault(node.id, [])
+        environment = self._environment_of.get(node.id)
+        self._place_of[node.id] = node.options, environment
         return PackedCall(
             id=node.id,
             name=node.name,
@@ -158,7 +172,7 @@ class _Packer:
             function=self._function(node.function),
             args=[self.expr(value, _Argument(node, i)) for i, value in enumerate(node.args)],
             kwargs={key: self.expr(value, _Argument(node, key)) for key, value in node.kwargs},
-            options=self._options(node.options),
+            options=self._options(node.options, environment),
             facts=facts,
         )
 
@@ -190,6 +204,9 @@ class _Packer:
                 value = self.expr(source.value, f"argument of {node.name}.map()")
             inputs.append({"value": value, "each": source.is_each})
             needs.update(dict.fromkeys(nodes_in(value)))
+        body = self.region(node.body)
+        if inner := [n.id for n in body.walk() if n.id in self._place_of]:
+            self._place_of[node.id] = self._place_of[inner[0]]
         yield PackedMap(
             id=node.id,
             name=node.name,
@@ -197,7 +214,7 @@ class _Packer:
             after=list(node.after),
             needs=list(needs),
             inputs=inputs,
-            body=self.region(node.body),
+            body=body,
             batch=node.batch,
         )
 
@@ -249,6 +266,8 @@ class _Packer:
 
     def _select(self, node: SelectNode) -> PackedSelect:
         what = "a value of first_of()"
+        if made := [ref.node for ref in refs_of(node) if ref.node in self._place_of]:
+            self._place_of[node.id] = self._place_of[made[0]]
         return PackedSelect(
             id=node.id,
             name=node.name,
@@ -273,9 +292,15 @@ class _Packer:
             function=len(self.functions) - 1,
             args=args,
             kwargs={},
-            options=self._options(_NO_OPTIONS),
+            options=self._options_beside(needs),
             facts=facts,
         )
+
+    def _options_beside(self, needs: Iterable[int]) -> int:
+        """Options for a helper, which reads values: it runs with the packages and in the image that made the first of them."""
+        options, environment = next((self._place_of[n] for n in needs if n in self._place_of), (_NO_OPTIONS, None))
+        same_place = replace(_NO_OPTIONS, image=options.image, python=options.python, platform=options.platform)
+        return self._options(same_place, environment)
 
     def _fact(self, node: int, fact: Json) -> int:
         facts = self._facts.setdefault(node, [])
@@ -298,17 +323,18 @@ class _Packer:
             )
         return index
 
-    def _options(self, options: Options) -> int:
-        index = self._option_index.get(id(options))
+    def _options(self, options: Options, environment: Json = None) -> int:
+        key = id(options), "" if environment is None else environment["digest"]
+        index = self._option_index.get(key)
         if index is None:
             retry_on = keep(options.retry_on, self._content, what="retry_on") if options.retry_on else None
-            packed = PackedOptions(retry_on=retry_on, **plain_options(options))
+            packed = PackedOptions(retry_on=retry_on, environment=environment, **plain_options(options))
             if packed in self.options:
                 index = self.options.index(packed)
             else:
                 index = len(self.options)
                 self.options.append(packed)
-            self._option_index[id(options)] = index
+            self._option_index[key] = index
             self._kept[id(options)] = (options, None)
         return index
 

@@ -194,7 +194,7 @@ class _Attempt:
             peak_memory_bytes=self._usage.peak_memory_bytes(),
             log=self._log,
             fingerprint=self._program.graph.functions[self._node.function].fingerprint,
-            environment=PYTHON_MINOR,
+            environment=_environment_text(self._options.environment),
             **what,
         )
 
@@ -277,6 +277,11 @@ def loading_exit_code(error: BaseException, *, otherwise: ExitCode = ExitCode.EN
     if isinstance(error, StoreUnavailableError):
         return ExitCode.STORE_UNAVAILABLE
     return otherwise
+
+
+def _environment_text(packages: Json) -> str:
+    """What an outcome says of the place that the code ran in: ``3.11``, or ``3.11 <digest of the packages>``."""
+    return PYTHON_MINOR if packages is None else f"{PYTHON_MINOR} {packages['digest']}"
 
 
 def _call(place: Place) -> PackedCall:

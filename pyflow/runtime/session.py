@@ -10,10 +10,13 @@ from pathlib import Path
 
 from pyflow.bundle import install
 from pyflow.contract import Home, Invocation, Outcome
-from pyflow.errors import IntegrityError, StoreError
+from pyflow.environments import unpacked
+from pyflow.errors import EnvironmentMismatchError, IntegrityError, StoreError
+from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.execute import Site, execute, not_tried
+from pyflow.runtime.packages import add_packages, packages_of
 from pyflow.runtime.program import Program
 from pyflow.runtime.scratch import Scratch
 from pyflow.store import BlobStore, ContentStore, Keys, Trust, open_blobs
@@ -56,6 +59,7 @@ class Session:
         self._program: Program | None = None
         self._run_id = ""
         self._code_path: str | None = None
+        self._packages: str | None = None
         self._scratch = Scratch(folder / "tmp")
         self._site = Site(
             scratch=self._scratch.path,
@@ -70,6 +74,7 @@ class Session:
         try:
             content = self.open(invocation.home)
             program = self._load(invocation, content)
+            self._provide(packages_of(program, invocation.node), content)
         except Exception as error:  # noqa: BLE001  nothing else may end the process that others rely on
             return not_tried(invocation, error)
         if invocation.run_id != self._run_id:
@@ -106,6 +111,18 @@ class Session:
             self._install(graph, content)
             self._program = Program(graph, invocation.graph_digest)
         return self._program
+
+    def _provide(self, packages: Json, content: ContentStore) -> None:
+        """Put the packages of a task on ``sys.path``, before anything of it is unpickled."""
+        digest = None if packages is None else packages["digest"]
+        if digest == self._packages:
+            return
+        if self._packages is not None:
+            raise EnvironmentMismatchError(
+                "This process has loaded the packages of another task, and cannot change them: each set of packages needs a process."
+            )
+        add_packages(unpacked(packages, content))
+        self._packages = digest
 
     def _install(self, graph: PackedGraph, content: ContentStore) -> None:
         self.close()

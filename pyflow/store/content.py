@@ -5,19 +5,27 @@ What is visible can always be verified: the chunk digests of a large blob are wr
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import CHUNK_SIZE, DIGEST_BYTES, BlobDigest, Buffer, bad_chunks, digest_of, sha256_hex
 from pyflow.errors import IntegrityError, NotFoundError
 from pyflow.failpoints import reached
+from pyflow.late import late
 from pyflow.store.commits import RunCommits
 from pyflow.store.keys import Keys
 from pyflow.store.protocol import BlobInfo, BlobStore
 from pyflow.store.sweeps import RENEW_AFTER, is_condemned
 from pyflow.store.trust import Trust
+
+if TYPE_CHECKING:
+    from concurrent import futures
+else:
+    futures = late("concurrent.futures")
 
 # What is there under the right size is not written again, so running alone would not heal it.
 _ADVICE: Final = "Nothing of it was used. Remove it and run again what made it, or restore it from a copy of the store."
@@ -99,8 +107,42 @@ class ContentStore:
         for index in bad_chunks(data, chunk_digests):
             start = index * CHUNK_SIZE
             expected = chunk_digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES]
-            data[start : start + CHUNK_SIZE] = self._read_again(key, index, data[start : start + CHUNK_SIZE], expected)
+            data[start : start + CHUNK_SIZE] = self._read_again(
+                key, index, min(CHUNK_SIZE, size_bytes - start), expected
+            )
         return data
+
+    def copy_blob(self, digest: str, size_bytes: int, path: Path) -> None:
+        """Write the bytes with this digest to a file, verified, in the memory of a few chunks.
+
+        Raises:
+            NotFoundError: There is no such blob.
+            IntegrityError: The stored bytes are not those with this digest and size; the file is then worth nothing.
+            OSError: The disk did not take the file.
+        """
+        if size_bytes <= CHUNK_SIZE:
+            path.write_bytes(self.read_blob(digest, size_bytes))
+            return
+        key = self.keys.blob(digest)
+        chunk_digests = self._chunk_digests(digest, size_bytes)
+        with path.open("wb") as file, futures.ThreadPoolExecutor(max_workers=4) as threads:
+
+            def copy(index: int) -> None:
+                start = index * CHUNK_SIZE
+                expected = chunk_digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES]
+                rest, at = self._read_chunk(key, index, min(CHUNK_SIZE, size_bytes - start), expected), start
+                while rest:
+                    written = os.pwrite(file.fileno(), rest, at)
+                    rest, at = rest[written:], at + written
+
+            for _ in threads.map(copy, range(-(-size_bytes // CHUNK_SIZE))):
+                pass
+
+    def _read_chunk(self, key: str, index: int, length: int, expected: bytes) -> memoryview:
+        chunk = self.blobs.read(key, index * CHUNK_SIZE, length)
+        if len(chunk) == length and bytes.fromhex(sha256_hex(chunk)) == expected:
+            return chunk
+        return self._read_again(key, index, length, expected)
 
     def _write(self, digest: BlobDigest, parts: Sequence[Buffer]) -> None:
         reached("blob.before")
@@ -160,13 +202,13 @@ class ContentStore:
             f"The blob {key!r} in {self.blobs.url} is damaged: it must have {size_bytes} bytes and has {much}. {_ADVICE}"
         )
 
-    def _read_again(self, key: str, index: int, seen: memoryview, expected: bytes) -> memoryview:
+    def _read_again(self, key: str, index: int, length: int, expected: bytes) -> memoryview:
         start = index * CHUNK_SIZE
-        chunk = self.blobs.read(key, start, len(seen))
-        if len(chunk) == len(seen) and bytes.fromhex(sha256_hex(chunk)) == expected:
+        chunk = self.blobs.read(key, start, length)
+        if len(chunk) == length and bytes.fromhex(sha256_hex(chunk)) == expected:
             return chunk
         raise IntegrityError(
-            f"The blob {key!r} in {self.blobs.url} is damaged: chunk {index} (bytes {start} to {start + len(seen)}) "
+            f"The blob {key!r} in {self.blobs.url} is damaged: chunk {index} (bytes {start} to {start + length}) "
             f"does not have the digest it was stored with, also when read again. {_ADVICE}"
         )
 

@@ -1,0 +1,29 @@
+"""Packages as an archive in the store: request → lock → folder → archive, and from there to the host of a task.
+
+The first half runs once, on the author's machine, with uv; the second wherever a task runs, with nothing but the store.
+"""
+
+from pyflow.environments.build import Environment, build, locked
+from pyflow.environments.cache import environments_folder
+from pyflow.environments.lock import Lock, parse_lock
+from pyflow.environments.request import AUTO, Request, read_request
+from pyflow.environments.target import PYTHON_MINOR, Target, container_target, this_target
+from pyflow.environments.unpack import is_unpacked, unpacked
+
+__all__ = [
+    "AUTO",
+    "PYTHON_MINOR",
+    "Environment",
+    "Lock",
+    "Request",
+    "Target",
+    "build",
+    "container_target",
+    "environments_folder",
+    "is_unpacked",
+    "locked",
+    "parse_lock",
+    "read_request",
+    "this_target",
+    "unpacked",
+]
