@@ -12,6 +12,7 @@ from typing import Any
 from pyflow.api.asking import ask_what_to_do
 from pyflow.api.home import Workplace
 from pyflow.api.opening import open_run
+from pyflow.api.packages import packages_for
 from pyflow.api.run import Run
 from pyflow.bundle import discover
 from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
@@ -108,7 +109,12 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
 
 def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
     """Pack a graph into the store, and check that the executor can do what it asks: a run that has no name yet."""
-    packed = pack(graph, workplace.content, bundle=discover(_functions(graph)))
+    packed = pack(
+        graph,
+        workplace.content,
+        bundle=discover(_functions(graph)),
+        environment_of=packages_for(graph, workplace, executor.name),
+    )
     executor.check(packed.graph)
     return Job(
         run_id="",

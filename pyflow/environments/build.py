@@ -86,7 +86,7 @@ def build(
     if known is not None and _is_kept(known, content):
         return Environment(known, Lock(target, _text_of_lock(known, content)), is_new=False)
     lock = locked(request, target, folder=folder, environ=environ, tell=tell, is_anew=is_anew)
-    tell(f"Packages of {request.where}: installing {len(lock.versions())} for {target}")
+    tell(f"Installing {len(lock.versions())} packages for {target}, for the {request.where}.")
     wire = _pack(lock, request, content, folder)
     _write(note, wire)
     return Environment(wire, lock, is_new=True)
@@ -110,7 +110,7 @@ def locked(
     note = folder / "requests" / f"{_key(request, target, environ)}.lock"
     if not is_anew and note.is_file():
         return Lock(target, note.read_text(encoding="utf-8"))
-    tell(f"Packages of {request.where}: choosing versions for {target}")
+    tell(f"Choosing packages for {target}, for the {request.where}.")
     lock = resolve(request, target)
     _replace(note, lock.requirements)
     return lock

@@ -4,11 +4,12 @@ from pyflow.executors.driver import Ending, Failure, Job, Watcher
 from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Taken
 from pyflow.executors.registry import NAMES, REMOTE, Executor, open_executor, open_remote
 from pyflow.executors.remote import Begun, RemoteExecutor
-from pyflow.executors.support import machine_cpus, machine_memory_mib
+from pyflow.executors.support import SUPPORT, machine_cpus, machine_memory_mib
 
 __all__ = [
     "NAMES",
     "REMOTE",
+    "SUPPORT",
     "Begun",
     "Ending",
     "Executor",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
+from pyflow.environments import unpacked
 from pyflow.executors.carrying import carry_out
 from pyflow.executors.driver import Ending, Job
 from pyflow.executors.inprocess import InprocessLauncher
 from pyflow.executors.interrupts import counted_interrupts
+from pyflow.executors.launcher import Launcher
 from pyflow.executors.local.launcher import PoolLauncher
+from pyflow.executors.local.several import SeveralPools, packages_by_node
 from pyflow.executors.local.worker import Kind
 from pyflow.executors.support import check_containers, check_options, check_size, machine_cpus, machine_memory_mib
 from pyflow.packed import PackedGraph
@@ -50,7 +53,20 @@ class LocalExecutor:
         """Carry the run out; returns when nothing of it runs any more."""
         tasks = min(job.capacity.tasks, job.graph.parallelism or float("inf"))
         job = replace(job, capacity=Capacity(cpus=machine_cpus(), memory_mib=machine_memory_mib(), tasks=tasks))
-        code = job.graph.code["digest"] if job.graph.code is not None else ""
-        kind = Kind(code, os.getcwd(), dict(os.environ))
         with counted_interrupts() as interrupts:
-            return carry_out(job, PoolLauncher(kind, job.content, room=int(min(machine_cpus(), tasks))), interrupts)
+            return carry_out(job, _pools_for(job, room=int(min(machine_cpus(), tasks))), interrupts)
+
+
+def _pools_for(job: Job, *, room: int) -> Launcher:
+    """A pool of workers, or several where tasks have different packages."""
+    # Before the first task starts, so that no task's time runs meanwhile, and a full disk is found out here.
+    for packages in {o.environment["digest"]: o.environment for o in job.graph.options if o.environment}.values():
+        unpacked(packages, job.content)
+    code = job.graph.code["digest"] if job.graph.code is not None else ""
+
+    def open_pool(packages: str) -> PoolLauncher:
+        kind = Kind(code, os.getcwd(), dict(os.environ), packages)
+        return PoolLauncher(kind, job.content, room=room)
+
+    different = set(packages_by_node(job.graph).values())
+    return SeveralPools(job.graph, open_pool) if len(different) > 1 else open_pool("".join(different))

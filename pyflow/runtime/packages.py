@@ -12,7 +12,8 @@ from pyflow.jsontext import Json
 from pyflow.packed import PackedCall
 from pyflow.runtime.program import Program
 
-_INSTALLED: Final = ("site-packages", "dist-packages")
+# Where packages may lie already: in the image, or brought along by pyflow. A task's own come before all of them.
+_INSTALLED: Final = ("site-packages", "dist-packages", "pyflow-dependencies")
 
 
 def packages_of(program: Program, node: int) -> Json:

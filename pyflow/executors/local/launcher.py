@@ -71,7 +71,7 @@ class PoolLauncher:
             # between processes, which on few cores cost as much as a small task itself.
             time.sleep(_NAP_S)
         reports, self._reports = self._reports, []
-        for fd, _ in self._pool.poll.poll(0 if reports else self._patience_ms(timeout_s)):
+        for fd, _ in self._pool.poll.poll(0 if reports else self.patience_ms(timeout_s)):
             reports += self._reports_of(self._pool.workers[fd])
         now = time.monotonic()
         for worker in [w for w in self._pool.workers.values() if w.deadline is not None and w.deadline <= now]:
@@ -107,7 +107,13 @@ class PoolLauncher:
         for worker, invocations in unsent:
             worker.send(invocations)
 
-    def _patience_ms(self, timeout_s: float | None) -> int | None:
+    @property
+    def fds(self) -> list[int]:
+        """The descriptors that become readable when there is something to report."""
+        return list(self._pool.workers)
+
+    def patience_ms(self, timeout_s: float | None) -> int | None:
+        """How long to wait for them at most: until the time is up, or something must be done about a worker."""
         now = time.monotonic()
         patience = [] if timeout_s is None else [timeout_s]
         patience += [w.deadline - now for w in self._pool.workers.values() if w.deadline is not None]

@@ -18,11 +18,20 @@ from pathlib import Path
 from typing import Final
 
 from pyflow.contract import Invocation, Outcome, is_chain
+from pyflow.environments import environments_folder
 from pyflow.executors.local.backlog import Waiting
+from pyflow.images import DEPENDENCIES, install_runtime
 from pyflow.runtime import Messages, command_of, send, signal_tree
 
 _numbers = count(1)
 
+# A worker with packages of its own sees the standard library, pyflow and what pyflow needs, as a container does, and nothing of
+# what is installed here: -I leaves out the variables, the user's packages and the folder, -S all of site-packages.
+_ISOLATED: Final = ("-I", "-S")
+_ISOLATED_PROGRAM: Final = (
+    "import sys; folder = sys.argv.pop(1); sys.path.insert(0, folder); sys.path.append(folder + sys.argv.pop(1)); "
+    "from pyflow.runtime.worker import main; main()"
+)
 _PROGRAM: Final = "import sys; sys.path.append(sys.argv.pop(1)); from pyflow.runtime.worker import main; main()"
 _PACKAGE_PARENT: Final = str(Path(__file__).parents[3])
 
@@ -34,6 +43,8 @@ class Kind:
     code_digest: str
     folder: str
     environment: Mapping[str, str]
+    packages: str = ""
+    """Digest of the packages that it has instead of those that are installed here; empty for the latter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,14 @@ class Told:
     attempt: int
     has_dropped: bool = False
     """It gives back what it has not begun with of its chain."""
+
+
+def _interpreter(kind: Kind) -> list[str]:
+    """The beginning of a worker's command line."""
+    if not kind.packages:
+        return [sys.executable, "-c", _PROGRAM, _PACKAGE_PARENT]
+    folder = install_runtime(environments_folder().with_name("runtime"))
+    return [sys.executable, *_ISOLATED, "-c", _ISOLATED_PROGRAM, str(folder), f"{os.sep}{DEPENDENCIES}"]
 
 
 class Worker:
@@ -90,16 +109,7 @@ class Worker:
         spool = os.open(os.path.join(self._path, "spool"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    _PROGRAM,
-                    _PACKAGE_PARENT,
-                    self._path,
-                    self.name,
-                    *map(str, theirs),
-                    str(backlog_fd),
-                ],
+                [*_interpreter(self.kind), self._path, self.name, *map(str, theirs), str(backlog_fd)],
                 stdin=subprocess.DEVNULL,
                 stdout=spool,
                 stderr=spool,

@@ -1,0 +1,31 @@
+"""The packages of a pipeline's tasks, for the executor that is to run them."""
+
+from __future__ import annotations
+
+import sys
+
+from pyflow.api.home import Workplace
+from pyflow.executors import SUPPORT
+from pyflow.graph import Graph
+from pyflow.jsontext import Json
+from pyflow.packing import provide_packages
+
+
+def packages_for(graph: Graph, workplace: Workplace, executor: str) -> dict[int, Json]:
+    """Where the packages lie that tasks ask for, on executors that bring them along: what ``pack`` takes.
+
+    Raises:
+        PyflowError: They cannot be had; the message says why, and where they are asked for.
+    """
+    if SUPPORT["packages"][executor] != "honoured":
+        return {}
+    tell = _say_nothing if workplace.settings.progress is False else _say
+    return provide_packages(graph, workplace.content, in_containers=executor != "local", tell=tell)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  somebody waits, and would wonder for what
+
+
+def _say_nothing(_line: str) -> None:
+    """Nobody wants to see progress."""
