@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from pyflow.artifacts import size_of
 from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome, is_chain, parse_slot
 from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Returned, Taken
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
-from pyflow.runs import Event, Journal
+from pyflow.runs import Event, Journal, brief_of
 from pyflow.scheduling import (
     Advance,
     CancelRequested,
@@ -243,11 +242,11 @@ class Driver:
     def _note_outcome(self, outcome: Outcome) -> Failure | None:
         """Note the end of an attempt; what is known of its failure, if it is one."""
         if outcome.is_committed or outcome.error is None:
-            self._note("ended", **_brief(outcome), status="succeeded")
+            self._note("ended", **brief_of(outcome), status="succeeded")
             self._count("succeeded")
             return None
         status = "cancelled" if self._ending.is_cancelled else "failed"
-        self._note("ended", **_brief(outcome), status=status, error=outcome.error.to_wire())
+        self._note("ended", **brief_of(outcome), status=status, error=outcome.error.to_wire())
         log = None if outcome.log is None else (outcome.log.writer, outcome.log.start, outcome.log.end)
         name = self._name(outcome.slot)
         return Failure(outcome.slot, name, outcome.attempt, outcome.error, outcome.exit_code, log=log)
@@ -336,22 +335,3 @@ class _Pace:
 _FEW_IN_ADVANCE: Final = 2
 _AHEAD_S: Final = 0.008
 """How much work may wait in advance: longer than this process may have to wait for a processor."""
-
-
-def _brief(outcome: Outcome) -> dict[str, object]:
-    """What the journal says of an attempt; the rest is in its commit."""
-    brief: dict[str, object] = {
-        "slot": outcome.slot,
-        "attempt": outcome.attempt,
-        "duration_s": outcome.duration_s,
-    }
-    if outcome.result is not None:
-        brief["size_bytes"] = size_of(outcome.result)
-        if "." not in outcome.slot:
-            # Of items of maps there may be very many, and a listing shows them together.
-            brief["preview"] = outcome.preview
-    if outcome.peak_memory_bytes:
-        brief["peak_memory_bytes"] = outcome.peak_memory_bytes
-    if outcome.log is not None:
-        brief["log"] = [outcome.log.writer, outcome.log.start, outcome.log.end]
-    return brief

@@ -1,5 +1,6 @@
 """What happened: states, events and records, kept in the store, readable by anyone who has its address."""
 
+from pyflow.runs.brief import brief_of
 from pyflow.runs.journal import Event, EventReader, Journal, read_events
 from pyflow.runs.record import (
     ExitOutcome,
@@ -27,6 +28,7 @@ __all__ = [
     "RunView",
     "SlotView",
     "Status",
+    "brief_of",
     "is_allowed",
     "is_caller_alive",
     "new_run_id",

@@ -1,5 +1,6 @@
 """What runs beside the author's code, in whatever place: small, and light to import."""
 
+from pyflow.runtime import sharing
 from pyflow.runtime.attempts import (
     CANCELLED,
     LOST,
@@ -55,6 +56,7 @@ __all__ = [
     "run_in",
     "run_variable",
     "send",
+    "sharing",
     "signal_tree",
     "task_words",
     "what_ended",

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pyflow.artifacts import load
 from pyflow.contract import Outcome, slot_of
-from pyflow.errors import IntegrityError, NotFoundError, add_note
+from pyflow.errors import DefinitionError, IntegrityError, NotFoundError, add_note
 from pyflow.jsontext import Json
 from pyflow.packed import PackedMap, PackedSelect, nodes_in
 from pyflow.runtime.program import Place, Program
@@ -67,7 +67,9 @@ class Resolver:
 
     def count(self, node: PackedMap, indices: Indices) -> int:
         """How many items a map has."""
-        value = next(i["value"] for i in node.inputs if i["each"])
+        return self._length(next(i["value"] for i in node.inputs if i["each"]), indices)
+
+    def _length(self, value: Json, indices: Indices) -> int:
         if "sequence" in value:
             return int(value["sequence"]["length"])
         if "list" in value:
@@ -75,6 +77,10 @@ class Resolver:
         if "items" in value:
             return int(self._fact(value["items"], indices)["length"])
         return self.count(self._program.map_of(value["ref"]), indices)
+
+    def lengths(self, node: PackedMap, indices: Indices) -> list[int]:
+        """How long each of the mapped inputs of a map is; they should be equal."""
+        return [self._length(i["value"], indices) for i in node.inputs if i["each"]]
 
     def holds(self, condition: Json, place: Place, indices: Indices) -> bool:
         """Whether a packed condition is true."""
@@ -144,11 +150,13 @@ class Resolver:
 
     def _select(self, node: PackedSelect, place: Place, indices: Indices) -> object:
         for candidate in node.candidates:
-            if all(self._was_taken(n, indices) for n in nodes_in(candidate)):
+            if all(self.was_taken(n, indices) for n in nodes_in(candidate)):
                 return self.value(candidate, place, indices)
+        if not node.has_default:
+            raise DefinitionError(none_made(node))
         return self.value(node.default, place, indices)
 
-    def _was_taken(self, node: int, indices: Indices) -> bool:
+    def was_taken(self, node: int, indices: Indices) -> bool:
         """Whether the branches around a node were decided its way, from the outside in."""
         guards = self._program.place(node).guards
         return all(bool(self._fact(branch.fact, indices)) is side for branch, side in guards)
@@ -227,3 +235,8 @@ class Resolver:
             whose if isinstance(whose, str) else f"the result of {self._program.place(whose).node.name!r} (slot {slot})"
         )
         return IntegrityError(f"In run {self._run_id} {what} cannot be used. {error}")
+
+
+def none_made(node: PackedSelect) -> str:
+    """The message for a select whose candidates were all skipped, and that has no default."""
+    return f"None of the values that first_of() got at {node.at} was made, and it has no default."

@@ -44,15 +44,25 @@ _SIGNALLED: Final = 128
 """Added to a signal's number it is an exit code, as shells have it."""
 
 
-def run_once(invocations: Sequence[Invocation]) -> list[Outcome]:
+def run_once(
+    invocations: Sequence[Invocation],
+    *,
+    on_begun: Callable[[Invocation], None] = lambda _: None,
+    on_ended: Callable[[Outcome], None] = lambda _: None,
+) -> list[Outcome]:
     """Run these, one after the other, in processes of their own; what came of each.
 
     An outcome that is not committed lies in the store as well, see ``attempts``.
+
+    Args:
+        invocations: All of one run.
+        on_begun: Is told when one of them begins.
+        on_ended: Is told what came of it, at once.
     """
     folder = Path(tempfile.mkdtemp(prefix="pyflow-"))
     try:
         with _wake_up_calls() as wake_fd:
-            return _Supervisor(invocations, folder, wake_fd).run()
+            return _Supervisor(invocations, folder, wake_fd, on_begun, on_ended).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -67,8 +77,17 @@ def exit_code_of(outcomes: Sequence[Outcome]) -> int:
 class _Supervisor:
     """The invocations that are still to run, and the process that runs them."""
 
-    def __init__(self, invocations: Sequence[Invocation], folder: Path, wake_fd: int) -> None:
+    def __init__(
+        self,
+        invocations: Sequence[Invocation],
+        folder: Path,
+        wake_fd: int,
+        on_begun: Callable[[Invocation], None],
+        on_ended: Callable[[Outcome], None],
+    ) -> None:
         self._invocations = list(invocations)
+        self._on_begun = on_begun
+        self._on_ended = on_ended
         self._folder = folder
         self._wake_fd = wake_fd
         first = invocations[0]
@@ -80,7 +99,7 @@ class _Supervisor:
     def run(self) -> list[Outcome]:
         while len(self._outcomes) < len(self._invocations):
             child = self._fork()
-            ended = child.watch(self._note)
+            ended = child.watch(self._note, self._begun)
             self._is_asked_to_end = self._is_asked_to_end or child.is_asked_to_end
             if len(self._outcomes) < len(self._invocations):
                 self._note(self._lost(child, ended))
@@ -101,8 +120,12 @@ class _Supervisor:
         os.close(tell[1])
         return _Child(pid, tell[0], self._wake_fd, folder / "spool")
 
+    def _begun(self) -> None:
+        self._on_begun(self._invocations[len(self._outcomes)])
+
     def _note(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
+        self._on_ended(outcome)
         if outcome.log is not None and outcome.log.writer == self._writer:
             self._log_end = outcome.log.end
 
@@ -165,7 +188,7 @@ class _Child:
         self._return_code: int | None = None
         self._left = 0
 
-    def watch(self, note: Callable[[Outcome], None]) -> int:
+    def watch(self, note: Callable[[Outcome], None], begun: Callable[[], None]) -> int:
         """Wait for its end, and note the outcomes that it tells; its return code, as ``Popen`` has it."""
         poll = select.poll()
         for fd in (self._told_fd, self._wake_fd):
@@ -173,25 +196,26 @@ class _Child:
         while self._return_code is None:
             for fd, _ in poll.poll(self._patience_ms()):
                 if fd == self._told_fd:
-                    self._listen(note, poll)
+                    self._listen(note, begun, poll)
                 else:
                     self._on_signal()
             self._enforce()
             self._reap()
         while not self._messages.is_ended and _is_ready(self._told_fd):
-            self._listen(note, None)
+            self._listen(note, begun, None)
         os.close(self._told_fd)
         # What it has started may still run, in its group or, where it took care to leave that, below.
         _end_all(self._pid, signal.SIGKILL)
         return self._return_code
 
-    def _listen(self, note: Callable[[Outcome], None], poll: select.poll | None) -> None:
+    def _listen(self, note: Callable[[Outcome], None], begun: Callable[[], None], poll: select.poll | None) -> None:
         for message in self._messages.read():
             if "outcome" in message:
                 note(Outcome.from_wire(message["outcome"]))
             elif "begun" in message:
                 self.begun_at = time.time()
                 self.last_memory = self.most_memory = 0
+                begun()
             elif "limit" in message:
                 self._count(message["limit"])
             elif "memory" in message:

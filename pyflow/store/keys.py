@@ -12,6 +12,7 @@ Version 1 of the layout::
     v1/<project>/runs/<owner>/<run id>/attempts/<attempt>      outcome of an attempt that committed nothing
     v1/<project>/runs/<owner>/<run id>/heartbeats/<attempt>    the last sign of life of an attempt
     v1/<project>/runs/<owner>/<run id>/cancel                  exists once somebody asked the run to end
+    v1/<project>/runs/<owner>/<run id>/failed/<slot>           exists once a slot has failed for good, where nobody drives
 
 A store keeps what marks it as one under ``pyflow-store.json``, beside ``v1``.
 """
@@ -184,6 +185,14 @@ class Keys:
     def cancel(self, run_id: str) -> str:
         """The marker that asks a run to end."""
         return self.run(run_id) + "/cancel"
+
+    def all_failed(self, run_id: str) -> str:
+        """Prefix of the marks of slots that failed for good."""
+        return self.run(run_id) + "/failed"
+
+    def failed(self, run_id: str, slot: str) -> str:
+        """The mark that a slot has failed for good: pods that start later find it."""
+        return f"{self.all_failed(run_id)}/{check_segment(slot, what='slot')}"
 
 
 def attempt_name(slot: str, attempt: int, nonce: str) -> str:

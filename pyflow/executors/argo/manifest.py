@@ -1,0 +1,168 @@
+"""PackedGraph → the manifest of a Workflow. It carries ids only: code, values and texts of users stay in the store."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+from pyflow.contract import Home
+from pyflow.errors import ExecutorError
+from pyflow.executors.argo.containers import refuse_container
+from pyflow.executors.argo.dags import Dags
+from pyflow.executors.argo.mounts import shared_volumes
+from pyflow.executors.argo.place import Place, Travelling
+from pyflow.executors.argo.profiles import HELPER, Wants, pod_template
+from pyflow.executors.argo.settings import ArgoSettings
+from pyflow.executors.argo.steps import Pod, Step, Stepper
+from pyflow.executors.argo.verified import verified
+from pyflow.packed import PackedGraph
+
+Template = dict[str, Any]
+
+MOST_TEMPLATES: Final = 190
+"""Of the 200 that Argo's full CRDs allow; the rest is room for what a cluster's own defaults may add."""
+
+EXIT: Final = "exit"
+
+
+def to_workflow(
+    graph: PackedGraph,
+    *,
+    digest: str,
+    size: int,
+    home: Home,
+    settings: ArgoSettings,
+    runtime: Travelling | None = None,
+    endpoint: str | None = None,
+    most: int = 500,
+) -> Template:
+    """The manifest of a Workflow that runs a graph.
+
+    Args:
+        graph: What is to run.
+        digest: Of the graph's bytes in the store: it pins all code and constants.
+        size: Of the graph's bytes.
+        home: The store and whose part of it, as pods reach it.
+        settings: The cluster.
+        runtime: The archive of pyflow's runtime in that store, for images that have none.
+        endpoint: Of the store's service, where the settings say none for pods.
+        most: How many pods a map may have at most, when its items can share pods.
+
+    Raises:
+        ExecutorError: The graph cannot be expressed, or does not fit into what Argo takes.
+    """
+    place = Place(
+        home=home, graph_digest=digest, graph_size=size, python=graph.python, settings=settings, most=most,
+        runtime=runtime, endpoint=endpoint,
+    )  # fmt: skip
+    pods = _Pods(graph, place)
+    dags = Dags(pods.template, fail_fast=graph.fail_fast)
+    dags.add(settings.entrypoint, Stepper(graph, most=most).steps(), has_index=False)
+    templates = [*dags.templates, *pods.templates, _exit_template(graph, place)]
+    if len(templates) > MOST_TEMPLATES:
+        raise ExecutorError(
+            f"The pipeline {graph.name!r} needs {len(templates)} templates, and Argo takes 200 in a workflow. Let more of its "
+            "tasks have the same options, use f.map(...) for calls that differ in their arguments only, or run a part of it "
+            "as a pipeline of its own."
+        )
+    workflow = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": _metadata(graph, digest, settings),
+        "spec": {**_spec(graph, settings), "templates": templates},
+    }
+    return verified(workflow)
+
+
+def short_name(pipeline: str) -> str:
+    """The pipeline's name as the beginning of a workflow's: short, since each pod's entry in the status repeats it."""
+    return re.sub(r"[^a-z0-9]+", "-", pipeline.lower()).strip("-")[:16].strip("-") or "run"
+
+
+def _metadata(graph: PackedGraph, digest: str, settings: ArgoSettings) -> Template:
+    metadata: Template = {
+        "generateName": f"{short_name(graph.name)}-",
+        # A label's value has at most 63 characters.
+        "labels": {**settings.labels, "pyflow/graph": digest[:40]},
+    }
+    if settings.namespace is not None:
+        metadata["namespace"] = settings.namespace
+    if settings.annotations:
+        metadata["annotations"] = dict(settings.annotations)
+    return metadata
+
+
+def _spec(graph: PackedGraph, settings: ArgoSettings) -> Template:
+    spec: Template = {
+        "entrypoint": settings.entrypoint,
+        "onExit": EXIT,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "runAsGroup": 1000,
+            "fsGroup": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        # Argo's own container needs the account's token, the author's does not.
+        "automountServiceAccountToken": False,
+        "volumes": shared_volumes(settings),
+    }
+    if settings.service_account is not None:
+        spec["serviceAccountName"] = settings.service_account
+        spec["executor"] = {"serviceAccountName": settings.service_account}
+    if settings.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]
+    parallelism = min(filter(None, (settings.parallelism, graph.parallelism)), default=None)
+    if parallelism is not None:
+        spec["parallelism"] = parallelism
+    if settings.node_selector:
+        spec["nodeSelector"] = dict(settings.node_selector)
+    if settings.tolerations:
+        spec["tolerations"] = [dict(toleration) for toleration in settings.tolerations]
+    if settings.priority_class is not None:
+        spec["podPriorityClassName"] = settings.priority_class
+    if settings.run_timeout_s is not None:
+        spec["activeDeadlineSeconds"] = math.ceil(settings.run_timeout_s)
+    if settings.keep_for_s is not None:
+        spec["ttlStrategy"] = {"secondsAfterCompletion": math.ceil(settings.keep_for_s)}
+    if settings.pod_gc != "Never":
+        spec["podGC"] = {"strategy": settings.pod_gc}
+    return spec
+
+
+def _exit_template(graph: PackedGraph, place: Place) -> Template:
+    """Runs the exit handler, if there is one, and writes the run's summary; also of a failed or stopped workflow."""
+    options = HELPER if graph.on_exit is None else graph.options[graph.on_exit.options]
+    template = pod_template(EXIT, options, place, tells=0)
+    template["inputs"].pop("parameters")
+    if not template["inputs"]:
+        del template["inputs"]
+    arguments = template["container"]["args"]
+    node, indices = "{{inputs.parameters.n}}", "{{inputs.parameters.i}}"
+    changed = {node: "x", indices: "{{workflow.status}}"}
+    template["container"]["args"] = [changed.get(argument, argument) for argument in arguments]
+    return template
+
+
+class _Pods:
+    """The templates of pods: made when a step asks for one that no step before asked for."""
+
+    def __init__(self, graph: PackedGraph, place: Place) -> None:
+        self.templates: list[Template] = []
+        self._graph = graph
+        self._place = place
+        self._names: dict[tuple[Wants, bool], str] = {}
+
+    def template(self, step: Step, pod: Pod) -> str:
+        """The name of the template for a pod."""
+        options = HELPER if pod.options is None else self._graph.options[pod.options]
+        if pod.container is not None:
+            self.templates.append(refuse_container(pod.container))
+        is_batch = step.count is not None
+        wants = (Wants.of(options, pod.tells), is_batch and options.timeout_s is not None)
+        name = self._names.get(wants)
+        if name is None:
+            name = self._names[wants] = f"p{len(self._names)}"
+            self.templates.append(pod_template(name, options, self._place, tells=pod.tells, is_batch=is_batch))
+        return name

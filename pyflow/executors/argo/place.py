@@ -1,0 +1,169 @@
+"""What all pods of a workflow share: the store and its credentials, the run, and how pyflow's runtime gets there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pyflow.contract import Home
+from pyflow.errors import ExecutorError
+from pyflow.executors.argo.mounts import KEY_FOLDER, SCRATCH
+from pyflow.executors.argo.settings import ArgoSettings
+from pyflow.executors.argo.text import encoded, plain
+from pyflow.jsontext import Json
+
+Template = dict[str, Any]
+
+RUNTIME_PATH: Final = "/pyflow-runtime"
+"""Where a pod finds the archive of pyflow's runtime, if that travels."""
+
+# It runs before anything of pyflow is there, on the standard library alone. What it unpacks has the digest in the manifest;
+# 72 is contract.ExitCode.INTEGRITY.
+STUB: Final = """\
+import hashlib,sys,tempfile,zipfile
+p,d=sys.argv[1:3]
+f=open(p,'rb');h=hashlib.sha256()
+while b:=f.read(1<<20):h.update(b)
+if h.hexdigest()!=d:
+ sys.stderr.write('pyflow: the runtime in this pod has another digest than the manifest says\\n');sys.exit(72)
+t=tempfile.mkdtemp(prefix='pyflow-runtime-');f.seek(0);zipfile.ZipFile(f).extractall(t)
+sys.path[:1]=[t];del sys.argv[1:3]
+from pyflow.runtime.pod import main
+sys.exit(main())
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Travelling:
+    """The archive of pyflow's runtime in the store: a zip file."""
+
+    key: str
+    """Of the object in the bucket, without the store's prefix."""
+    sha256: str
+    """Of the whole file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The cluster, the store and the graph, as every pod must know them."""
+
+    home: Home
+    graph_digest: str
+    graph_size: int
+    python: str
+    settings: ArgoSettings
+    most: int
+    """How many pods one map may have when its items can share them."""
+    runtime: Travelling | None = None
+    endpoint: str | None = None
+    """Of the store as this process knows it; the settings may say another one for pods."""
+
+    def image(self, wanted: str | None) -> str:
+        """The image for a task: its own, the site's, or the stock one of this Python."""
+        return plain(wanted or self.settings.image or f"python:{self.python}-slim", what="image")
+
+    def program(self, arguments: list[str]) -> Template:
+        """Command and arguments that start pyflow's side of a pod."""
+        if self.runtime is None:
+            return {"command": ["python3", "-m", "pyflow.runtime.pod"], "args": arguments}
+        return {"command": ["python3", "-c", STUB], "args": [RUNTIME_PATH, self.runtime.sha256, *arguments]}
+
+    def python_container(self, wanted: str | None, arguments: list[str]) -> Template:
+        """A container that runs pyflow's runtime."""
+        return {
+            "image": self.image(wanted),
+            "imagePullPolicy": self.settings.image_pull_policy,
+            "workingDir": SCRATCH.path,
+            **self.program(arguments),
+        }
+
+    def environment(self) -> list[Template]:
+        """The variables of every container that runs pyflow's runtime."""
+        variables: list[Template] = [
+            {"name": "PYFLOW_POD", "value": self.spec()},
+            {"name": "PYFLOW_UID", "value": "{{workflow.uid}}"},
+            {"name": "PYFLOW_WORKFLOW", "value": "{{workflow.namespace}}/{{workflow.name}}"},
+            {"name": "PYFLOW_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "HOME", "value": SCRATCH.path},
+            {"name": "TMPDIR", "value": SCRATCH.path},
+            *self._credentials(),
+        ]
+        if self.settings.key_secret is not None:
+            variables.append({"name": "PYFLOW_KEY_FILE", "value": f"{KEY_FOLDER}/key"})
+        if self.settings.trust_bucket:
+            variables.append({"name": "PYFLOW_TRUST_STORE", "value": "1"})
+        return variables
+
+    def spec(self) -> str:
+        """What every pod must know, as one word: it is encoded, for a store's URL is a user's text."""
+        spec: Json = {
+            "store": self.home.store_url,
+            "project": self.home.project,
+            "owner": self.home.owner,
+            "graph": self.graph_digest,
+            "size": self.graph_size,
+            "most": self.most,
+        }
+        return encoded(spec)
+
+    def _endpoint(self) -> str | None:
+        return self.settings.s3_endpoint or self.endpoint
+
+    def _credentials(self) -> list[Template]:
+        """Where boto3 finds the store, and its credentials unless the node or the service account has them."""
+        settings = self.settings
+        found: list[Template] = []
+        if self._endpoint():
+            found.append({"name": "AWS_ENDPOINT_URL", "value": plain(str(self._endpoint()), what="endpoint")})
+        if settings.s3_region:
+            found.append({"name": "AWS_REGION", "value": plain(settings.s3_region, what="region")})
+        if settings.credentials == "secret":
+            for variable, key in (
+                ("AWS_ACCESS_KEY_ID", settings.s3_access_key),
+                ("AWS_SECRET_ACCESS_KEY", settings.s3_secret_key),
+            ):
+                found.append(
+                    {"name": variable, "valueFrom": {"secretKeyRef": {"name": settings.s3_secret, "key": key}}}
+                )
+        return found
+
+    def artifacts(self) -> list[Template]:
+        """The input artifact that brings the runtime; none where images have it."""
+        if self.runtime is None:
+            return []
+        return [
+            {
+                "name": "pyflow",
+                "path": RUNTIME_PATH,
+                "mode": 0o444,
+                "archive": {"none": {}},
+                "s3": self._object(self.runtime.key),
+            }
+        ]
+
+    def _object(self, key: str) -> Template:
+        scheme, _, rest = self.home.store_url.partition("://")
+        if scheme != "s3":
+            raise ExecutorError(f"Pods cannot reach the store {self.home.store_url!r}: it must be in a bucket, s3://…")
+        bucket, _, prefix = rest.partition("/")
+        # Argo signs with the endpoint's host alone, and wants one in any case.
+        address = urlsplit(self._endpoint() or "https://s3.amazonaws.com")
+        place: Template = {
+            "endpoint": plain(address.netloc, what="endpoint"),
+            "bucket": plain(bucket, what="bucket"),
+            "key": plain(f"{prefix.strip('/')}/{key}".lstrip("/"), what="prefix of the store"),
+        }
+        if address.scheme == "http":
+            place["insecure"] = True
+        if self.settings.s3_region:
+            place["region"] = plain(self.settings.s3_region, what="region")
+        if self.settings.credentials == "secret":
+            for name, secret_key in (
+                ("accessKeySecret", self.settings.s3_access_key),
+                ("secretKeySecret", self.settings.s3_secret_key),
+            ):
+                place[name] = {"name": self.settings.s3_secret, "key": secret_key}
+        else:
+            place["useSDKCreds"] = True
+        return place

@@ -1,0 +1,220 @@
+"""Pods: one template for each distinct thing that a pod may be asked to be, whoever runs in it.
+
+What is the node's own, which one and for which indices, are parameters. What a worker reads off the packed graph, as
+environment variables and time-outs, is not here at all, so that no text of a user is either.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyflow.errors import ExecutorError
+from pyflow.executors.argo.mounts import SCRATCH, key_mount, mounts_of
+from pyflow.executors.argo.place import Place
+from pyflow.executors.argo.text import json_text, plain
+from pyflow.jsontext import Json
+from pyflow.packed import PackedOptions
+from pyflow.runtime import sharing
+
+Template = dict[str, Any]
+
+HELPER: Final = PackedOptions(retries=sharing.HELPER_RETRIES, backoff_s=sharing.HELPER_BACKOFF_S)
+
+# Codes after which another attempt would end in the same way (contract.ExitCode), and those of a command that cannot be
+# started (argo-workflows, emissary.go; POSIX shells).
+_FOR_GOOD: Final = ("71", "72", "73", "75", "64", "65", "126", "127")
+
+# A pod may be killed from outside as a last resort only: the time-out proper is kept by the runtime, which can say so.
+_DEADLINE_MARGIN_S: Final = 900
+
+_MIB: Final = "Mi"
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """The part of a node's options that makes a pod different from others, as one comparable text."""
+
+    text: str
+
+    @classmethod
+    def of(cls, options: PackedOptions, tells: int) -> Wants:
+        """What these options ask of a pod that tells so many numbers."""
+        fields = {name: getattr(options, name) for name in _OF_PODS}
+        return cls(json_text([tells, fields, [name for name in ("cpus",) if name in options.given]]))
+
+
+_OF_PODS: Final = (
+    "cpus", "memory_mib", "memory_on_oom_mib", "gpus", "disk_mib", "image", "platform", "retries", "backoff_s",
+    "timeout_s", "secret_env", "labels", "volumes", "node_selector", "tolerations", "service_account", "pod_patch",
+    "run_as_root", "writable_root",
+)  # fmt: skip
+
+
+def pod_template(name: str, options: PackedOptions, place: Place, *, tells: int, is_batch: bool = False) -> Template:
+    """The template of pods that run Python tasks with these options.
+
+    Args:
+        name: Of the template.
+        options: What the tasks ask for.
+        place: The cluster and the store.
+        tells: How many numbers a pod tells about its result.
+        is_batch: A pod runs several items, so its time cannot be foretold.
+    """
+    retry = retry_strategy(options)
+    attempt = "{{retries}}" if retry else "0"
+    container = {
+        **place.python_container(options.image, ["{{inputs.parameters.n}}", "{{inputs.parameters.i}}", attempt]),
+        "env": [*place.environment(), *secret_variables(options)],
+        "resources": resources(options),
+        "volumeMounts": [SCRATCH.mount, *key_mount(place.settings), *mounts_of(options).mounts],
+        "securityContext": container_security(options),
+    }
+    template: Template = {
+        "name": name,
+        "inputs": inputs_of(["n", "i"], place),
+        "container": {key: value for key, value in container.items() if value},
+        **around(options, place),
+    }
+    if tells:
+        template["outputs"] = {
+            "parameters": [
+                {"name": f"o{k}", "valueFrom": {"path": f"{SCRATCH.path}/.pyflow-{k}", "default": "0"}}
+                for k in range(tells)
+            ]
+        }
+    if retry:
+        template["retryStrategy"] = retry
+    if options.timeout_s is not None and not is_batch:
+        template["activeDeadlineSeconds"] = math.ceil(options.timeout_s) + _DEADLINE_MARGIN_S
+    patch = pod_patch(options)
+    if patch:
+        template["podSpecPatch"] = patch
+    return template
+
+
+def inputs_of(names: list[str], place: Place) -> Template:
+    """The parameters and artifacts that a pod gets."""
+    artifacts = place.artifacts()
+    # Outside of maps there are no indices, and a thousand tasks that need not say so are 26 kB less.
+    parameters: Template = {
+        "parameters": [{"name": name, "value": sharing.NO_INDICES} if name == "i" else {"name": name} for name in names]
+    }
+    return {**parameters, "artifacts": artifacts} if artifacts else parameters
+
+
+def around(options: PackedOptions, place: Place) -> Template:
+    """What options say of the pod around the containers."""
+    settings = place.settings
+    wanted: Template = {}
+    if options.labels:
+        wanted["metadata"] = {"labels": {k: plain(v, what=f"label {k!r}") for k, v in options.labels.items()}}
+    selector = dict(options.node_selector)
+    if options.platform is not None:
+        selector.setdefault("kubernetes.io/os", options.platform.split("/")[0])
+        selector.setdefault("kubernetes.io/arch", options.platform.split("/")[1])
+    if selector:
+        wanted["nodeSelector"] = {**settings.node_selector, **_plain_all(selector, "node selector")}
+    if options.tolerations:
+        wanted["tolerations"] = [*map(dict, settings.tolerations), *_plain_all(options.tolerations, "toleration")]
+    if options.service_account is not None:
+        wanted["serviceAccountName"] = plain(options.service_account, what="service account")
+        wanted["automountServiceAccountToken"] = True
+    if options.run_as_root:
+        wanted["securityContext"] = {"runAsUser": 0, "runAsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}}
+    volumes = mounts_of(options).volumes
+    if volumes:
+        wanted["volumes"] = volumes
+    return wanted
+
+
+def _plain_all(value: Json, what: str) -> Json:
+    if isinstance(value, dict):
+        return {plain(k, what=what): _plain_all(v, what) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain_all(v, what) for v in value]
+    return plain(value, what=what) if isinstance(value, str) else value
+
+
+def resources(options: PackedOptions) -> Template:
+    """Requests and limits: memory and disk are both, processors are a request only."""
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+    if "cpus" in options.given:
+        requests["cpu"] = f"{round(options.cpus * 1000)}m"
+    if options.memory_mib is not None:
+        requests["memory"] = limits["memory"] = f"{options.memory_mib}{_MIB}"
+    if options.disk_mib is not None:
+        requests["ephemeral-storage"] = limits["ephemeral-storage"] = f"{options.disk_mib}{_MIB}"
+    if options.gpus:
+        # An extended resource is a limit; the request follows (Kubernetes, "Schedule GPUs").
+        limits["nvidia.com/gpu"] = str(options.gpus)
+    return {name: value for name, value in (("requests", requests), ("limits", limits)) if value}
+
+
+def container_security(options: PackedOptions) -> Template:
+    """What a container may not: as little as the options allow."""
+    security: Template = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": not options.writable_root}
+    if not options.run_as_root:
+        security["capabilities"] = {"drop": ["ALL"]}
+    return security
+
+
+def retry_strategy(options: PackedOptions, *, is_container: bool = False) -> Template | None:
+    """When a pod is tried again: after every kind of failure that another attempt may mend."""
+    grows = options.memory_on_oom_mib is not None
+    if not options.retries and not grows:
+        return None
+    for_good = ", ".join(f"'{code}'" for code in _FOR_GOOD)
+    expression = f"!(lastRetry.exitCode in [{for_good}])"
+    if is_container:
+        # The codes are those of the author's own program, which may use any. Only staging speaks pyflow's.
+        expression = "true"
+    limit = options.retries
+    if not limit and options.memory_mib and options.memory_on_oom_mib:
+        expression = "lastRetry.exitCode == '137'"
+        limit = math.ceil(math.log2(max(options.memory_on_oom_mib / options.memory_mib, 2)))
+    strategy: Template = {"limit": str(max(limit, 1)), "retryPolicy": "Always", "expression": expression}
+    if options.backoff_s:
+        strategy["backoff"] = {"duration": f"{options.backoff_s:g}s", "factor": "2"}
+    return strategy
+
+
+def pod_patch(options: PackedOptions, extra: Template | None = None) -> str:
+    """The patch of a pod's specification: the author's, and what Argo has no field for."""
+    patch = _merged(extra or {}, options.pod_patch or {})
+    if not options.memory_on_oom_mib:
+        return json_text(patch) if patch else ""
+    if options.memory_mib is None:
+        raise ExecutorError("Option 'memory_on_oom' says how far 'memory' may grow, which is not given.")
+    marker = "memory-that-grows"
+    both = {"requests": {"memory": marker}, "limits": {"memory": marker}}
+    grown = _merged({"containers": [{"name": "main", "resources": both}]}, patch)
+    least, most = options.memory_mib, options.memory_on_oom_mib
+    doubled = f"{{{{=string(int(min({least}*2**asInt(retries), {most})))}}}}{_MIB}"
+    return json_text(grown).replace(marker, doubled)
+
+
+def _merged(base: Json, over: Json) -> Json:
+    """As a strategic merge would: dicts by key, lists of named things by name, all else replaced."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        return {**base, **{k: _merged(base[k], v) if k in base else v for k, v in over.items()}}
+    if isinstance(base, list) and isinstance(over, list):
+        named = {item["name"]: item for item in base if isinstance(item, dict) and "name" in item}
+        if len(named) == len(base) and all(isinstance(item, dict) and "name" in item for item in over):
+            for item in over:
+                named[item["name"]] = _merged(named.get(item["name"], {}), item)
+            return list(named.values())
+    return over
+
+
+def secret_variables(options: PackedOptions) -> list[Template]:
+    """Variables whose values Kubernetes takes from Secrets."""
+    return [
+        {
+            "name": plain(variable, what="variable"),
+            "valueFrom": {"secretKeyRef": {"name": name, "key": key if key is not None else variable}},
+        }
+        for variable, (name, key) in options.secret_env.items()
+    ]

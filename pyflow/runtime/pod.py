@@ -1,0 +1,93 @@
+"""What pyflow does in a pod of a cluster that schedules for itself.
+
+    python -m pyflow.runtime.pod WHAT INDICES RETRIES
+
+``WHAT`` is the number of a node; ``e7`` to find out how many pods map 7 has; ``b`` for a run without tasks; ``x`` at
+the end of a run, with the state that the cluster gives it in the place of the indices. ``RETRIES`` counts the attempts before.
+The process ends with a code of ``contract.ExitCode``, by which the cluster decides about another attempt.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from pyflow.contract import ExitCode, Outcome, slot_of
+from pyflow.errors import ConfigError
+from pyflow.packed import PackedGraph
+from pyflow.runs import brief_of
+from pyflow.runtime import sharing
+from pyflow.runtime.ending import end_run
+from pyflow.runtime.execute import loading_exit_code
+from pyflow.runtime.failure import record_error
+from pyflow.runtime.marks import read_marks
+from pyflow.runtime.pod_place import PodPlace, Reporter, say_why
+from pyflow.runtime.pod_work import Work
+from pyflow.runtime.program import Program
+from pyflow.runtime.resolve import Resolver
+from pyflow.runtime.session import open_home
+from pyflow.runtime.supervisor import run_once
+from pyflow.store import ContentStore
+
+_NO_SCRATCH: Final = Path("/nonexistent")
+"""This process loads no values, so it makes no files."""
+
+
+def main() -> int:
+    """Do what the arguments say; the exit code."""
+    # What ``python -m`` and ``-c`` put on the path is the folder that the container happens to start in.
+    sys.path[:] = [entry for entry in sys.path if entry not in {"", os.getcwd()}]
+    try:
+        if len(sys.argv) != 4 or not sys.argv[3].isdigit():
+            raise ConfigError("This is a worker of pyflow's, which pyflow starts by itself, in pods.")
+        return do(PodPlace.of(os.environ, os.urandom(4).hex()), *sys.argv[1:3], attempt=int(sys.argv[3]) + 1)
+    except Exception as error:  # noqa: BLE001  whatever it is, the cluster must learn what kind it is
+        say_why(record_error(error, None, origins={}))
+        return int(loading_exit_code(error))
+
+
+def do(place: PodPlace, what: str, indices: str, *, attempt: int) -> int:
+    """Do one thing, as the module says; the exit code."""
+    content = open_home(place.home)
+    graph = PackedGraph.from_bytes(content.read_blob(place.graph_digest, place.graph_size))
+    program = Program(graph, place.graph_digest)
+    reporter = Reporter(content, place)
+    try:
+        if place.record(graph.name).create(content):
+            reporter.note("run-started")
+        if what == "x":
+            return end_run(place, content, program, reporter, lambda node: _run_handler(place, reporter, node), indices)
+        return _work(place, content, program, reporter, what, indices, attempt)
+    finally:
+        reporter.close()
+
+
+def _work(place: PodPlace, content: ContentStore, program: Program, reporter: Reporter, *asked: str | int) -> int:
+    what, indices, attempt = str(asked[0]), str(asked[1]), int(asked[2])
+    marks = read_marks(content, place.run_id)
+    if marks.is_cancelled:
+        return int(ExitCode.CANCELLED)
+    if what == "b":
+        return int(ExitCode.COMMITTED)
+    share = sharing.parse_share(indices)
+    resolver = Resolver(program, content, place.run_id, _NO_SCRATCH)
+    work = Work(place, program, reporter, marks, attempt, resolver)
+    if what.startswith("e"):
+        return work.expand(program.map_of(int(what[1:])), share)
+    return work.run(int(what), share)
+
+
+def _run_handler(place: PodPlace, reporter: Reporter, node: int) -> Outcome:
+    """Run the exit handler."""
+    reporter.note("started", slot=slot_of(node, ()), attempt=1, worker=place.pod)
+    outcome = run_once([place.invocation(node, (), 1)])[0]
+    status = "succeeded" if outcome.is_committed else "failed"
+    error = {} if outcome.error is None else {"error": outcome.error.to_wire()}
+    reporter.note("ended", **brief_of(outcome), status=status, **error)
+    return outcome
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""What a pod finds where it runs: which run it belongs to, and where it tells what happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pyflow.contract import ErrorRecord, Home, Invocation
+from pyflow.errors import ConfigError, StoreError
+from pyflow.runs import Journal, RunRecord
+from pyflow.store import ContentStore
+from pyflow.version import VERSION
+
+# Kubernetes keeps no more of a termination message ("Customizing the termination message").
+_MESSAGE_BYTES: Final = 4096
+_TERMINATION_LOG: Final = "/dev/termination-log"
+_FLUSH_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodPlace:
+    """One pod of one run."""
+
+    home: Home
+    graph_digest: str
+    graph_size: int
+    most: int
+    run_id: str
+    workflow: str
+    namespace: str
+    pod: str
+    nonce: str
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], nonce: str) -> PodPlace:
+        """What the variables say that the manifest gives to each container.
+
+        Raises:
+            ConfigError: One is missing: this is no pod of a run.
+        """
+        try:
+            word = environment["PYFLOW_POD"]
+            spec = json.loads(urlsafe_b64decode(word + "=" * (-len(word) % 4)))
+            namespace, _, workflow = environment["PYFLOW_WORKFLOW"].partition("/")
+            return cls(
+                home=Home(store_url=spec["store"], project=spec["project"], owner=spec["owner"]),
+                graph_digest=spec["graph"],
+                graph_size=spec["size"],
+                most=spec["most"],
+                run_id=environment["PYFLOW_UID"],
+                workflow=workflow,
+                namespace=namespace,
+                pod=environment["PYFLOW_POD_NAME"],
+                nonce=nonce,
+            )
+        except (KeyError, ValueError) as error:
+            raise ConfigError(f"This is not a pod that pyflow made: {error!r} is missing or wrong.") from error
+
+    @property
+    def writer(self) -> str:
+        """The name of this container's logs: a pod may be made again under its name, and a log has one writer."""
+        return f"{self.pod[-100:].lstrip('.-')}.{self.nonce}"
+
+    def invocation(self, node: int, indices: tuple[int, ...], attempt: int) -> Invocation:
+        """One slot of this run, to be run here."""
+        return Invocation(
+            home=self.home,
+            run_id=self.run_id,
+            graph_digest=self.graph_digest,
+            graph_size=self.graph_size,
+            node=node,
+            indices=indices,
+            attempt=attempt,
+            nonce=self.nonce,
+        )
+
+    def record(self, pipeline: str) -> RunRecord:
+        """The record of a run that nobody has recorded: the cluster started it by itself."""
+        return RunRecord(
+            run_id=self.run_id,
+            pipeline=pipeline,
+            executor="argo",
+            graph_digest=self.graph_digest,
+            graph_size=self.graph_size,
+            started_at=round(time.time(), 4),
+            pyflow_version=VERSION,
+            python=platform.python_version(),
+            host=self.pod,
+            pid=0,
+            pid_started="",
+            place={"namespace": self.namespace, "workflow": self.workflow},
+        )
+
+
+class Reporter:
+    """Writes what happens in this pod into the log of events, soon enough that its sudden death leaves traces."""
+
+    def __init__(self, content: ContentStore, place: PodPlace) -> None:
+        self.content = content
+        self._key = content.keys.events(place.run_id, place.writer)
+        self._journal = Journal(content, place.run_id, writer=place.writer)
+        self._lock = threading.Lock()
+        self._published_at = float("-inf")
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._publish_now_and_then, daemon=True)
+        self._thread.start()
+
+    def note(self, event: str, **details: Any) -> None:
+        """Something happened now."""
+        with self._lock:
+            self._journal.add(event, **details)
+        if time.monotonic() - self._published_at > _FLUSH_S:
+            self.publish()
+
+    def publish(self) -> None:
+        """Let others see all of it."""
+        with self._lock:
+            self._journal.flush()
+            self.content.blobs.publish(self._key)
+            self._published_at = time.monotonic()
+
+    def close(self) -> None:
+        """Nothing more will be told."""
+        self._closed.set()
+        self._thread.join()
+        self.publish()
+
+    def _publish_now_and_then(self) -> None:
+        while not self._closed.wait(_FLUSH_S):
+            try:
+                self.publish()
+            except StoreError:
+                continue  # what is told is still held, and the end of the pod raises if it cannot be written then
+
+
+def say_why(error: ErrorRecord, path: str = _TERMINATION_LOG) -> None:
+    """Let the cluster show the end of an error, and the container's own output the whole."""
+    os.write(2, error.traceback.encode(errors="backslashreplace") + b"\n")
+    text = f"{error.type}: {error.message}\n{error.traceback}".encode(errors="backslashreplace")
+    if Path(path).exists():
+        Path(path).write_bytes(text[:_MESSAGE_BYTES])

@@ -1,0 +1,212 @@
+"""A small, honest stand-in for Argo's controller: it runs a manifest with a process for each pod.
+
+It knows what the manifests of pyflow use and fails for anything else: DAGs with ``depends`` and ``when``, ``withSequence``,
+retries by an expression, parameters, outputs with a default, an exit handler. The real controller is what the tests marked
+``argo`` are for; this one holds the same manifests to the same laws in milliseconds.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import sys
+import tempfile
+import threading
+import uuid
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+Template = dict[str, Any]
+
+_TAG = re.compile(r"\{\{([^{}]*)\}\}")
+_GOOD = {"Succeeded", "Skipped"}
+
+
+@dataclass
+class Ended:
+    """What came of one node."""
+
+    phase: str
+    outputs: dict[str, str] = field(default_factory=dict)
+
+
+class SmallArgo:
+    """Runs one workflow.
+
+    Args:
+        manifest: What ``to_workflow`` made.
+        environment: Variables that pods get beside those of the manifest.
+    """
+
+    def __init__(self, manifest: Template, environment: dict[str, str] | None = None) -> None:
+        self.uid = str(uuid.uuid4())
+        self.pods: list[tuple[str, list[str], int]] = []
+        """Template, arguments and exit code of each pod that ended."""
+        self._templates = {t["name"]: t for t in manifest["spec"]["templates"]}
+        self._spec = manifest["spec"]
+        self._environment = environment or {}
+        self._globals = {"workflow.uid": self.uid, "workflow.name": "wf", "workflow.namespace": "ns"}
+        self._room = threading.Semaphore(2)
+
+    def run(self) -> str:
+        """The phase of the workflow when its exit handler has ended."""
+        ended = self._template(self._spec["entrypoint"], {})
+        phase = "Succeeded" if ended.phase in _GOOD else "Failed"
+        self._globals["workflow.status"] = phase
+        last = self._template(self._spec["onExit"], {})
+        return phase if last.phase == "Succeeded" else "Failed"
+
+    def _template(self, name: str, parameters: dict[str, str]) -> Ended:
+        template = self._templates[name]
+        wanted = {p["name"]: p.get("value") for p in template.get("inputs", {}).get("parameters", [])}
+        parameters = {**{k: v for k, v in wanted.items() if v is not None}, **parameters}
+        assert set(wanted) == set(parameters), (name, wanted, parameters)
+        values = {**self._globals, **{f"inputs.parameters.{k}": v for k, v in parameters.items()}}
+        if "dag" in template:
+            return self._dag(template, values)
+        return self._leaf(template, values)
+
+    # DAGs
+
+    def _dag(self, template: Template, values: dict[str, str]) -> Ended:
+        tasks = {task["name"]: task for task in template["dag"]["tasks"]}
+        assert 1 <= len(tasks) <= 200, len(tasks)
+        ended: dict[str, Ended] = {}
+        known = dict(values)
+        with ThreadPoolExecutor(len(tasks)) as pool:
+            running: dict[str, Future[Ended]] = {}
+            while True:
+                if template["dag"].get("failFast", True) is False or not _has_failed(ended):
+                    self._start_ready(tasks, ended, running, known, pool)
+                if not running:
+                    break
+                wait(running.values(), return_when=FIRST_COMPLETED)
+                for name in [n for n, future in running.items() if future.done()]:
+                    ended[name] = running.pop(name).result()
+                    for out, text in ended[name].outputs.items():
+                        known[f"tasks.{name}.outputs.parameters.{out}"] = text
+        assert _has_failed(ended) or len(ended) == len(tasks), (set(tasks) - set(ended), "wait for each other")
+        outputs = {}
+        for out in template.get("outputs", {}).get("parameters", []):
+            tag = _TAG.fullmatch(out["valueFrom"]["parameter"])
+            assert tag is not None
+            outputs[out["name"]] = known.get(tag[1], out["valueFrom"]["default"])
+        return Ended("Failed" if _has_failed(ended) else "Succeeded", outputs)
+
+    def _start_ready(
+        self,
+        tasks: dict[str, Template],
+        ended: dict[str, Ended],
+        running: dict[str, Future[Ended]],
+        known: dict[str, str],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        is_new = True
+        while is_new:  # one that is omitted may be all that another waits for
+            is_new = False
+            for name, task in tasks.items():
+                depends = task.get("depends", "")
+                waits = set(re.findall(r"[\w-]+", re.sub(r"\.\w+", "", depends)))
+                if name in ended or name in running or not waits <= set(ended):
+                    continue
+                if _holds(depends, ended):
+                    running[name] = pool.submit(self._task, task, dict(known))
+                else:
+                    ended[name] = Ended("Omitted")
+                    is_new = True
+
+    def _task(self, task: Template, known: dict[str, str]) -> Ended:
+        if "when" in task:
+            left, right = _filled(task["when"], known).split(" == ")
+            if left != right:
+                return Ended("Skipped")
+        if "withSequence" not in task:
+            return self._one(task, known)
+        count = int(_filled(task["withSequence"]["count"], known))
+        if count == 0:
+            return Ended("Skipped")
+        with ThreadPoolExecutor(min(count, 8)) as pool:
+            ended = list(pool.map(lambda i: self._one(task, {**known, "item": str(i)}), range(count)))
+        return Ended("Failed" if any(e.phase == "Failed" for e in ended) else "Succeeded")
+
+    def _one(self, task: Template, known: dict[str, str]) -> Ended:
+        given = {p["name"]: _filled(p["value"], known) for p in task.get("arguments", {}).get("parameters", [])}
+        return self._template(task["template"], given)
+
+    # Pods
+
+    def _leaf(self, template: Template, values: dict[str, str]) -> Ended:
+        retry = template.get("retryStrategy")
+        for attempt in range(int(retry["limit"]) + 1 if retry else 1):
+            known = {**values, "retries": str(attempt)} if retry else values
+            with self._room, tempfile.TemporaryDirectory() as folder:
+                code = self._pod(template, known, folder)
+                outputs = {
+                    p["name"]: _read(folder, p["valueFrom"]) for p in template.get("outputs", {}).get("parameters", [])
+                }
+            if code == 0:
+                return Ended("Succeeded", outputs)
+            if retry and not _may_retry(retry["expression"], code):
+                break
+        return Ended("Failed", outputs)
+
+    def _pod(self, template: Template, known: dict[str, str], folder: str) -> int:
+        container = template["container"]
+        assert container["command"] == ["python3", "-m", "pyflow.runtime.pod"]
+        arguments = [_filled(a, known) for a in container["args"]]
+        variables = {e["name"]: _filled(e["value"], known) for e in container["env"] if "value" in e}
+        variables |= {"PYFLOW_POD_NAME": f"wf-{uuid.uuid4().hex[:8]}", "TMPDIR": folder}
+        process = _SERVER.Process(target=_be_a_pod, args=(arguments, {**self._environment, **variables}, folder))
+        process.start()
+        process.join(120)
+        assert process.exitcode is not None, f"the pod for {arguments} does not end"
+        self.pods.append((template["name"], arguments, process.exitcode))
+        return process.exitcode
+
+
+# Pods are forked from a process that has imported what they need: hundreds of them would take minutes to start.
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["pyflow.runtime.pod", "pyflow.store.folder"])
+
+
+def _be_a_pod(arguments: list[str], variables: dict[str, str], folder: str) -> None:
+    os.environ.update(variables)
+    os.chdir(folder)
+    tempfile.tempdir = folder
+    sys.argv[1:] = arguments
+    if not os.environ.get("PYFLOW_TEST_SHOW_PODS"):
+        output = os.open("output", os.O_WRONLY | os.O_CREAT)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+    os._exit(import_module("pyflow.runtime.pod").main())
+
+
+def _has_failed(ended: dict[str, Ended]) -> bool:
+    return any(e.phase == "Failed" for e in ended.values())
+
+
+def _filled(text: str, known: dict[str, str]) -> str:
+    return _TAG.sub(lambda tag: known[tag[1]], text)
+
+
+def _holds(depends: str, ended: dict[str, Ended]) -> bool:
+    def value(match: re.Match[str]) -> str:
+        name, _, phase = match[0].partition(".")
+        return str(ended[name].phase == phase if phase else ended[name].phase in _GOOD)
+
+    text = re.sub(r"[\w-]+(\.\w+)?", value, depends).replace("&&", " and ").replace("||", " or ")
+    return bool(eval(text)) if text else True
+
+
+def _may_retry(expression: str, code: int) -> bool:
+    text = expression.replace("lastRetry.exitCode", repr(str(code))).replace("!(", "not (").replace("true", "True")
+    return bool(eval(text))
+
+
+def _read(folder: str, source: Template) -> str:
+    path = Path(folder, Path(source["path"]).name)
+    return path.read_text() if path.exists() else str(source["default"])

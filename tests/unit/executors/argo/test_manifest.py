@@ -1,0 +1,213 @@
+"""What stands in a manifest: ids only, few templates, within Argo's limits, and safe."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from unit.executors.argo.compiling import manifest_of, size_of, templates_of
+
+from pyflow import Secret, Volume, each, first_of, otherwise, pipeline, task, when
+from pyflow.errors import ExecutorError, PyflowError
+from pyflow.executors.argo import ArgoSettings
+from pyflow.executors.argo.place import Travelling
+from pyflow.executors.argo.text import escaped, json_text
+from pyflow.executors.argo.verified import verified
+
+
+@task
+def give(x):
+    return x
+
+
+@task
+def add(*xs):
+    return sum(xs)
+
+
+@pipeline
+def wide(n):
+    return add(*[give(i) for i in range(n)])
+
+
+HOSTILE = "{{workflow.name}} $(HOME) {{=1+1}} 'quoted' \n --flag"
+
+
+def test_a_fan_in_of_a_thousand_takes_little() -> None:
+    """A manifest takes at most 120 bytes for a task at a fan-in of 1,000."""
+    manifest = manifest_of(wide, 1000)
+    assert size_of(manifest) / 1001 <= 120
+
+
+@pytest.mark.parametrize("n", [1, 149, 150, 151, 1000, 5000])
+def test_no_limit_of_argo_is_reached(n: int) -> None:
+    """However many tasks there are, no DAG has more than 150 and no workflow more than 190 templates."""
+    templates = templates_of(manifest_of(wide, n))
+    tasks = [task for t in templates.values() if "dag" in t for task in t["dag"]["tasks"]]
+    assert max(len(t["dag"]["tasks"]) for t in templates.values() if "dag" in t) <= 150
+    assert len(templates) <= 190
+    assert (
+        sum("n" in {p["name"] for p in task.get("arguments", {"parameters": []})["parameters"]} for task in tasks)
+        == n + 1
+    )
+
+
+def test_no_text_of_a_user_is_in_it() -> None:
+    """Neither values nor names nor environment variables nor labels' owners reach a manifest unencoded."""
+
+    @pipeline(name="plan")
+    def secretive(text):
+        return give.with_options(name="heimlich", env={"HEIMAT": HOSTILE})(text)
+
+    text = json.dumps(manifest_of(secretive, "vertraulich"))
+    for word in ("vertraulich", "heimlich", "HEIMAT", "quoted", "team"):
+        assert word not in text
+    assert set(re.findall(r"\{\{[^}]*\}\}", text)) <= {
+        "{{inputs.parameters.n}}", "{{inputs.parameters.i}}", "{{retries}}", "{{workflow.uid}}",
+        "{{workflow.namespace}}/{{workflow.name}}", "{{workflow.namespace}}", "{{workflow.name}}", "{{workflow.status}}",
+    }  # fmt: skip
+
+
+def test_tasks_that_ask_for_the_same_share_a_template() -> None:
+    """There is one template for each distinct pod, however many tasks there are, and whatever their names."""
+
+    @pipeline
+    def main():
+        small = [give.with_options(name=f"t{i}", env={"I": str(i)})(i) for i in range(5)]
+        return add.with_options(memory="1Gi")(*small)
+
+    assert set(templates_of(manifest_of(main))) == {"main", "p0", "p1", "exit"}
+
+
+def test_options_become_fields() -> None:
+    """Resources, placement, secrets, volumes, retries and patches are in the pod's template as Kubernetes spells them."""
+
+    @pipeline
+    def main():
+        return give.with_options(
+            cpus=1.5, memory="1Gi", memory_on_oom="4Gi", gpus=1, disk="2Gi", retries=3, backoff="2s", timeout="10m",
+            env={"TOKEN": Secret("db", key="password")}, labels={"team": "a"}, node_selector={"pool": "big"},
+            tolerations=[{"key": "gpu", "operator": "Exists"}], service_account="worker", platform="linux/arm64",
+            volumes={"/mnt/a": Volume.named("shared-data"), "/mnt/b": Volume.claim("claim", read_only=False),
+                     "/mnt/c": Volume.secret("s"), "/mnt/d": Volume.config("c"), "/mnt/e": Volume.host("/data"),
+                     "/mnt/f": Volume.scratch("1Gi")},
+            pod_patch={"containers": [{"name": "main", "stdin": True}], "hostname": HOSTILE},
+        )(1)  # fmt: skip
+
+    pod = templates_of(manifest_of(main))["p0"]
+    container = pod["container"]
+    assert container["resources"] == {
+        "requests": {"cpu": "1500m", "memory": "1024Mi", "ephemeral-storage": "2048Mi"},
+        "limits": {"memory": "1024Mi", "ephemeral-storage": "2048Mi", "nvidia.com/gpu": "1"},
+    }
+    assert {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}} in container["env"]
+    mounts = {m["mountPath"]: (m["name"], m.get("readOnly")) for m in container["volumeMounts"]}
+    assert mounts["/mnt/a"] == ("shared-data", True)
+    assert mounts["/mnt/b"] == ("v1", False)
+    assert [next(k for k in v if k != "name") for v in pod["volumes"]] == [
+        "persistentVolumeClaim", "secret", "configMap", "hostPath", "emptyDir",
+    ]  # fmt: skip
+    assert pod["nodeSelector"] == {"pool": "big", "kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64"}
+    assert (pod["serviceAccountName"], pod["metadata"]) == ("worker", {"labels": {"team": "a"}})
+    assert pod["retryStrategy"]["limit"] == "3"
+    assert pod["retryStrategy"]["backoff"] == {"duration": "2s", "factor": "2"}
+    assert pod["activeDeadlineSeconds"] == 1500
+    assert "{{=string(int(min(1024*2**asInt(retries), 4096)))}}Mi" in pod["podSpecPatch"]
+    patch = json.loads(pod["podSpecPatch"])
+    assert patch["hostname"] == HOSTILE
+    assert patch["containers"][0]["stdin"] is True
+    assert "{{workflow" not in pod["podSpecPatch"]
+
+
+def test_pods_may_do_little() -> None:
+    """Pods are no root, have no token, no capabilities and a read-only root, and what is theirs to write is mounted."""
+    manifest = manifest_of(wide, 1)
+    spec, container = manifest["spec"], templates_of(manifest)["p0"]["container"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["executor"] == {"serviceAccountName": "workflow"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"]
+    assert {"name": "HOME", "value": "/tmp"} in container["env"]
+
+
+def test_a_runtime_that_travels_is_pinned() -> None:
+    """Where the runtime travels, Argo fetches it, and the stub checks the digest that stands in the manifest."""
+    runtime = Travelling(key="v1/p/blobs/ab/abcd", sha256="ab" * 32)
+    settings = ArgoSettings(s3_secret="s3", s3_endpoint="http://store:9000", trust_bucket=True)
+    pod = templates_of(manifest_of(wide, 1, runtime=runtime, settings=settings))["p0"]
+    (artifact,) = pod["inputs"]["artifacts"]
+    assert artifact["archive"] == {"none": {}}
+    assert artifact["s3"]["key"] == "team/v1/p/blobs/ab/abcd"
+    assert (artifact["s3"]["endpoint"], artifact["s3"]["insecure"]) == ("store:9000", True)
+    assert pod["container"]["args"][1] == "ab" * 32
+    assert pod["container"]["image"].startswith("python:3.")
+
+
+def test_a_branch_and_a_map_are_nested() -> None:
+    """A side of a branch is a DAG with ``when`` on a small number; a map counts by one, too."""
+
+    @pipeline
+    def main(x):
+        a = give(x)
+        with when(a > 1):
+            b = add(a)
+        with otherwise():
+            c = add.map(give([1]), each([2]))
+        return first_of(b, c)
+
+    templates = templates_of(manifest_of(main, 1))
+    tasks = {t["name"]: t for t in templates["main"]["dag"]["tasks"]}
+    assert {t["when"] for t in tasks.values() if "when" in t} == {
+        "{{tasks.n0.outputs.parameters.o0}} == 1", "{{tasks.n0.outputs.parameters.o0}} == 0",
+    }  # fmt: skip
+    assert templates["p1"].get("outputs", templates["p0"].get("outputs")) == {
+        "parameters": [{"name": "o0", "valueFrom": {"path": "/tmp/.pyflow-0", "default": "0"}}]
+    }
+
+
+def test_what_hera_would_drop_is_an_error() -> None:
+    """A field that Hera's models do not know is named, instead of left out in silence."""
+    manifest = manifest_of(wide, 1)
+    manifest["spec"]["templates"][0]["pendingTimeout"] = "5m"
+    manifest["spec"]["synchronisation"] = {}
+    with pytest.raises(PyflowError, match=r"spec\.synchronisation.*|spec\.templates\[0\]\.pendingTimeout"):
+        verified(manifest)
+
+
+@pytest.mark.parametrize("text", ["{{x}}", "{{{x", "$(A)", "$$(A)", "{{=1}}", "{", "plain", "${A} {{{{"])
+def test_escaped_text_comes_back_as_it_was(text: str) -> None:
+    """What Kubernetes makes of an escaped text is the text, and Argo finds no tag in it."""
+    found = escaped(text)
+    assert "{{" not in found
+    assert re.sub(r"\$\$|\$\(LB\)", lambda m: "$" if m[0] == "$$" else "{", found) == text
+    assert json.loads(json_text({"k": text})) == {"k": text}
+
+
+def test_a_text_that_cannot_be_escaped_is_refused() -> None:
+    """A name of a Kubernetes object that holds a tag of Argo's is refused, with the text."""
+
+    @pipeline
+    def main():
+        return give.with_options(node_selector={"pool": "{{x}}"})(1)
+
+    with pytest.raises(ExecutorError, match="cannot go into a manifest"):
+        manifest_of(main)
+
+
+def test_settings_reach_the_workflow() -> None:
+    """Parallelism, time-out, pull secrets, priority and labels of the settings are in the workflow."""
+    settings = ArgoSettings(
+        trust_bucket=True, parallelism=7, run_timeout_s=60.5, image_pull_secrets=("pull",), priority_class="low",
+        labels={"a": "b"}, keep_for_s=3600, namespace="team", tolerations=({"key": "x"},), node_selector={"n": "m"},
+    )  # fmt: skip
+    manifest = manifest_of(wide, 1, settings=settings)
+    spec = manifest["spec"]
+    assert (spec["parallelism"], spec["activeDeadlineSeconds"], spec["podPriorityClassName"]) == (7, 61, "low")
+    assert (spec["imagePullSecrets"], spec["tolerations"]) == ([{"name": "pull"}], [{"key": "x"}])
+    assert (spec["nodeSelector"], spec["ttlStrategy"]) == ({"n": "m"}, {"secondsAfterCompletion": 3600})
+    assert manifest["metadata"]["labels"]["a"] == "b"
+    assert manifest["metadata"]["namespace"] == "team"

@@ -1,0 +1,187 @@
+"""Manifests do what their pipelines say, on a small stand-in for Argo that runs a process for each pod."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from unit.executors.argo.compiling import ran
+
+from pyflow import each, first_of, otherwise, pipeline, task, when
+from pyflow.executors.argo import dags
+from pyflow.executors.argo.split import split
+
+
+@task
+def count_to(n):
+    return list(range(n))
+
+
+@task
+def times(x, k=2):
+    return x * k
+
+
+@task
+def add(*xs):
+    return sum(xs)
+
+
+@task
+def total(xs):
+    return sum(xs)
+
+
+@task
+def not_three(x):
+    if x == 3:
+        raise ValueError("three")
+    return x
+
+
+@pipeline
+def plus_one(x):
+    return add(times(x), 1)
+
+
+@pipeline
+def side(x):
+    a = times(x)
+    with when(a > 4):
+        b = add(a, 100)
+    with otherwise():
+        b2 = times.map(count_to(a), k=3)
+    return first_of(b, b2)
+
+
+def test_a_map_over_what_a_task_finds_shares_pods(tmp_path: Path) -> None:
+    """Items of a map whose length only a task knows are shared out among pods, no more than ``batch`` to each."""
+
+    @pipeline
+    def main(n):
+        return total(times.with_options(batch=3).map(count_to(n)))
+
+    found = ran(tmp_path, main, 7)
+    assert (found.phase, found.value) == ("Succeeded", 42)
+    shares = sorted(arguments[:2] for _, arguments, _ in found.pods[1:4])
+    assert shares == [["2", "0/3"], ["2", "1/3"], ["2", "2/3"]]
+    assert found.summary.counts == {"succeeded": 9}
+    assert {"slot": "1", "count": 7}.items() <= next(e for e in found.events if e["event"] == "expanded").items()
+
+
+def test_an_empty_map_has_no_pods(tmp_path: Path) -> None:
+    """A map over an empty list is skipped, and what uses it gets an empty list."""
+
+    @pipeline
+    def main(n):
+        return total(times.map(count_to(n)))
+
+    found = ran(tmp_path, main, 0)
+    assert (found.phase, found.value, len(found.pods)) == ("Succeeded", 0, 3)
+
+
+def test_a_mapped_pipeline_has_maps_in_it(tmp_path: Path) -> None:
+    """Each item of a mapped pipeline has an instance of its own when there are maps in it, empty ones among them."""
+
+    @pipeline
+    def inner(n):
+        return total(times.map(count_to(n)))
+
+    @pipeline
+    def main(ns):
+        return inner.map(ns)
+
+    found = ran(tmp_path, main, [0, 2])
+    assert (found.phase, found.value) == ("Succeeded", [0, 2])
+
+
+@pytest.mark.parametrize(("x", "value", "skipped"), [(3, 106, 2), (1, [0, 3], 1)])
+def test_one_side_of_a_branch_runs(tmp_path: Path, x: int, value: object, skipped: int) -> None:
+    """The condition decides which side runs; the nodes of the other are told as skipped."""
+    found = ran(tmp_path, side, x)
+    assert (found.phase, found.value) == ("Succeeded", value)
+    assert len([e for e in found.events if e["event"] == "skipped"]) >= skipped
+    assert found.summary.status == "succeeded"
+
+
+def test_unequal_lengths_are_told(tmp_path: Path) -> None:
+    """Mapped arguments of different lengths, known at run time only, fail the map with a message that says so."""
+
+    @pipeline
+    def main(n):
+        return times.map(count_to(n), k=each(count_to(n + 1)))
+
+    found = ran(tmp_path, main, 1)
+    assert found.phase == "Failed"
+    assert "have different lengths: 1 and 2." in found.summary.failures[0][3]
+
+
+def test_a_failed_item_stops_what_comes_behind(tmp_path: Path) -> None:
+    """An item that fails is named; what needs the map does not start, and the other items keep their results."""
+
+    @pipeline
+    def main(n):
+        return total(not_three.map(count_to(n)))
+
+    found = ran(tmp_path, main, 5, most=2)
+    assert found.phase == "Failed"
+    assert [failure[:3] for failure in found.summary.failures] == [["2.3", "not_three[3]", "ValueError"]]
+    assert found.summary.counts == {"succeeded": 5, "failed": 1}
+
+
+def test_without_fail_fast_all_else_goes_on(tmp_path: Path) -> None:
+    """With ``fail_fast=False`` items go on one by one behind a map with a failed item, and only theirs are cancelled."""
+
+    @pipeline(fail_fast=False)
+    def main(n):
+        return times.map(not_three.map(count_to(n))), times(not_three(3)), add(times(5), 1)
+
+    found = ran(tmp_path, main, 4, most=2)
+    assert found.phase == "Failed"
+    assert [failure[1] for failure in found.summary.failures] == ["not_three[3]", "not_three-2"]
+    assert found.summary.counts == {"succeeded": 9, "failed": 2}
+
+
+def test_a_split_graph_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that is cut into nested DAGs gives what it would in one piece, conditions and counts across the cuts included."""
+    monkeypatch.setattr(dags, "split", lambda steps, **more: split(steps, most=3, **more))
+
+    @pipeline
+    def main(n):
+        xs = [times(i) for i in range(4)]
+        items = count_to(n)
+        both = total(times.map(items))
+        all_of_them = add(*xs)
+        with when(all_of_them > 5):
+            more = add(all_of_them, both)
+        return first_of(more, default=all_of_them), both
+
+    found = ran(tmp_path, main, 3)
+    assert (found.phase, found.value) == ("Succeeded", (18, 6))
+
+
+def test_a_run_without_tasks_is_recorded(tmp_path: Path) -> None:
+    """A pipeline that calls nothing still is a run with a record and a summary."""
+
+    @pipeline
+    def main():
+        return [1, {"a": 2}]
+
+    found = ran(tmp_path, main)
+    assert (found.phase, found.value) == ("Succeeded", [1, {"a": 2}])
+
+
+def test_the_exit_handler_gets_the_outcome(tmp_path: Path) -> None:
+    """The exit handler runs after a failure, and gets its names and messages; the run stays a failed one."""
+
+    @task
+    def tell(outcome):
+        assert (outcome.status, outcome.failures) == ("failed", (("not_three", "ValueError", "three"),))
+
+    @pipeline(on_exit=tell)
+    def main():
+        return not_three(3)
+
+    found = ran(tmp_path, main)
+    assert (found.phase, found.summary.status) == ("Failed", "failed")
+    assert found.summary.counts == {"succeeded": 1, "failed": 1}
