@@ -44,7 +44,7 @@ def here() -> Location:
     if _pinned.at is not None:
         return _pinned.at
     frame = _nearest()
-    if _is_foreign(frame.f_code.co_filename):
+    if is_foreign(frame.f_code.co_filename):
         frame = _behind_libraries(frame)
     return Location(frame.f_code.co_filename, frame.f_lineno)
 
@@ -52,20 +52,22 @@ def here() -> Location:
 def library_here() -> str | None:
     """The library that calls pyflow now, if the user's code does not do so itself: ``pandas``."""
     file = _nearest().f_code.co_filename
-    if not _is_foreign(file):
+    if not is_foreign(file):
         return None
     for site in _SITES:
         _, found, inside = file.rpartition(site)
         if found:
             return inside.partition(os.sep)[0].removesuffix(".py")
+    file = file.removeprefix("<frozen ").removesuffix(">")
     return os.path.basename(file).removesuffix(".py")  # noqa: PTH119 (as above)
 
 
-def _is_foreign(file: str) -> bool:
+def is_foreign(file: str) -> bool:
     """Whether a file belongs to pyflow, to a library or to Python, and so is not the user's."""
     known = _is_foreign_by_file.get(file)
     if known is None:
-        known = file.startswith((_OWN_FILES, _STANDARD_LIBRARY)) or any(site in file for site in _SITES)
+        # Some modules of the standard library are frozen into the interpreter, and have no file.
+        known = file.startswith((_OWN_FILES, _STANDARD_LIBRARY, "<frozen ")) or any(site in file for site in _SITES)
         _is_foreign_by_file[file] = known
     return known
 
@@ -75,7 +77,7 @@ def raised_at(traceback: TracebackType | None) -> Location | None:
     found = None
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
-        if traceback.tb_frame.f_code in bodies or not _is_foreign(file):
+        if traceback.tb_frame.f_code in bodies or not is_foreign(file):
             found = Location(file, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found
@@ -91,7 +93,7 @@ def _nearest() -> FrameType:
 def _behind_libraries(nearest: FrameType) -> FrameType:
     frame: FrameType | None = nearest
     while frame is not None:
-        if frame.f_code in bodies or not _is_foreign(frame.f_code.co_filename):
+        if frame.f_code in bodies or not is_foreign(frame.f_code.co_filename):
             return frame
         frame = frame.f_back
     return nearest

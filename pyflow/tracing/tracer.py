@@ -10,7 +10,7 @@ from pyflow.graph import CallNode, Expr, Graph, Input, Location
 from pyflow.tracing.captures import refuse_captures
 from pyflow.tracing.definition import Definition
 from pyflow.tracing.drafts import Draft, InputOrigin, Scope
-from pyflow.tracing.location import bodies, here, pinned, raised_at
+from pyflow.tracing.location import bodies, here, is_foreign, pinned, raised_at
 from pyflow.tracing.mapping import arguments_of, body_output, keywords, map_draft, positional, result_of, whole
 from pyflow.tracing.order import add_edges, calls_of, close_block, open_block
 from pyflow.tracing.placeholder import Placeholder
@@ -92,7 +92,7 @@ def _run_body(definition: Definition, args: tuple[Any, ...], kwargs: dict[str, A
         raise
     except Exception as error:
         # json.dumps, str.join and other C code ask no hook of ours; they name the type that they cannot use.
-        if Placeholder.__name__ in str(error):
+        if Placeholder.__name__ in str(error) or (isinstance(error, TypeError) and _is_beside_placeholder(error)):
             add_note(
                 error,
                 f"At {raised_at(error.__traceback__)}: a Placeholder stands for the result of a task while pipeline {definition.name!r} is "
@@ -101,6 +101,18 @@ def _run_body(definition: Definition, args: tuple[Any, ...], kwargs: dict[str, A
         raise
     finally:
         bodies.remove(definition.fn.__code__)
+
+
+def _is_beside_placeholder(error: TypeError) -> bool:
+    """Whether the function that raised has a placeholder in a variable: some messages, of `re` on Python 3.10, do not name the type."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        user_frame, traceback = traceback, traceback.tb_next
+        if is_foreign(traceback.tb_frame.f_code.co_filename):
+            traceback = user_frame
+            break
+    held = traceback.tb_frame.f_locals.values() if traceback is not None else ()
+    return any(isinstance(part, Placeholder) for part in held)
 
 
 def _def_line(definition: Definition) -> Location:

@@ -51,6 +51,7 @@ def express(value: Any, scope: Scope, needs: set[int], what: str) -> Expr:
     parts = _parts(value)
     if parts is None:
         _refuse_markers(value, what)
+        _refuse_held(value, what)
         return Literal(value)
     holders = _holders(value, what)
     if not holders:
@@ -71,6 +72,27 @@ def _refuse_markers(value: Any, what: str) -> None:
         raise DefinitionError(
             f"{what[0].upper()}{what[1:]} is each(...), at {here()}. each() marks an argument of .map(): write task.map(x=each(values))."
         )
+
+
+def _refuse_held(value: Any, what: str) -> None:
+    """Refuse arrays and frames that hold a placeholder: their makers asked no hook, and took it for an object."""
+    held = next((part for part in _objects_in(value) if isinstance(part, Traced)), None)
+    if held is not None:
+        raise DefinitionError(
+            f"{what[0].upper()}{what[1:]}, given at {here()}, is a {type(value).__name__} that holds {describe(held)}. An array or a frame "
+            "is made of values, and there is none yet: make it in a task that gets the value as an argument."
+        )
+
+
+def _objects_in(value: Any) -> Iterator[Any]:
+    """The items of an array of objects, or of the columns of a frame that hold objects."""
+    library = type(value).__module__.partition(".")[0]
+    if library not in ("numpy", "pandas"):
+        return
+    columns = [value.iloc[:, i] for i in range(value.shape[1])] if hasattr(value, "columns") else [value]
+    for column in columns:
+        if str(getattr(column, "dtype", "")) == "object":
+            yield from column.ravel().tolist() if library == "numpy" else column.tolist()
 
 
 def _is_record(value: Any) -> bool:
@@ -119,6 +141,7 @@ def _holders(value: Any, what: str) -> set[int]:
                 todo.append(part)
             else:
                 _refuse_markers(part, f"a part of {what}")
+                _refuse_held(part, f"a part of {what}")
     found: set[int] = set()
     while holders:
         holder = holders.pop()

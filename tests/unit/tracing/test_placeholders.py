@@ -8,7 +8,12 @@ import copy
 import json
 import math
 import operator
+import os
 import pickle
+import re
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -73,6 +78,12 @@ def test_a_copy_stands_for_the_same(traced):
     assert traced(body).region.output == Build("tuple", (Ref(0), Build("dict", (Build("list", (Ref(0),)),), ("a",))))
 
 
+def made_array(item):
+    array = np.empty(2, dtype=object)
+    array[0] = item
+    return array
+
+
 OPERATIONS = {
     "bool": (bool, "with when(value)"),
     "not": (operator.not_, "with when(value)"),
@@ -125,6 +136,11 @@ OPERATIONS = {
     "with": (lambda a: a.__enter__(), "`with`"),
     "await": (lambda a: a.__await__(), "`await`"),
     "open": (open, "Open the file inside a task"),
+    "os.path.join": (lambda a: os.path.join("a", a), "call into 'posixpath'"),  # noqa: PTH118
+    "Path": (lambda a: Path("a") / a, "call into 'pathlib'"),
+    "frame of it": (lambda a: one(pd.DataFrame({"a": [a]})), "a DataFrame that holds"),
+    "series of it": (lambda a: {"s": pd.Series([1, a])}, "a Series that holds"),
+    "array of it": (lambda a: one(x=made_array(a)), "a ndarray that holds"),
     "numpy function": (np.mean, "numpy.mean"),
     "numpy ufunc": (np.sqrt, "numpy.sqrt"),
     "numpy operator": (lambda a: np.arange(3) + a, "numpy.add"),
@@ -166,11 +182,28 @@ def test_the_error_names_the_line_of_the_operation(fault):
     assert f"At {HERE}:{first + 2}, " in message
 
 
-@pytest.mark.parametrize("call", [json.dumps, lambda a: json.dumps({"x": [a]}), lambda a: "".join([a])])
+@pytest.mark.parametrize(
+    "call",
+    [
+        json.dumps,
+        lambda a: json.dumps({"x": [a]}),
+        lambda a: "".join([a]),
+        Decimal,
+        Fraction,
+        memoryview,
+        lambda a: re.match("x", a),
+        lambda a: "abc".startswith(a),
+    ],
+)
 def test_a_type_error_that_asks_no_hook_gets_a_note(traced, call):
-    """json.dumps and str.join raise their own TypeError; a note says what a Placeholder is, and where."""
-    with pytest.raises(TypeError, match="Placeholder") as caught:
-        traced(lambda: call(one()))
+    """C code that asks no hook raises its own TypeError; a note says what a Placeholder is, and where."""
+
+    def body():
+        a = one()
+        return call(a)
+
+    with pytest.raises(TypeError) as caught:
+        traced(body)
     assert "Do this inside a task" in caught.value.__notes__[0]
     assert HERE in caught.value.__notes__[0]
 
