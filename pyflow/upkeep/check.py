@@ -45,8 +45,9 @@ def check_store(blobs: BlobStore) -> Iterator[Finding]:
         StoreError: The store cannot be written to or read at all; the message says what would help.
     """
     place = f"v1/pyflow-check-{os.urandom(6).hex()}"
+    first = _write_and_read(blobs, place)
     try:
-        yield _write_and_read(blobs, place)
+        yield first
         for trial in (_ranges, _replaces, _lists, _creates_once, _races, _appends):
             yield _tried(trial, blobs, place)
         if isinstance(blobs, S3Trials):

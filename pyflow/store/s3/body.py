@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from pyflow.digest import Buffer, sha256_hex
@@ -28,14 +31,19 @@ def body_of(parts: Sequence[Buffer]) -> bytes | Parts:
     return b"".join(parts) if size_of(parts) <= _SMALL else Parts(parts)
 
 
-def sealed(parts: Sequence[Buffer]) -> dict[str, str]:
-    """Metadata that tells whether a small object came back as it was written; none for large ones.
+def sealed(parts: Sequence[Buffer], metadata: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Parameters that let the store, and later the reader, see whether a small object came as it was sent.
 
-    Records and segments of logs have no digest in their keys, and a bit that flips on the way would go unnoticed.
+    Records and segments of logs have no digest in their keys, and a bit that flips on the way would go unnoticed. Not
+    all stores look at the digest in the signature (SeaweedFS does not), but most look at the checksum.
     """
     if size_of(parts) > _SMALL:
-        return {}
-    return {DIGEST: sha256_hex(b"".join(parts))}
+        return {"Metadata": metadata} if metadata else {}
+    digest = hashlib.sha256(b"".join(parts))
+    return {
+        "ChecksumSHA256": b64encode(digest.digest()).decode(),
+        "Metadata": {**metadata, DIGEST: digest.hexdigest()},
+    }
 
 
 def is_as_sealed(content: Buffer, metadata: Mapping[str, str]) -> bool:

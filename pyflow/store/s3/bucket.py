@@ -57,7 +57,7 @@ class Bucket:
             upload(self._requests, doing, where, parts)
         else:
             body, seal = body_of(parts), sealed(parts)
-            self._requests.ask(doing, lambda s3: s3.put_object(**where, Body=body, Metadata=seal))
+            self._requests.ask(doing, lambda s3: s3.put_object(**where, Body=body, **seal))
 
     def create(self, key: str, data: Buffer, *, is_honoured: bool = True) -> bool:
         """Write an object unless there is one; True when this call did.
@@ -74,8 +74,8 @@ class Bucket:
 
     def offer(self, key: str, data: Buffer, *, nonce: str = "") -> bool:
         """Write an object unless there is one; False when there is one, which this very call may have written."""
-        metadata = {**sealed([data]), **({NONCE: nonce} if nonce else {})}
-        where = {**self._where(key), "IfNoneMatch": "*", "Metadata": metadata}
+        seal = sealed([data], {NONCE: nonce} if nonce else {})
+        where = {**self._where(key), "IfNoneMatch": "*", **seal}
         done = self._requests.ask_or_none(
             f"create {key!r}", EXISTS, lambda s3: s3.put_object(**where, Body=body_of([data]))
         )

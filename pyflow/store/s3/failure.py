@@ -13,9 +13,11 @@ from pyflow.late import late
 
 if TYPE_CHECKING:
     from botocore import exceptions, parsers
+    from urllib3 import exceptions as urllib3
 else:
     exceptions = late("botocore.exceptions")
     parsers = late("botocore.parsers")
+    urllib3 = late("urllib3.exceptions")
 
 MISSING: Final = frozenset({"NoSuchKey", "404"})
 EXISTS: Final = frozenset({"PreconditionFailed", "412"})
@@ -88,7 +90,7 @@ _ADVICE_BY_CODE: Final = {
 
 _PATIENT_CODES: Final = frozenset(
     {
-        "SlowDown", "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
+        "409", "SlowDown", "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
         "InternalError", "ServiceUnavailable", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "Throttling",
         "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException",
         "TooManyRequestsException", "RequestLimitExceeded", "BandwidthLimitExceeded",
@@ -110,6 +112,7 @@ def reported() -> tuple[type[Exception], ...]:
         exceptions.ClientError,
         exceptions.BotoCoreError,
         parsers.ResponseParserError,
+        urllib3.HTTPError,
         ShortBodyError,
         ReplacedError,
     )
@@ -145,6 +148,8 @@ def _away() -> tuple[type[Exception], ...]:
         exceptions.IncompleteReadError,
         exceptions.ChecksumError,
         parsers.ResponseParserError,
+        # botocore lets these through when a connection breaks within the body of an error.
+        urllib3.HTTPError,
         ShortBodyError,
         ReplacedError,
     )
