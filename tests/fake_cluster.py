@@ -107,5 +107,5 @@ def pod(
     return {
         "id": f"w-{number}{indices}{attempt}", "name": f"w.n{number}", "type": "Pod", "templateName": "task", "phase": phase,
         "displayName": f"n{number}" if attempt is None else f"n{number}({attempt - 1})", "message": message,
-        "inputs": {"parameters": [{"name": "node", "value": str(number)}, {"name": "indices", "value": indices}]},
+        "inputs": {"parameters": [{"name": "n", "value": str(number)}, {"name": "i", "value": indices}]},
     }  # fmt: skip

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.opening import open_run
 from pyflow.api.run import Run
 from pyflow.config import Settings
 from pyflow.errors import IntegrityError, NotFoundError
+from pyflow.late import late
 from pyflow.runs import RunRecord
 
+if TYPE_CHECKING:
+    from concurrent import futures
+else:
+    futures = late("concurrent.futures")
+
 _SECOND: Final = len("20261123-173012")
+_TIMED: Final = re.compile(r"\d{8}-\d{6}-")
+_READERS: Final = 16
 
 
 def load_run(run_id: str, store: str | None = None) -> Run:
@@ -39,15 +48,27 @@ def list_runs(store: str | None = None, *, limit: int | None = None) -> list[Run
 
 def latest_runs(workplace: Workplace, ids: Iterable[str], limit: int | None = None) -> list[Run]:
     """The runs of these ids that started last, the latest first."""
-    found: list[Run] = []
-    for run_id in sorted(ids, reverse=True):
+    timed, others = [], []
+    for run_id in ids:
+        (timed if _TIMED.match(run_id) else others).append(run_id)
+    # A cluster's names for runs tell no time, so their records are read, all of them.
+    found = [run for run in _all_of(workplace, others) if run is not None]
+    latest: list[Run] = []
+    for run_id in sorted(timed, reverse=True):
         # An id tells the second; which of two runs of one second is later, their records do.
-        if limit is not None and len(found) >= limit and run_id[:_SECOND] != found[-1].id[:_SECOND]:
+        if limit is not None and len(latest) >= limit and run_id[:_SECOND] != latest[-1].id[:_SECOND]:
             break
         run = _run(workplace, run_id)
         if run is not None:
-            found.append(run)
-    return sorted(found, key=lambda run: run.record.started_at, reverse=True)[:limit]
+            latest.append(run)
+    return sorted([*found, *latest], key=lambda run: run.record.started_at, reverse=True)[:limit]
+
+
+def _all_of(workplace: Workplace, ids: Sequence[str]) -> Iterable[Run | None]:
+    if len(ids) < 2:
+        return [_run(workplace, run_id) for run_id in ids]
+    with futures.ThreadPoolExecutor(min(_READERS, len(ids))) as pool:
+        return list(pool.map(lambda run_id: _run(workplace, run_id), ids))
 
 
 def _run(workplace: Workplace, run_id: str) -> Run | None:

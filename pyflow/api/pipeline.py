@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overloa
 from pyflow.api.home import open_workplace
 from pyflow.api.raising import raise_as_it_was
 from pyflow.api.run import Run
-from pyflow.api.start import Started, carry_out_aside, detached_text, prepare
+from pyflow.api.start import Started, carry_out_aside, compile_graph, detached_text, prepare
 from pyflow.api.uncaught import tell_plainly
 from pyflow.config import Settings, checked
 from pyflow.errors import DefinitionError
@@ -135,6 +135,16 @@ class Pipeline(Generic[P, R]):
         elif not isinstance(started.executor, RemoteExecutor):
             carry_out_aside(started)
         return started.run
+
+    def compile(self, *args: Any, target: str = "argo", **kwargs: Any) -> dict[str, Any]:
+        """What ``submit`` with these arguments would hand to a cluster, as plain JSON: a manifest to look at, keep or apply.
+
+        The packed graph goes into the store, as for a run; the cluster is asked for nothing.
+
+        Raises:
+            PyflowError: Something stands against the run.
+        """
+        return compile_graph(trace(self.definition, args, kwargs), open_workplace(self._settings), target)
 
     def trace(self, *args: P.args, **kwargs: P.kwargs) -> Graph:
         """The graph that a call with these arguments would run."""

@@ -16,7 +16,7 @@ from pyflow.api.packages import packages_for
 from pyflow.api.run import Run
 from pyflow.bundle import discover
 from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
-from pyflow.executors import Begun, Ending, Executor, Job, RemoteExecutor, open_executor
+from pyflow.executors import Begun, Ending, Executor, Job, RemoteExecutor, open_executor, open_remote
 from pyflow.graph import CallNode, Graph
 from pyflow.packing import pack
 from pyflow.progress import open_progress
@@ -105,6 +105,17 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
     )
     run = open_run(workplace, record, job.graph)
     return Started(run, job, executor, settings.progress, is_aside)
+
+
+def compile_graph(graph: Graph, workplace: Workplace, target: str) -> dict[str, Any]:
+    """What would be handed to a place whose runs go on by themselves: packed into the store, and nothing started.
+
+    Raises:
+        ConfigError: There is no such place.
+        PyflowError: Something stands against the run.
+    """
+    executor = open_remote(target, workplace.settings)
+    return executor.compile(packed_job(graph, workplace, executor))
 
 
 def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:

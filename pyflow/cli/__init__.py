@@ -19,6 +19,8 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS: Final = {
     "run": ("run", "Run a pipeline and print what it returns."),
+    "submit": ("handing", "Start a run, and print its id without waiting for its end."),
+    "compile": ("handing", "Write the manifest of a run on a cluster, without a cluster."),
     "ls": ("ls", "List runs, the newest first."),
     "show": ("show", "Show a run: states, times, sizes of results, errors."),
     "logs": ("results", "Print what the tasks of a run printed."),

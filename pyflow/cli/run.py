@@ -61,7 +61,7 @@ def run(file: str, words: tuple[str, ...], **options: Any) -> None:
             print_help(source, pipeline, parameters, "run")
             return
         args, kwargs = values_of(found.given, parameters)
-    started = _prepare(pipeline.with_options(**_options(options, found)), args, kwargs)
+    started = prepared(pipeline.with_options(**options_of(options, found)), args, kwargs)
     _carry_out(started)
 
 
@@ -97,7 +97,12 @@ def traced(pipeline: Pipeline[..., Any], args: list[Any], kwargs: dict[str, Any]
         raise UserCodeError(_of_body(pipeline), error) from error
 
 
-def _prepare(pipeline: Pipeline[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Started:
+def prepared(pipeline: Pipeline[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Started:
+    """A run of a call that waits to be carried out, or that a cluster has taken on.
+
+    Raises:
+        UserCodeError: The body of the pipeline raised.
+    """
     try:
         return pipeline.prepare(tuple(args), kwargs)
     except (PyflowError, KeyboardInterrupt):
@@ -110,7 +115,7 @@ def _of_body(pipeline: Pipeline[..., Any]) -> str:
     return f"the body of pipeline {pipeline.name!r} raised, at {pipeline.definition.at}. Nothing has run."
 
 
-def _options(options: dict[str, Any], found: Words) -> dict[str, Any]:
+def options_of(options: dict[str, Any], found: Words) -> dict[str, Any]:
     """Pyflow's options, from before FILE and from behind it."""
     given = {name: value for name, value in options.items() if value is not None}
     for name, value in found.own.items():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from pyflow.executors.driver import Ending, Job
+from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph
 from pyflow.runs import RunRecord, Status
 from pyflow.store import ContentStore
@@ -31,6 +32,9 @@ class RemoteExecutor(Protocol):
 
     def check(self, graph: PackedGraph) -> None:
         """Refuse what cannot be honoured, before anything runs."""
+
+    def compile(self, job: Job) -> dict[str, Json]:
+        """What would be handed over, as plain JSON; nothing is asked of the place."""
 
     def begin(self, job: Job) -> Begun:
         """Hand a run over; ``job.run_id`` is empty, for the place names it. Returns when the place has taken it on."""

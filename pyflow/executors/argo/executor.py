@@ -59,6 +59,10 @@ class ArgoExecutor:
         """Refuse what cannot be honoured, before anything runs."""
         check_options(graph, self.name)
 
+    def compile(self, job: Job) -> dict[str, Json]:
+        """The manifest, without asking the cluster for anything."""
+        return dict(self._make(job, self._settings))
+
     def begin(self, job: Job) -> Begun:
         """Submit the workflow; its uid is the run's id.
 
@@ -66,7 +70,7 @@ class ArgoExecutor:
             ExecutorError: The cluster does not take it, or pods cannot work with the store.
         """
         check_store(job.content, job.home.store_url)
-        made = self._cluster.create(self._make(job, self._settings))
+        made = self._cluster.create(self.compile(job))
         metadata = made["metadata"]
         return Begun(metadata["uid"], {"namespace": metadata["namespace"], "workflow": metadata["name"]})
 

@@ -21,7 +21,7 @@ from pyflow.errors import AccessDeniedError, ConfigError, StoreUnavailableError,
 from pyflow.executors.argo.cluster import Cluster
 from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.reasons import Wait, why_it_died, why_it_waits
-from pyflow.executors.argo.slots import slots_of
+from pyflow.executors.argo.slots import slots_of, under_way
 from pyflow.executors.argo.workflow import FINAL, PodNode, is_shut_down, message_of, phase_of, pod_nodes
 from pyflow.jsontext import Json
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
@@ -143,22 +143,36 @@ class Watch:
         fresh = [node for node in nodes if node.is_failed and node.id not in self._dead]
         for node in fresh:
             self._dead.add(node.id)
-            for slot in slots_of(node):
-                if not self._has_ended(slot, node.attempt):
-                    self._note_death(slot, node)
+            for slot, attempt in self._lost_with(node):
+                self._note_death(slot, attempt, node)
         if fresh:
             self._publish()
 
-    def _note_death(self, slot: str, node: PodNode) -> None:
+    def _lost_with(self, node: PodNode) -> list[tuple[str, int]]:
+        """Slots and attempts that ended with a pod: what it had under way, or the first of what it had still to do."""
+        begun = under_way(node, self.view)
+        if begun:
+            return begun
+        waiting = [slot for slot in slots_of(node, self.view) if not self._has_ended(slot, node.attempt)]
+        if len(waiting) < len(slots_of(node, self.view)) and self._has_told_failure(node):
+            return []
+        return [(slot, node.attempt) for slot in waiting[:1]]
+
+    def _has_told_failure(self, node: PodNode) -> bool:
+        """Whether a pod has written down itself what failed in it."""
+        slots = [s for n in self.view.nodes.values() for s in n.slots.values() if s.slot in slots_of(node, self.view)]
+        return any(slot.status in {"failed", "lost", "cancelled"} for slot in slots)
+
+    def _note_death(self, slot: str, attempt: int, node: PodNode) -> None:
         death = why_it_died(node, memory_mib=self._memory.get(parse_slot(slot)[0]))
         kind = "TaskTimeoutError" if death.is_timeout else "LostTaskError"
         error = ErrorRecord(type=f"pyflow.errors.{kind}", message=death.reason, traceback=death.reason)
         status: Status = "failed" if death.is_timeout else "lost"
         if self.view.is_cancel_requested:
             status = "cancelled"
-        if not self._has_started(slot, node.attempt):
-            self._tell(self._journal.add("started", slot=slot, attempt=node.attempt, worker=node.pod))
-        self._tell(self._journal.add("ended", slot=slot, attempt=node.attempt, status=status, error=error.to_wire()))
+        if not self._has_started(slot, attempt):
+            self._tell(self._journal.add("started", slot=slot, attempt=attempt, worker=node.pod))
+        self._tell(self._journal.add("ended", slot=slot, attempt=attempt, status=status, error=error.to_wire()))
 
     def _note_waits(self, nodes: Sequence[PodNode], workflow: Json) -> None:
         """Tell why pods wait; end the run when waiting cannot help."""
@@ -180,11 +194,11 @@ class Watch:
         if text == self._told_waits.get(node.id, ""):
             return
         self._told_waits[node.id] = text
-        for slot in slots_of(node)[:1]:
+        for slot in slots_of(node, self.view)[:1]:
             self._tell({"at": self._now(), "event": "waiting", "slot": slot, "reason": text})
 
     def _give_up(self, node: PodNode, wait: Wait) -> None:
-        for slot in slots_of(node):
+        for slot in slots_of(node, self.view)[:1]:
             if not self._has_ended(slot, node.attempt):
                 reason = f"its pod could not start within {_PATIENCE_S:.0f} s: {wait}"
                 error = ErrorRecord(type="pyflow.errors.LostTaskError", message=reason, traceback=reason)
