@@ -22,6 +22,7 @@ class FakeCluster:
         self.calls: list[tuple[str, str]] = []
         self.fails: Exception | None = None
         self.denied: set[str] = set()
+        self.warned: list[str] = []
 
     def version(self) -> str:
         return "v0"
@@ -60,6 +61,9 @@ class FakeCluster:
 
     def pods(self, name: str) -> Sequence[Any]:
         return []
+
+    def warnings(self, pod: str) -> Sequence[str]:
+        return self.warned
 
     def apply(self, kind: str, manifest: Mapping[str, Any]) -> Any:
         self._try("apply", kind)

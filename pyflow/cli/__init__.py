@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "verify": ("verify", "List what is wrong in a store."),
     "gc": ("gc", "Remove what no kept run refers to."),
     "store": ("store", "Look what a store can do; copy runs to another."),
+    "argo": ("argo", "Print what an administrator applies once to a cluster."),
     "doctor": ("doctor", "Look whether pyflow can work here, by trying."),
 }
 """For each command its module, and what it does."""

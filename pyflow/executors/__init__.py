@@ -2,7 +2,7 @@
 
 from pyflow.executors.driver import Ending, Failure, Job, Watcher
 from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Taken
-from pyflow.executors.registry import NAMES, REMOTE, Executor, open_executor, open_remote
+from pyflow.executors.registry import NAMES, REMOTE, Executor, argo_setup, open_executor, open_remote
 from pyflow.executors.remote import Begun, RemoteExecutor
 from pyflow.executors.support import SUPPORT, machine_cpus, machine_memory_mib
 
@@ -22,6 +22,7 @@ __all__ = [
     "Report",
     "Taken",
     "Watcher",
+    "argo_setup",
     "machine_cpus",
     "machine_memory_mib",
     "open_executor",

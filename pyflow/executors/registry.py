@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from pyflow.config import Settings
@@ -11,11 +11,12 @@ from pyflow.errors import ConfigError
 from pyflow.executors.driver import Ending, Job
 from pyflow.executors.remote import RemoteExecutor
 from pyflow.graph import suggestion
+from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph
 
-NAMES: Final = ("inprocess", "local")
-LATER: Final = ("docker", "argo")
-REMOTE: Final[tuple[str, ...]] = ()
+NAMES: Final = ("inprocess", "local", "argo")
+LATER: Final = ("docker",)
+REMOTE: Final = ("argo",)
 """Those whose runs go on without the process that submitted them."""
 
 
@@ -73,14 +74,40 @@ def open_executor(
 
 def open_remote(
     name: str,
-    settings: Settings = Settings(),  # noqa: ARG001, B008
+    settings: Settings = Settings(),  # noqa: B008  frozen
     *,
-    environment: Mapping[str, str] = os.environ,  # noqa: ARG001
-    ask: Callable[[str], str] = lambda _run_id: "detach",  # noqa: ARG001
+    environment: Mapping[str, str] = os.environ,
+    ask: Callable[[str], str] = lambda _run_id: "detach",
 ) -> RemoteExecutor:
     """The executor of that name, which goes on with runs by itself.
 
     Raises:
         ConfigError: There is none, or a setting of it is wrong.
     """
+    if name == "argo":
+        from pyflow.executors.argo import ArgoExecutor, argo_settings, make_workflow
+
+        return ArgoExecutor(argo_settings(settings.argo, environment), make_workflow, ask=ask)
     raise ConfigError(f"There is no executor {name!r} whose runs go on by themselves.{suggestion(name, REMOTE)}")
+
+
+def argo_setup(
+    settings: Settings,
+    keys: Sequence[str],
+    credentials: tuple[str, str] | None = None,
+    submitter: str | None = None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+) -> list[dict[str, Json]]:
+    """The objects that an administrator applies once to a namespace for the executor ``argo``.
+
+    Args:
+        settings: With the table ``argo``.
+        keys: That results are signed with, in hexadecimal digits.
+        credentials: Access key and secret key of the bucket, if a Secret with them is wanted.
+        submitter: A service account that may submit runs, if one is wanted.
+    """
+    from pyflow.executors.argo import Credentials, argo_settings, setup_objects
+
+    found = argo_settings(settings.argo, environment)
+    return setup_objects(found, keys, Credentials(*credentials) if credentials else None, submitter=submitter)

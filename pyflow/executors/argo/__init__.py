@@ -8,5 +8,17 @@ says of them.
 from pyflow.executors.argo.cluster import Cluster, Right, open_cluster
 from pyflow.executors.argo.executor import ArgoExecutor
 from pyflow.executors.argo.settings import ArgoSettings, argo_settings
+from pyflow.executors.argo.setup import Credentials, setup_objects
+from pyflow.executors.argo.submission import make_workflow
 
-__all__ = ["ArgoExecutor", "ArgoSettings", "Cluster", "Right", "argo_settings", "open_cluster"]
+__all__ = [
+    "ArgoExecutor",
+    "ArgoSettings",
+    "Cluster",
+    "Credentials",
+    "Right",
+    "argo_settings",
+    "make_workflow",
+    "open_cluster",
+    "setup_objects",
+]

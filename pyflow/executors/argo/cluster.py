@@ -69,6 +69,9 @@ class Cluster(Protocol):
     def pods(self, name: str) -> Sequence[Json]:
         """The pods of a workflow with their conditions; empty where this way does not show them."""
 
+    def warnings(self, pod: str) -> Sequence[str]:
+        """What Kubernetes has warned of a pod, as ``reason: message``, the latest last."""
+
     def apply(self, kind: Kind, manifest: Mapping[str, Json]) -> Json:
         """Make a template or cron workflow, or replace the one of that name."""
 

@@ -70,6 +70,7 @@ class ArgoExecutor:
             ExecutorError: The cluster does not take it, or pods cannot work with the store.
         """
         check_store(job.content, job.home.store_url)
+        check_key(self._settings, trusts_store=job.home.trusts_store)
         made = self._cluster.create(self.compile(job))
         metadata = made["metadata"]
         return Begun(metadata["uid"], {"namespace": metadata["namespace"], "workflow": metadata["name"]})
@@ -83,6 +84,7 @@ class ArgoExecutor:
                 watcher.on_event(event)
 
         watch = self._watch(record, job.graph, job.content, tell)
+        watch.begin()
         with counted_interrupts() as interrupts:
             return self._follow(watch, job, record, interrupts)
 
@@ -142,6 +144,20 @@ def check_store(content: ContentStore, url: str) -> None:
         raise ExecutorError(
             f"The store {url} does not honour create-only writes (If-None-Match: *), so two attempts at one task could both commit. "
             "Executor 'argo' refuses it: use a store that does (docs/s3.md lists some)."
+        )
+
+
+def check_key(settings: ArgoSettings, *, trusts_store: bool) -> None:
+    """Refuse to work without the key that results are signed with, unless the site trusts its bucket.
+
+    Raises:
+        ExecutorError: No Secret with it is named.
+    """
+    if settings.key_secret is None and not settings.trust_bucket and not trusts_store:
+        raise ExecutorError(
+            "Executor 'argo' needs the key that results are signed with, for whoever can write to the bucket could forge them. "
+            "'pyflow argo setup | kubectl apply -f -' makes a Secret of yours; name it by argo={'key_secret': 'pyflow-key'}. "
+            "A site that trusts its bucket says argo={'trust_bucket': True}."
         )
 
 

@@ -126,6 +126,15 @@ class KubernetesApi:
             lambda: [p.to_dict() for p in self._client().list(core_v1.Pod, namespace=self.namespace, labels=labels)],
         )
 
+    def warnings(self, pod: str) -> Sequence[str]:
+        """What Kubernetes has warned of a pod."""
+        fields = {"involvedObject.name": pod, "type": "Warning"}
+        found = self._try(
+            "read events",
+            lambda: list(self._client().list(core_v1.Event, namespace=self.namespace, fields=fields)),
+        )
+        return [f"{event.reason}: {event.message}" for event in found]
+
     def apply(self, kind: Kind, manifest: Mapping[str, Json]) -> Json:
         """Make a template or cron workflow, or replace the one of that name."""
         mine = with_name(manifest, self.namespace, self._settings.instance_id)

@@ -45,6 +45,8 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
     (r"didn't match Pod's node affinity|node\(s\) didn't match node selector", "unschedulable",
      "No node has these labels: check the option node_selector", False),
     (r"untolerated taint|had taint", "unschedulable", "The nodes keep other pods away: see the option tolerations", False),
+    (r"secret .*(not found|not registered)|configmap .*(not found|not registered)|couldn't find key|CreateContainerConfigError", "config",
+     "A Secret or ConfigMap that the pod names is not there: 'pyflow argo setup' prints those that pyflow needs", True),
     (r"persistentvolumeclaim|unbound immediate PersistentVolumeClaims|volume", "volume",
      "Check that the claim that the option volumes names is there, and that it may be mounted on this node", False),
     (r"Unschedulable|nodes are available", "unschedulable", "Ask for less, or for other nodes", False),
@@ -53,8 +55,6 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
     (r"serviceaccount .*not found|service account .*not found", "forbidden",
      "There is no such service account: argo={'service_account': ...}; 'pyflow argo setup' prints one", True),
     (r"is forbidden|cannot create resource", "forbidden", "A right or a policy is missing: show this to who runs the cluster", True),
-    (r"CreateContainerConfigError|secret .*not found|configmap .*not found|couldn't find key", "config",
-     "A Secret or ConfigMap that the pod names is not there: 'pyflow doctor --executor argo' looks which one", True),
     (r"CreateContainerError|RunContainerError", "config", "The container could not be made: check its command and volumes", True),
     (r"lock|[Mm]utex|[Ss]emaphore", "lock", "Another workflow holds what this one waits for", False),
 )  # fmt: skip

@@ -26,6 +26,8 @@ else:
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.5
+_QUIET_S: Final = 1.0
+"""When a stream of events has told what there was."""
 _PLURAL: Final = {"WorkflowTemplate": "workflow-templates", "CronWorkflow": "cron-workflows"}
 _BODY: Final = {"WorkflowTemplate": "template", "CronWorkflow": "cronWorkflow"}
 
@@ -102,6 +104,23 @@ class ArgoServer:
     def pods(self, name: str) -> Sequence[Json]:  # noqa: ARG002  the server tells of pods by its nodes only
         """Nothing: what is known of pods is said in the messages of nodes."""
         return []
+
+    def warnings(self, pod: str) -> Sequence[str]:
+        """What Kubernetes has warned of a pod: the events that are there, for the server only streams them."""
+        query = {"listOptions.fieldSelector": f"involvedObject.name={pod},type=Warning"}
+        found: list[str] = []
+        with self._send(
+            "GET", f"/api/v1/stream/events/{self.namespace}", "read events", query=query, stream=True, quiet_s=_QUIET_S
+        ) as answer:
+            try:
+                for line in answer.iter_lines():
+                    event = json.loads(line).get("result", {}) if line else {}
+                    if event.get("type") == "Warning":
+                        found.append(f"{event.get('reason', '')}: {event.get('message', '')}")
+            except (requests.RequestException, ValueError):
+                # All that was there has come: the rest would be news.
+                return found
+        return found
 
     def apply(self, kind: Kind, manifest: Mapping[str, Json]) -> Json:
         """Make a template or cron workflow, or replace the one of that name."""
@@ -188,11 +207,12 @@ class ArgoServer:
         body: Json = None,
         query: Mapping[str, Any] | None = None,
         stream: bool = False,
+        quiet_s: float | None = None,
     ) -> requests.Response:
         """The answer to a request, tried again while the server is busy or away."""
         for attempt in range(1, _TRIES + 1):
             try:
-                return self._send_once(method, path, doing, body=body, query=query, stream=stream)
+                return self._send_once(method, path, doing, body=body, query=query, stream=stream, quiet_s=quiet_s)
             except UnreachableError:
                 if attempt == _TRIES:
                     raise
@@ -200,7 +220,15 @@ class ArgoServer:
         raise AssertionError
 
     def _send_once(
-        self, method: str, path: str, doing: str, *, body: Json, query: Mapping[str, Any] | None, stream: bool
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        body: Json,
+        query: Mapping[str, Any] | None,
+        stream: bool,
+        quiet_s: float | None,
     ) -> requests.Response:
         if self._http is None:
             self._http = requests.Session()
@@ -215,7 +243,7 @@ class ArgoServer:
                 stream=stream,
                 # With an `auth` of ours, requests does not look for another one in ~/.netrc.
                 auth=self._sign,
-                timeout=(min(10.0, settings.timeout_s), None if stream else settings.timeout_s),
+                timeout=(min(10.0, settings.timeout_s), quiet_s if stream else settings.timeout_s),
                 # Said with each request, for REQUESTS_CA_BUNDLE would win over the session's.
                 verify=settings.verify_ssl,
                 allow_redirects=False,

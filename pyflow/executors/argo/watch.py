@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pyflow.contract import ErrorRecord, parse_slot
-from pyflow.errors import AccessDeniedError, ConfigError, StoreUnavailableError, UnreachableError
+from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, StoreUnavailableError, UnreachableError
 from pyflow.executors.argo.cluster import Cluster
 from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.reasons import Wait, why_it_died, why_it_waits
@@ -34,6 +34,8 @@ _SHARE: Final = 20
 """Asking for a large workflow takes long: it is asked for no more than this part of the time."""
 _PATIENCE_S: Final = 300.0
 """How long a pod may wait for what waiting will not mend, an image that is not there for example."""
+_SLOW_S: Final = 5.0
+"""When a pod that is on its way is worth a question."""
 _UNNOTICED_S: Final = 15.0
 """When a workflow that no controller has looked at is worth a word."""
 
@@ -74,10 +76,17 @@ class Watch:
         self._memory = _memory_by_node(run.graph)
         self._told_waits: dict[str, str] = {}
         self._hopeless_since: dict[str, float] = {}
+        self._pending_since: dict[str, float] = {}
+        self._warned: dict[str, str] = {}
+        self._ask_warnings_at = float("-inf")
         self._trouble = ""
         self._ask_at = 0.0
         self._dead: set[str] = set()
         self.view = RunView(run.graph)
+
+    def begin(self) -> None:
+        """Say that the run goes on since it was submitted, whoever says so later."""
+        self._tell({"at": self._run.started_at, "event": "run-started"})
 
     def look(self) -> RunSummary | None:
         """Look once at the store and, at its pace, at the cluster; how the run ended, if it has."""
@@ -177,7 +186,7 @@ class Watch:
     def _note_waits(self, nodes: Sequence[PodNode], workflow: Json) -> None:
         """Tell why pods wait; end the run when waiting cannot help."""
         for node in nodes:
-            wait = why_it_waits(node.message) if node.phase == "Pending" else None
+            wait = self._why(node) if node.phase == "Pending" else None
             self._tell_wait(node, wait)
             if wait is None or not wait.is_hopeless:
                 self._hopeless_since.pop(node.id, None)
@@ -188,6 +197,22 @@ class Watch:
                 f"Argo's controller has not looked at workflow {self._run.workflow!r} yet. Does it run, and does it watch "
                 f"namespace {self._cluster.namespace!r}? Where there are several, argo={{'instance_id': ...}} says which one."
             )
+
+    def _why(self, node: PodNode) -> Wait | None:
+        """Why a pod waits: by its node's message, or, when it is on its way for long, by what Kubernetes has warned of."""
+        wait = why_it_waits(node.message)
+        now = self._now()
+        since = self._pending_since.setdefault(node.id, now)
+        if wait is not None or now - since < _SLOW_S:
+            return wait
+        if now >= self._ask_warnings_at:
+            self._ask_warnings_at = now + _SLOW_S
+            try:
+                self._warned[node.id] = next(reversed(self._cluster.warnings(node.pod)), "")
+            except ExecutorError:
+                # Not everybody may read events; the wait is then not explained.
+                self._warned[node.id] = ""
+        return why_it_waits(self._warned.get(node.id, ""))
 
     def _tell_wait(self, node: PodNode, wait: Wait | None) -> None:
         text = "" if wait is None else str(wait)
@@ -285,6 +310,8 @@ class Watch:
             self._tell({"at": self._now(), "event": "trouble", "message": message})
 
     def _tell(self, event: Event) -> None:
+        if event["event"] == "run-started" and self.view.status == "running":
+            return
         self.view.add(event)
         self._tell_one(event)
 

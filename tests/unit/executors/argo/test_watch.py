@@ -202,3 +202,17 @@ def test_a_hopeless_wait_ends_the_run(scene):
     scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "Stopped"))
     (failure,) = scene.watch.look().failures
     assert "could not start within 300 s: ErrImagePull" in failure[3]
+
+
+def test_a_pod_that_cannot_mount_something_is_explained(scene):
+    """Its node says no more than that it is on its way; what Kubernetes has warned of says why it never gets there."""
+    scene.cluster.warned = ['FailedMount: MountVolume.SetUp failed for volume "k" : secret "pyflow-key" not found']
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "PodInitializing"))
+    scene.watch.look()
+    assert scene.kinds() == []
+    scene.watch._now = lambda: 1100.0
+    scene.watch.look()
+    (event,) = scene.told
+    assert event["slot"] == str(scene.first)
+    assert 'secret "pyflow-key" not found' in event["reason"]
+    assert "pyflow argo setup" in event["reason"]
