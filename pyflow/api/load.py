@@ -48,7 +48,8 @@ def list_runs(store: str | None = None, *, limit: int | None = None) -> list[Run
 
 def latest_runs(workplace: Workplace, ids: Iterable[str], limit: int | None = None) -> list[Run]:
     """The runs of these ids that started last, the latest first."""
-    timed, others = [], []
+    timed: list[str] = []
+    others: list[str] = []
     for run_id in ids:
         (timed if _TIMED.match(run_id) else others).append(run_id)
     # A cluster's names for runs tell no time, so their records are read, all of them.

@@ -4,6 +4,7 @@ Version 1 of the layout::
 
     v1/<project>/blobs/<first 2 of digest>/<digest>            a blob; above one chunk beside it <digest>.chunks
     v1/<project>/sweeps/<id>                                   a batch of blobs that ``pyflow gc`` is about to remove
+    v1/<project>/runtimes/<digest>                             pyflow's own runtime, for clusters
     v1/<project>/runs/<owner>/<run id>/run.json                what was started, by whom, where
     v1/<project>/runs/<owner>/<run id>/summary.json            how it ended
     v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
@@ -141,6 +142,12 @@ class Keys:
     def sweep(self, sweep_id: str) -> str:
         """What one collector is about to remove."""
         return f"{self.sweeps()}/{check_segment(sweep_id, what='sweep id')}"
+
+    def runtime(self, digest: str) -> str:
+        """Where an archive of pyflow's own runtime lies for places that do not have it; runs of a cluster need it."""
+        if not is_digest(digest):
+            raise StoreError(f"{digest[:200]!r} is not a digest: it must be 64 lower-case hexadecimal digits.")
+        return f"{LAYOUT}/{self.project}/runtimes/{digest}"
 
     def runs(self) -> str:
         """Prefix of all runs of this owner."""

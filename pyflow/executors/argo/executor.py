@@ -70,7 +70,7 @@ class ArgoExecutor:
             ExecutorError: The cluster does not take it, or pods cannot work with the store.
         """
         check_store(job.content, job.home.store_url)
-        check_key(self._settings, trusts_store=job.home.trusts_store)
+        check_key(self._settings, trusts_store=job.content.trust.trusts_store)
         made = self._cluster.create(self.compile(job))
         metadata = made["metadata"]
         return Begun(metadata["uid"], {"namespace": metadata["namespace"], "workflow": metadata["name"]})

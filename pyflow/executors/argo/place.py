@@ -28,7 +28,7 @@ while b:=f.read(1<<20):h.update(b)
 if h.hexdigest()!=d:
  sys.stderr.write('pyflow: the runtime in this pod has another digest than the manifest says\\n');sys.exit(72)
 t=tempfile.mkdtemp(prefix='pyflow-runtime-');f.seek(0);zipfile.ZipFile(f).extractall(t)
-sys.path[:1]=[t];del sys.argv[1:3]
+sys.path[:1]=[t];sys.path.append(t+'/pyflow-dependencies');del sys.argv[1:3]
 from pyflow.runtime.pod import main
 sys.exit(main())
 """

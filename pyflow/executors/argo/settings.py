@@ -35,6 +35,13 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
+# Where boto3 looks for them in this process, in its order; pods must find the same bucket.
+_S3: Final[dict[str, tuple[str, ...]]] = {
+    "s3_endpoint": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "s3_region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgoSettings:
     """Where a cluster is, and how runs look on it."""
@@ -170,6 +177,10 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         "ARGO_BASE_HREF": "base_href", "ARGO_INSTANCEID": "instance_id",
     }  # fmt: skip
     found: dict[str, Any] = {name: environment[var] for var, name in names.items() if environment.get(var)}
+    for name, variables in _S3.items():
+        said = next((environment[variable] for variable in variables if environment.get(variable)), None)
+        if said is not None:
+            found[name] = said
     if environment.get("ARGO_SECURE"):
         found["is_secure"] = _flag("ARGO_SECURE", environment["ARGO_SECURE"])
     if environment.get("ARGO_INSECURE_SKIP_VERIFY"):

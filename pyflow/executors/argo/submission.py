@@ -1,13 +1,37 @@
-"""A job → the manifest of its workflow."""
+"""A job → the manifest of its workflow, and what its pods need in the store."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyflow.executors.argo.manifest import to_workflow
+from pyflow.executors.argo.place import Travelling
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.driver import Job
+from pyflow.images import runtime_archive
 from pyflow.jsontext import Json
+from pyflow.store import ContentStore
 
 
 def make_workflow(job: Job, settings: ArgoSettings) -> dict[str, Json]:
-    """The workflow of a job as plain JSON."""
-    return to_workflow(job.graph, digest=job.graph_digest, size=job.graph_size, home=job.home, settings=settings)
+    """The workflow of a job as plain JSON; pyflow's runtime is in the store when this returns."""
+    if job.content.trust.trusts_store:
+        settings = replace(settings, trust_bucket=True)
+    return to_workflow(
+        job.graph,
+        digest=job.graph_digest,
+        size=job.graph_size,
+        home=job.home,
+        settings=settings,
+        runtime=_travelling(job.content),
+    )
+
+
+def _travelling(content: ContentStore) -> Travelling:
+    """Pyflow's runtime in the store: a cluster needs no image of ours, and all pods run the version that made the run."""
+    archive = runtime_archive()
+    key = content.keys.runtime(archive.digest)
+    found = content.blobs.info(key)
+    if found is None or found.size_bytes != len(archive.data):
+        content.blobs.put(key, [archive.data])
+    return Travelling(key=key, sha256=archive.digest)
