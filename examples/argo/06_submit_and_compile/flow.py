@@ -1,0 +1,26 @@
+"""Look at the manifest without a cluster, submit, look at the run from elsewhere."""
+
+import json
+
+from pyflow import load_run, pipeline, task
+
+
+@task
+def double(x: int) -> int:
+    print(f"doubling {x}")
+    return 2 * x
+
+
+@pipeline
+def quadruple(x: int):
+    return double(double(x))
+
+
+if __name__ == "__main__":
+    manifest = quadruple.compile(10, target="argo")
+    print(f"{manifest['kind']}: {len(json.dumps(manifest))} bytes, {len(manifest['spec']['templates'])} templates")
+
+    run = quadruple.submit(10)
+    print(run.id == load_run(run.id).id)  # another process finds it by its id
+    print(run.result())
+    print(run.logs("double").strip())
