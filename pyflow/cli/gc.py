@@ -57,8 +57,8 @@ def gc(
 
     \b
     Runs stay unless --older-than, --keep-last or --remove let them go; with both
-    --older-than and --keep-last a run goes only if both let it. A run that may still
-    go on always stays, and so does what another run took as its argument.
+    --older-than and --keep-last a run goes only if both let it. A run that may
+    still go on always stays, and so does what another run took as its argument.
     """  # noqa: D301  click reads the \b
     workplace = workplace_of(store)
     retention = Retention(
