@@ -24,6 +24,7 @@ else:
 _MOST_TOLD: Final = 900
 _USER_INFO: Final = re.compile(r"(://)[^/\s@]+@")
 
+_REFUSED: Final = ("401 Unauthorized", "403 Forbidden", "(401)", "(403)")
 _UNREACHABLE: Final = (
     "Failed to fetch",
     "error sending request",
@@ -99,6 +100,11 @@ def error_of(told: str, request: Request, target: Target, *, doing: str) -> Pyfl
     """What a failure of uv means, in words for the author."""
     text = _USER_INFO.sub(r"\1", told)
     why = shortened(text)
+    if any(sign in text for sign in _REFUSED):
+        return ExecutorError(
+            f"The packages of {request.where} could not be fetched, because the package index refused. uv says: {why}. "
+            "Let uv know the name and password: UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, a .netrc file, or a keyring."
+        )
     if any(sign in text for sign in _UNREACHABLE):
         return ExecutorError(
             f"The packages of {request.where} could not be fetched, because no package index answered. uv says: {why}. "

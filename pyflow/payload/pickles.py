@@ -158,7 +158,7 @@ def decode_pickle(body: Body) -> object:
     except ImportError as error:
         raise EnvironmentMismatchError(
             f"A {header.kind} needs a module that cannot be imported here: {error}. "
-            "Install it in this environment, or keep it beside the code of the pipeline."
+            "Install it in this environment, name it in the task's packages=, or keep it beside the code of the pipeline."
         ) from error
     except AttributeError as error:
         if not str(error).startswith("Can't get attribute"):
