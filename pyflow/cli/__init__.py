@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "cancel": ("results", "Ask a run to end."),
     "verify": ("verify", "List what is wrong in a store."),
     "gc": ("gc", "Remove what no kept run refers to."),
+    "env": ("env", "Choose packages for tasks, or show those of a run."),
     "store": ("store", "Look what a store can do; copy runs to another."),
     "argo": ("argo", "Print what an administrator applies once to a cluster."),
     "doctor": ("doctor", "Look whether pyflow can work here, by trying."),

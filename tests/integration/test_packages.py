@@ -317,3 +317,44 @@ def test_in_process_says_that_it_takes_what_is_here():
         UserWarning, match="option 'packages' of 'without_effect': tasks see the packages of this process"
     ):
         assert in_process.with_options(executor="inprocess")() == pytest.__version__
+
+
+def test_the_packages_of_a_run_can_be_shown_saved_and_used_again(tmp_path):
+    """``env lock`` chooses and saves, a task uses what was saved, ``env show`` tells what it was, and for which tasks."""
+
+    def pyflow(*words):
+        command = [sys.executable, "-m", "pyflow.cli", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    made = pyflow("env", "lock", "iniconfig<2", "-o", "team.lock")
+    assert made.stderr.endswith(f"team.lock: 1 package for {this_target()}.\n"), made.stderr
+    (tmp_path / "flow.py").write_text(
+        textwrap.dedent(
+            """
+            from pyflow import pipeline, task
+
+            @task(packages="team.lock")
+            def old():
+                from importlib.metadata import version
+                return version("iniconfig")
+
+            @task
+            def other():
+                return 1
+
+            @pipeline
+            def main():
+                return old(), other()
+            """
+        )
+    )
+    ran = pyflow("run", "flow.py", "--no-progress")
+    assert "1.1.1" in ran.stdout, ran.stderr
+    shown = pyflow("env", "show", "latest")
+    assert shown.stdout.startswith(f"old: 1 package for {this_target()}, "), shown.stderr
+    assert shown.stdout.splitlines()[1:] == ["PACKAGE    VERSION", "iniconfig  1.1.1"]
+    assert pyflow("env", "show", "latest", "old", "--lock").stdout == (tmp_path / "team.lock").read_text()
+    [told] = json.loads(pyflow("env", "show", "latest", "--json").stdout)
+    assert (told["tasks"], told["packages"]) == (["old"], {"iniconfig": "1.1.1"})
+    assert "no task 'new'" in pyflow("env", "show", "latest", "new").stderr
+    assert "asked for packages" in pyflow("env", "show", "latest", "other").stderr
