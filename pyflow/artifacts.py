@@ -25,6 +25,9 @@ from pyflow.store import ContentStore
 INLINE_LIMIT: Final = 8 * 1024
 """Payloads up to this size ride in the record that speaks of them (design: the store)."""
 
+_HOLD_TEXT: Final = frozenset({"pickle", "function", "json", "text", "bytes"})
+"""Kinds of payloads in which the value of a secret may stand as it is."""
+
 # A list of inline items stays within one chunk, so that reading one item never costs more than that.
 _SEQUENCE_LIMIT: Final = 16 * 1024 * 1024
 
@@ -79,16 +82,21 @@ def keep(value: object, content: ContentStore, *, what: str) -> Json:
 
     Raises:
         NotSerializableError: The value, or a part of it that is named, cannot be turned into bytes.
+        SecretError: The value of a secret stands in it.
         StoreError: The store did not take it.
     """
-    small = encode_small(value)
-    if small is not NOT_SMALL:
-        return {"json": small}
-    return keep_payload(encode(value, what=what), content)
+    return _keep_item(value, content, INLINE_LIMIT, what)
 
 
-def keep_payload(payload: Payload, content: ContentStore, *, inline_limit: int = INLINE_LIMIT) -> Json:
-    """The artifact of bytes that are already encoded."""
+def keep_payload(payload: Payload, content: ContentStore, *, what: str, inline_limit: int = INLINE_LIMIT) -> Json:
+    """The artifact of bytes that are already encoded.
+
+    Raises:
+        SecretError: The value of a secret stands in it.
+    """
+    if payload.kind in _HOLD_TEXT:
+        # Behind the second part come buffers of arrays, and files.
+        content.guard.check(payload.parts[:2], what)
     if payload.size <= inline_limit:
         return {"kind": payload.kind, "inline": b64encode(b"".join(payload.parts)).decode()}
     digest = content.put_blob(payload.parts)
@@ -154,8 +162,10 @@ def digests_in(artifact: Json) -> list[str]:
 def _keep_item(item: object, content: ContentStore, limit: int, what: str) -> Json:
     small = encode_small(item)
     if small is not NOT_SMALL:
+        if isinstance(small, str):
+            content.guard.check_text(small, what)
         return {"json": small}
-    return keep_payload(encode(item, what=what), content, inline_limit=limit)
+    return keep_payload(encode(item, what=what), content, what=what, inline_limit=limit)
 
 
 def _payload_of(artifact: Json, content: ContentStore) -> memoryview:

@@ -40,6 +40,8 @@ class Settings:
     progress: bool | None = None
     key_file: str | None = None
     trust_store: bool | None = None
+    secrets: str | None = None
+    allow_secrets: str | None = None
     argo: Mapping[str, Any] | None = field(default=None, repr=False)  # it may hold a token
     """The table of settings for Argo, by the names in ``ARGO``."""
 
@@ -53,7 +55,7 @@ class Settings:
 
 _KINDS: Final[dict[str, type]] = {
     "executor": str, "store": str, "project": str, "owner": str, "parallelism": int, "progress": bool,
-    "key_file": str, "trust_store": bool,
+    "key_file": str, "trust_store": bool, "secrets": str, "allow_secrets": str,
     "argo": dict,
 }  # fmt: skip
 
@@ -153,6 +155,11 @@ def _check_table(name: str, table: object, source: str) -> None:
             raise ConfigError(f"{source}: {name}.{inner} must be of type {wanted}, got {type(value).__name__}.")
 
 
+def absolute(path: str | None) -> str:
+    """A path that a setting names, wherever the working folder goes; empty for none."""
+    return os.path.abspath(os.path.expanduser(path)) if path else ""  # noqa: PTH100, PTH111  a link stays one
+
+
 def slug(text: str, *, otherwise: str) -> str:
     """A text as one segment of a key: letters, digits, dots, dashes and underscores."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:64] or otherwise
@@ -235,7 +242,7 @@ def _from_file(file: Path) -> Settings:
     return settings
 
 
-_PATHS: Final = ("store", "key_file")
+_PATHS: Final = ("store", "key_file", "secrets")
 """Settings that may be paths; in a file they count from there."""
 
 

@@ -50,6 +50,10 @@ class Home:
     """With which keys records are signed and checked on this machine; empty: as the environment there says."""
     trusts_store: bool | None = None
     """Whether all that is found there is believed; None: as the environment there says."""
+    secrets: str = ""
+    """The folder in which secrets are looked up on this machine."""
+    allow_secrets: str = ""
+    """Variables that look secret and whose values may be stored, separated by commas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
     PyflowError
     ├── DefinitionError             the author's: a pipeline, task or option is not what it must be
-    │   └── NotSerializableError    a function, argument or result cannot be turned into bytes
+    │   ├── NotSerializableError    a function, argument or result cannot be turned into bytes
+    │   └── SecretError             a secret stands in what would be stored
     ├── ConfigError                 the operator's: a setting is wrong
     ├── StoreError                  the operator's: the store refused, or cannot be reached
     │   ├── NotFoundError           what was asked for is not there
@@ -42,6 +43,7 @@ __all__ = [
     "OutOfMemoryError",
     "PyflowError",
     "RunCancelledError",
+    "SecretError",
     "StoreError",
     "StoreUnavailableError",
     "TaskError",
@@ -63,6 +65,10 @@ class DefinitionError(PyflowError):
 
 class NotSerializableError(DefinitionError):
     """A function, argument or result cannot be turned into bytes; the message names the part."""
+
+
+class SecretError(DefinitionError):
+    """The value of a secret stands in what would be stored; the message names the variable, and not its value."""
 
 
 class ConfigError(PyflowError):

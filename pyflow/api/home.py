@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyflow.config import Settings, default_owner, load_settings, project_folder, slug
+from pyflow.config import Settings, absolute, default_owner, load_settings, project_folder, slug
 from pyflow.contract import Home
 from pyflow.errors import ConfigError
 from pyflow.runtime import open_home
@@ -53,8 +53,15 @@ def open_workplace(
     if "://" not in url:
         # Not resolved: a link to a store on another disk may be moved.
         url = os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111
-    key_file = os.path.abspath(os.path.expanduser(settings.key_file)) if settings.key_file else ""  # noqa: PTH100, PTH111
-    home = Home(store_url=url, project=project, owner=owner, key_file=key_file, trusts_store=bool(settings.trust_store))
+    home = Home(
+        store_url=url,
+        project=project,
+        owner=owner,
+        key_file=absolute(settings.key_file),
+        trusts_store=bool(settings.trust_store),
+        secrets=absolute(settings.secrets),
+        allow_secrets=settings.allow_secrets or "",
+    )
     # Beside what they were made from, so that whoever chose a disk for the one has chosen it for the other.
     folder = (
         Path(url.removeprefix("file://")) if "://" not in url or url.startswith("file:///") else base / STORE_FOLDER

@@ -208,6 +208,6 @@ def _record(job: Job, executor: str, arguments: str, begun: Begun) -> RunRecord:
         host=this_host(),
         pid=os.getpid(),
         pid_started=process_started(os.getpid()),
-        arguments=arguments,
+        arguments=job.content.guard.masked(arguments),
         place=begun.place,
     )

@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from pyflow.config import Settings
+from pyflow.config import Settings, absolute
 from pyflow.errors import ConfigError
 from pyflow.executors.driver import Ending, Job
 from pyflow.executors.remote import RemoteExecutor
 from pyflow.graph import suggestion
 from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph
+from pyflow.secrecy import SecretFinder
 
 NAMES: Final = ("inprocess", "local", "argo")
 LATER: Final = ("docker",)
@@ -60,11 +61,11 @@ def open_executor(
     if name == "inprocess":
         from pyflow.executors.selfdriven import InprocessExecutor
 
-        return InprocessExecutor()
+        return InprocessExecutor(secrets=SecretFinder(absolute(settings.secrets)))
     if name == "local":
         from pyflow.executors.selfdriven import LocalExecutor
 
-        return LocalExecutor()
+        return LocalExecutor(secrets=SecretFinder(absolute(settings.secrets)))
     if name in LATER:
         raise ConfigError(
             f"Executor {name!r} is not available in this version of pyflow. There are: {', '.join(NAMES)}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pyflow.environments import unpacked
 from pyflow.executors.carrying import carry_out
@@ -14,9 +14,17 @@ from pyflow.executors.launcher import Launcher
 from pyflow.executors.local.launcher import PoolLauncher
 from pyflow.executors.local.several import SeveralPools, packages_by_node
 from pyflow.executors.local.worker import Kind
-from pyflow.executors.support import check_containers, check_options, check_size, machine_cpus, machine_memory_mib
+from pyflow.executors.support import (
+    check_containers,
+    check_options,
+    check_size,
+    machine_cpus,
+    machine_memory_mib,
+    secrets_of,
+)
 from pyflow.packed import PackedGraph
 from pyflow.scheduling import Capacity
+from pyflow.secrecy import Masker, SecretFinder
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +32,13 @@ class InprocessExecutor:
     """Tasks run in the caller's process, one after the other."""
 
     name: str = "inprocess"
+    secrets: SecretFinder = field(default_factory=SecretFinder)
 
     def check(self, graph: PackedGraph) -> None:
         """Refuse what cannot be honoured, before anything runs."""
         check_containers(graph, self.name)
         check_options(graph, self.name)
+        secrets_of(graph, self.secrets)
 
     def run(self, job: Job) -> Ending:
         """Carry the run out; returns when nothing of it runs any more."""
@@ -42,22 +52,26 @@ class LocalExecutor:
     """Tasks run in a pool of worker processes of this machine."""
 
     name: str = "local"
+    secrets: SecretFinder = field(default_factory=SecretFinder)
 
     def check(self, graph: PackedGraph) -> None:
         """Refuse what cannot be honoured, before anything runs."""
         check_containers(graph, self.name)
         check_size(graph, cpus=machine_cpus(), memory_mib=machine_memory_mib())
         check_options(graph, self.name)
+        secrets_of(graph, self.secrets)
 
     def run(self, job: Job) -> Ending:
         """Carry the run out; returns when nothing of it runs any more."""
         tasks = min(job.capacity.tasks, job.graph.parallelism or float("inf"))
         job = replace(job, capacity=Capacity(cpus=machine_cpus(), memory_mib=machine_memory_mib(), tasks=tasks))
+        masker = Masker(secrets_of(job.graph, self.secrets))
         with counted_interrupts() as interrupts:
-            return carry_out(job, _pools_for(job, room=int(min(machine_cpus(), tasks))), interrupts)
+            launcher = _pools_for(job, room=int(min(machine_cpus(), tasks)), masker=masker)
+            return carry_out(job, launcher, interrupts)
 
 
-def _pools_for(job: Job, *, room: int) -> Launcher:
+def _pools_for(job: Job, *, room: int, masker: Masker) -> Launcher:
     """A pool of workers, or several where tasks have different packages."""
     # Before the first task starts, so that no task's time runs meanwhile, and a full disk is found out here.
     for packages in {o.environment["digest"]: o.environment for o in job.graph.options if o.environment}.values():
@@ -66,7 +80,7 @@ def _pools_for(job: Job, *, room: int) -> Launcher:
 
     def open_pool(packages: str) -> PoolLauncher:
         kind = Kind(code, os.getcwd(), dict(os.environ), packages)
-        return PoolLauncher(kind, job.content, room=room)
+        return PoolLauncher(kind, job.content, room=room, masker=masker)
 
     different = set(packages_by_node(job.graph).values())
     return SeveralPools(job.graph, open_pool) if len(different) > 1 else open_pool("".join(different))

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
-from pyflow.errors import ExecutorError, UnsupportedOptionWarning, warn_author
+from pyflow.errors import ConfigError, ExecutorError, UnsupportedOptionWarning, warn_author
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
+from pyflow.secrecy import SecretFinder
 
 Support = Literal["honoured", "warned", "refused"]
 
@@ -89,7 +91,7 @@ def check_options(graph: PackedGraph, executor: str) -> None:
     Raises:
         ExecutorError: At least one is refused; the message names each option and its tasks.
     """
-    refused, warned = _secrets(graph, executor), []
+    refused, warned = [], []
     for option, names in _users_of_options(graph).items():
         support = SUPPORT[option][executor]
         tasks = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -104,16 +106,22 @@ def check_options(graph: PackedGraph, executor: str) -> None:
         warn_author(f"Executor {executor!r} leaves out " + "; ".join(warned) + ".", UnsupportedOptionWarning)
 
 
-def _secrets(graph: PackedGraph, executor: str) -> list[str]:
-    """What stands against the secrets of a graph, where they cannot be looked up."""
-    if executor not in ("inprocess", "local"):
-        return []
-    return [
-        f"the secret for variable {variable!r} of {node.name!r}: it is not available there in this version of pyflow"
-        for node in graph.walk()
-        if isinstance(node, (PackedCall, PackedContainer))
-        for variable in graph.options[node.options].secret_env
-    ]
+def secrets_of(graph: PackedGraph, finder: SecretFinder, environment: Mapping[str, str] = os.environ) -> set[str]:
+    """The values of all secrets that the tasks of a graph are given.
+
+    Raises:
+        ExecutorError: At least one is not here; the message says which task wants it, and where it was looked for.
+    """
+    found: set[str] = set()
+    missing = []
+    for node in _nodes_with_options(graph):
+        try:
+            found.update(finder.values(graph.options[node.options].secret_env, environment).values())
+        except ConfigError as error:
+            missing.append(f"Task {node.name!r} cannot have its secrets: {error}")
+    if missing:
+        raise ExecutorError(" ".join(missing))
+    return found
 
 
 def check_containers(graph: PackedGraph, executor: str) -> None:
@@ -164,8 +172,12 @@ def machine_memory_mib() -> float:
 
 def _users_of_options(graph: PackedGraph) -> dict[str, list[str]]:
     users: dict[str, list[str]] = {}
-    for node in graph.walk():
-        if isinstance(node, (PackedCall, PackedContainer)):
-            for option in graph.options[node.options].given:
-                users.setdefault(option, []).append(node.name)
+    for node in _nodes_with_options(graph):
+        for option in graph.options[node.options].given:
+            users.setdefault(option, []).append(node.name)
     return users
+
+
+def _nodes_with_options(graph: PackedGraph) -> Iterator[PackedCall | PackedContainer]:
+    handlers = () if graph.on_exit is None else (graph.on_exit,)
+    return (node for node in (*graph.walk(), *handlers) if isinstance(node, (PackedCall, PackedContainer)))

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from pyflow.errors import DefinitionError
 
+_KEY: Final = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,253}")
 _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 
 
@@ -28,6 +29,10 @@ class Secret:
 
     def __post_init__(self) -> None:
         _check_name(self.name, "secret")
+        if self.key is not None and not _KEY.fullmatch(self.key):
+            raise DefinitionError(
+                f"The key of a secret is made of letters, digits, '.', '_' and '-'; got {self.key!r}."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ from pyflow.packed import (
     PackedSelect,
     nodes_in,
 )
+from pyflow.packing.code import keep_bundle
 from pyflow.packing.condition import condition_text
 from pyflow.packing.options import plain_options
 from pyflow.payload import NOT_SMALL, encode_function, encode_small
@@ -90,6 +91,7 @@ def pack(
 
     Raises:
         NotSerializableError: A function or a constant cannot be turned into bytes; the message names the part.
+        SecretError: The value of a secret stands in one of them.
         StoreError: The store did not take it.
     """
     handlers = () if graph.on_exit is None else (graph.on_exit,)
@@ -106,21 +108,14 @@ def pack(
         on_exit=on_exit,
         parallelism=graph.parallelism,
         fail_fast=graph.fail_fast,
-        code=_keep_bundle(bundle, content),
+        code=keep_bundle(bundle, content),
         origins=dict(bundle.origin) if bundle is not None else {},
         at=str(graph.at),
     )
     data = packed.to_bytes()
+    content.guard.check([data], f"the graph of pipeline {graph.name!r}, with its options and labels,")
     digest = content.put_blob([data])
     return Packed(packed, digest.hex, digest.size_bytes)
-
-
-def _keep_bundle(bundle: CodeBundle | None, content: ContentStore) -> Json:
-    archive = bundle.write() if bundle else None
-    if archive is None:
-        return None
-    digest = content.put_blob([archive])
-    return {"digest": digest.hex, "size": digest.size_bytes}
 
 
 class _Packer:
@@ -317,7 +312,7 @@ class _Packer:
                 PackedFunction(
                     name=function.name,
                     at=str(function.at),
-                    artifact=keep_payload(payload, self._content),
+                    artifact=keep_payload(payload, self._content, what=f"the function of task {function.name!r}"),
                     fingerprint=fingerprint(function.fn),
                 )
             )
@@ -358,6 +353,8 @@ class _Packer:
     def _literal(self, value: object, what: object) -> Json:
         small = encode_small(value)
         if small is not NOT_SMALL:
+            if isinstance(small, str):
+                self._content.guard.check_text(small, what)
             return small
         if isinstance(value, Artifact):
             return {"artifact": value.wire_in(self._content)}

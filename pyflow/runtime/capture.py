@@ -18,6 +18,7 @@ from typing import Final, TextIO
 
 from pyflow.contract import LogSpan
 from pyflow.failpoints import reached
+from pyflow.secrecy import Masker
 from pyflow.store import BlobStore
 
 _STDOUT: Final = 1
@@ -41,6 +42,8 @@ class Spool:
         self._log_end = 0
         self._show: Callable[[bytes], None] | None = None
         self._is_taken = False
+        self.masker = Masker()
+        """Hides what is secret in what is shipped and shown."""
 
     def take_standard_streams(self, *, shows: bool = False) -> None:
         """Let all that this process and its children print go to the file, from now on.
@@ -84,7 +87,9 @@ class Spool:
         with self._lock:
             size = os.fstat(self._fd).st_size
             while self._shipped < size and (self._target is not None or self._show is not None):
-                piece = os.pread(self._fd, min(_PIECE, size - self._shipped), self._shipped)
+                piece = self._next_piece(size, is_end=is_end)
+                if not piece:
+                    break
                 if self._target is not None:
                     self._target[0].append(self._target[1], piece)
                     self._log_end += len(piece)
@@ -99,6 +104,13 @@ class Spool:
                 os.ftruncate(self._fd, 0)
                 self._shipped = 0
                 reached("log.after")
+
+    def _next_piece(self, size: int, *, is_end: bool) -> bytes:
+        """What is to be shipped next, with secrets hidden; nothing while it may be the beginning of one."""
+        piece = os.pread(self._fd, min(_PIECE, size - self._shipped), self._shipped)
+        if not (is_end and self._shipped + len(piece) == size):
+            piece = piece[: self.masker.ready(piece)]
+        return self.masker.hide(piece)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -8,10 +8,11 @@ Whatever happens on the way ends in an ``Outcome``; nothing is raised but what m
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyflow.artifacts import keep, keep_items
 from pyflow.contract import ErrorRecord, ExitCode, Invocation, LogSpan, Outcome
 from pyflow.errors import (
+    ConfigError,
     DefinitionError,
     EnvironmentMismatchError,
     IntegrityError,
@@ -39,6 +41,7 @@ from pyflow.runtime.preview import preview
 from pyflow.runtime.program import Place, Program
 from pyflow.runtime.resolve import Resolver
 from pyflow.runtime.usage import Usage
+from pyflow.secrecy import Masker, SecretFinder
 from pyflow.store import ContentStore, about_error
 
 if TYPE_CHECKING:
@@ -61,6 +64,10 @@ class Site:
     """Where the author's files lie that run here from the code bundle, by their paths here."""
     starts_once: bool = False
     """Whoever starts attempts here starts each of them once, so that before the first nothing can be committed."""
+    secrets: SecretFinder
+    """Where secrets are looked up."""
+    masker: Masker
+    """Hides what is secret in what is printed."""
     time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext()
     """For places without anyone outside who could end the attempt: raises ``TaskTimeoutError`` within."""
 
@@ -99,11 +106,28 @@ class _Attempt:
         self._log: LogSpan | None = None
 
     def run(self) -> Outcome:
-        with isolated(self._options.env):
+        try:
+            environment = self._environment()
+        except ConfigError as error:
+            return self._ended_with(self._failed(error, ExitCode.ENVIRONMENT))
+        with isolated(environment):
             with self._site.capture() as log_span:
                 ended = self._produce()
             self._log = log_span()
         return self._commit(ended) if isinstance(ended, _Made) else self._ended_with(ended)
+
+    def _environment(self) -> Mapping[str, str]:
+        """The variables that the task asks for, secrets among them; those are hidden from now on wherever they turn up.
+
+        Raises:
+            ConfigError: A secret is not here.
+        """
+        if not self._options.secret_env:
+            return self._options.env
+        values = self._site.secrets.values(self._options.secret_env, os.environ)
+        self._site.masker.learn(values.values())
+        self._content.guard.learn(values)
+        return {**self._options.env, **values}
 
     def _produce(self) -> _Made | _Failed:
         reached("load.before")
@@ -147,7 +171,7 @@ class _Attempt:
         result = keep(value, self._content, what=f"the result of task {name!r}")
         resolver.know(self._node.id, self._invocation.indices, value)
         facts = [self._fact(fact, resolver) for fact in self._node.facts]
-        return _Made(result, facts, preview(value))
+        return _Made(result, facts, self._content.guard.masked(preview(value)))
 
     def _fact(self, fact: Json, resolver: Resolver) -> Json:
         kind, what = fact
@@ -210,7 +234,11 @@ class _Attempt:
         if isinstance(error, TaskTimeoutError) and not error.node:
             # The place that raised it knew of no nodes; who reads the record names the right one.
             record = replace(record, message=error.reason, pickled=None)
-        return _Failed(exit_code, record)
+        hide = self._content.guard.masked
+        return _Failed(
+            exit_code,
+            replace(record, message=hide(record.message), traceback=hide(record.traceback)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

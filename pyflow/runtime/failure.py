@@ -106,7 +106,7 @@ def _pickled(error: BaseException, content: ContentStore, about: bytes) -> Json:
         copy: Any = decode(memoryview(bytearray(b"".join(payload.parts))))
         if type(copy) is not type(error):
             return None
-        return content.trust.seal_json(about, keep_payload(payload, content))
+        return content.trust.seal_json(about, keep_payload(payload, content, what="the error"))
     except Exception:  # noqa: BLE001  pickling runs the author's code, which may raise anything
         # The pickle is an extra: without it the caller gets a TaskError with the same text.
         return None

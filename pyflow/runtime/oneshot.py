@@ -50,7 +50,7 @@ class Attendant:
         self._lock = threading.Lock()
         self._spool = Spool(folder / "spool")
         self._spool.take_standard_streams(shows=True)
-        self._session = Session(folder, self._spool, writer, time_limit=self._time_limit)
+        self._session = Session(folder, self._spool, writer, secrets_are_set=True, time_limit=self._time_limit)
         self._current: Invocation | None = None
 
     def run(self, invocations: Sequence[Invocation]) -> None:

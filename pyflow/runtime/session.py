@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from pyflow.bundle import install
@@ -19,13 +20,15 @@ from pyflow.runtime.execute import Site, execute, not_tried
 from pyflow.runtime.packages import add_packages, packages_of
 from pyflow.runtime.program import Program
 from pyflow.runtime.scratch import Scratch
+from pyflow.secrecy import Guard, SecretFinder
 from pyflow.store import BlobStore, ContentStore, Keys, Trust, open_blobs
 
 
 def open_home(home: Home, blobs: BlobStore | None = None) -> ContentStore:
     """The store of a run, as the part of it that belongs to a project and an owner."""
     trust = Trust(home.key_file, trusts_store=home.trusts_store)
-    return ContentStore(blobs or open_blobs(home.store_url), Keys(home.project, home.owner), trust)
+    guard = Guard(os.environ, home.allow_secrets or os.environ.get("PYFLOW_ALLOW_SECRETS", ""))
+    return ContentStore(blobs or open_blobs(home.store_url), Keys(home.project, home.owner), trust, guard)
 
 
 class Session:
@@ -37,6 +40,7 @@ class Session:
         writer: Name of the log that it writes, unique in each run.
         blobs: The store, when it is open already.
         starts_once: See ``Site``.
+        secrets_are_set: The place has set the variables of secrets already, as clusters do.
         time_limit: See ``Site``.
     """
 
@@ -48,6 +52,7 @@ class Session:
         *,
         blobs: BlobStore | None = None,
         starts_once: bool = False,
+        secrets_are_set: bool = False,
         time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._folder = folder
@@ -66,6 +71,8 @@ class Session:
             capture=spool.capture,
             origins={},
             starts_once=starts_once,
+            secrets=SecretFinder(os.environ.get("PYFLOW_SECRETS", ""), secrets_are_set),
+            masker=spool.masker,
             time_limit=time_limit,
         )
 
@@ -103,6 +110,8 @@ class Session:
             # Read before any code of the author's runs, which may change the environment or the folder.
             assert content.trust.keys or content.trust.trusts_store
             self._home, self._content = home, content
+            if home.secrets:
+                self._site = replace(self._site, secrets=replace(self._site.secrets, folder=home.secrets))
         return self._content
 
     def _load(self, invocation: Invocation, content: ContentStore) -> Program:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from pyflow.contract import RETRYABLE, ExitCode, Invocation, LogSpan, Outcome
-from pyflow.errors import StoreError
+from pyflow.errors import ConfigError, PyflowError, StoreError
+from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 from pyflow.runtime.attempts import (
     CANCELLED,
     LOST,
@@ -32,8 +33,10 @@ from pyflow.runtime.attempts import (
 from pyflow.runtime.cgroup import memory_limit_bytes, oom_kills
 from pyflow.runtime.oneshot import attend
 from pyflow.runtime.processes import signal_tree, what_ended
+from pyflow.runtime.program import Program
 from pyflow.runtime.session import open_home
 from pyflow.runtime.wire import Messages
+from pyflow.secrecy import Masker, SecretFinder
 from pyflow.store import ContentStore, attempt_name
 
 GRACE_S: Final = 5.0
@@ -298,16 +301,29 @@ def _keep_rest_of_log(
         size = next((i.size_bytes for i in content.blobs.logs(key.rpartition("/")[0]) if i.key == key), 0)
         with open(spool, "rb") as file:
             file.seek(max(0, size - start))
-            rest = file.read()
+            rest = _masker_for(invocation, content).hide(file.read())
         if rest:
             os.write(1, rest)
             content.blobs.append(key, rest)
             content.blobs.publish(key)
-    except (StoreError, OSError) as error:
+    except (PyflowError, OSError) as error:
         print(f"The last lines of the log could not be kept: {error}", file=sys.stderr)
         return None
     end = size + len(rest)
     return LogSpan(writer=writer, start=start, end=end) if end > start else None
+
+
+def _masker_for(invocation: Invocation, content: ContentStore) -> Masker:
+    """Hides the secrets of what ran; they are in the environment of this process as well."""
+    graph = PackedGraph.from_bytes(content.read_blob(invocation.graph_digest, invocation.graph_size))
+    node = Program(graph, invocation.graph_digest).place(invocation.node).node
+    wanted = graph.options[node.options].secret_env if isinstance(node, (PackedCall, PackedContainer)) else {}
+    try:
+        return Masker(
+            SecretFinder(os.environ.get("PYFLOW_SECRETS", ""), is_set=True).values(wanted, os.environ).values()
+        )
+    except ConfigError:
+        return Masker()  # then the task has not had them either
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from pyflow.digest import CHUNK_SIZE, DIGEST_BYTES, BlobDigest, Buffer, bad_chun
 from pyflow.errors import IntegrityError, NotFoundError
 from pyflow.failpoints import reached
 from pyflow.late import late
+from pyflow.secrecy import Guard
 from pyflow.store.commits import RunCommits
 from pyflow.store.keys import Keys
 from pyflow.store.protocol import BlobInfo, BlobStore
@@ -40,12 +41,14 @@ class ContentStore:
         blobs: The store.
         keys: The project, and the owner of the runs.
         trust: With which keys records are signed and checked; None: as the environment says.
+        guard: What must not be kept; None: the values of variables that look secret.
     """
 
-    def __init__(self, blobs: BlobStore, keys: Keys, trust: Trust | None = None) -> None:
+    def __init__(self, blobs: BlobStore, keys: Keys, trust: Trust | None = None, guard: Guard | None = None) -> None:
         self.blobs = blobs
         self.keys = keys
         self.trust = trust or Trust()
+        self.guard = guard or Guard()
         self._commits: RunCommits | None = None
 
     def commits(self, run_id: str, graph_digest: str) -> RunCommits:

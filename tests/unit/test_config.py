@@ -119,7 +119,7 @@ def test_where_nothing_is_near_all_names_are_listed():
     """Who guesses sees what there is, as it is written there."""
     assert complaint({"PYFLOW_COLOUR": "red"}).endswith(
         "There are: PYFLOW_EXECUTOR, PYFLOW_STORE, PYFLOW_PROJECT, PYFLOW_OWNER, PYFLOW_PARALLELISM, PYFLOW_PROGRESS, "
-        "PYFLOW_KEY_FILE, PYFLOW_TRUST_STORE."
+        "PYFLOW_KEY_FILE, PYFLOW_TRUST_STORE, PYFLOW_SECRETS, PYFLOW_ALLOW_SECRETS."
     )
     with pytest.raises(
         ConfigError, match="There are: 'executor', 'store', 'project', 'owner', 'parallelism', 'progress'"

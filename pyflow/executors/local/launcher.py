@@ -12,6 +12,7 @@ from pyflow.executors.local.backlog import MOST_PACKETS, has_backlogs
 from pyflow.executors.local.pool import POOLS
 from pyflow.executors.local.worker import Kind, Worker
 from pyflow.runtime import what_ended
+from pyflow.secrecy import Masker
 from pyflow.store import ContentStore
 
 GRACE_S: Final = 2.0
@@ -33,9 +34,11 @@ class PoolLauncher:
         kind: What the workers must be like.
         content: The store of the run.
         room: How many tasks may run at once, if each takes one processor.
+        masker: Hides what is secret in what a dead worker had printed; the live ones do so themselves.
     """
 
-    def __init__(self, kind: Kind, content: ContentStore, *, room: int) -> None:
+    def __init__(self, kind: Kind, content: ContentStore, *, room: int, masker: Masker | None = None) -> None:
+        self._masker = masker or Masker()
         self._room = room
         self._pool = POOLS.take(kind)
         self._content = content
@@ -220,7 +223,7 @@ class PoolLauncher:
         size = next((info.size_bytes for info in logs if info.key == key), 0)
         start, rest = worker.rest_of_log(size)
         if rest:
-            self._content.blobs.append(key, rest)
+            self._content.blobs.append(key, self._masker.hide(rest))
         end = size + len(rest)
         return (worker.name, start, end) if end > start else None
 

@@ -43,5 +43,7 @@ def test_a_secret_in_the_environment_is_refused_by_name_where_it_cannot_be_looke
     def flow():
         return read()
 
-    with pytest.raises(ExecutorError, match=r"the secret for variable 'TOKEN' of 'read'"):
+    with pytest.raises(
+        ExecutorError, match=r"'read' cannot have its secrets: Secret\('db'\), for the variable 'TOKEN'"
+    ):
         flow.with_options(executor="inprocess")()
