@@ -4,6 +4,7 @@ from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.load import list_runs, load_run
 from pyflow.api.lookup import find_run
 from pyflow.api.pipeline import Pipeline, PipelineArgs, RunArgs, pipeline
+from pyflow.api.probe import hello, probe
 from pyflow.api.run import Run
 from pyflow.api.start import Started, carry_out_aside, detached_text, prepare
 
@@ -17,9 +18,11 @@ __all__ = [
     "carry_out_aside",
     "detached_text",
     "find_run",
+    "hello",
     "list_runs",
     "load_run",
     "open_workplace",
     "pipeline",
     "prepare",
+    "probe",
 ]

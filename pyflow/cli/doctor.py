@@ -7,22 +7,20 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from pyflow.api import Workplace, open_workplace, pipeline
+from pyflow.api import Workplace, hello, open_workplace, probe
 from pyflow.cli.common import json_option, store_option
 from pyflow.cli.failures import FAILED
 from pyflow.cli.output import has_colour, print_json
 from pyflow.config import Settings, find_pyproject
 from pyflow.errors import ConfigError, PyflowError
-from pyflow.executors import machine_cpus, machine_memory_mib
+from pyflow.executors import REMOTE, Finding, machine_cpus, machine_memory_mib, open_executor, open_remote
 from pyflow.terminal import clean, coloured, duration_text, size_text
-from pyflow.tracing import task
 from pyflow.version import VERSION
 
 OLDEST: Final = (3, 10)
@@ -33,37 +31,14 @@ _PATIENCE_S: Final = 60.0
 _NOT_TRIED: Final = "not tried, because the settings are wrong"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    name: str
-    is_ok: bool
-    detail: str
-    fix: str = ""
-    """What would mend it."""
-
-
-@task
-def greet(name: str) -> str:
-    """The smallest task there is."""
-    return f"hello {name} from process {os.getpid()}"
-
-
-@pipeline(name="doctor")
-def hello(name: str) -> str:
-    """The smallest pipeline there is."""
-    return greet(name)
-
-
 @click.command()
+@click.option("--executor", metavar="NAME", help="Look at this one, too: argo.")
 @store_option
 @json_option
-def doctor(store: str | None, *, as_json: bool) -> None:
+def doctor(executor: str | None, store: str | None, *, as_json: bool) -> None:
     """Look whether pyflow can work here, by trying. Ends with 1 when something is wrong."""
     findings: list[Finding] = []
-    for look in (_python, _settings(store), _key(store), _store(store), _disk(store), _machine, _workers):
-        finding = look()
+    for finding in _looked(executor, store):
         findings.append(finding)
         if not as_json:
             _tell(finding)
@@ -73,6 +48,37 @@ def doctor(store: str | None, *, as_json: bool) -> None:
         print_json({"ok": is_ok, "checks": checks})
     if not is_ok:
         sys.exit(FAILED)
+
+
+def _looked(executor: str | None, store: str | None) -> Iterator[Finding]:
+    """One finding after the other, each when it is known."""
+    is_remote = executor in REMOTE
+    if executor is not None and not is_remote:
+        open_executor(executor)
+    for look in (_python, _settings(store), _key(store), _store(store)):
+        yield look()
+    if executor is not None and is_remote:
+        yield from _of_place(executor, store)
+        return
+    for look in (_disk(store), _machine, _workers):
+        yield look()
+
+
+def _of_place(executor: str, store: str | None) -> Iterator[Finding]:
+    """What a cluster says, and whether a pod of ours works there."""
+    is_well = True
+    try:
+        for finding in open_remote(executor, open_workplace(Settings(store=store)).settings).findings():
+            is_well = is_well and finding.is_ok
+            yield finding
+    except PyflowError as error:
+        is_well = False
+        yield Finding("cluster", is_ok=False, detail=str(error))
+    yield (
+        probe(executor, store)
+        if is_well
+        else Finding("probe", is_ok=False, detail="not tried, because of what is wrong above")
+    )
 
 
 def _tell(finding: Finding) -> None:

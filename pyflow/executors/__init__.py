@@ -3,7 +3,7 @@
 from pyflow.executors.driver import Ending, Failure, Job, Watcher
 from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Taken
 from pyflow.executors.registry import NAMES, REMOTE, Executor, argo_setup, open_executor, open_remote
-from pyflow.executors.remote import Begun, RemoteExecutor
+from pyflow.executors.remote import Begun, Finding, RemoteExecutor
 from pyflow.executors.support import SUPPORT, machine_cpus, machine_memory_mib
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Ending",
     "Executor",
     "Failure",
+    "Finding",
     "Finished",
     "Job",
     "Launcher",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +21,17 @@ class Begun:
     """As the place calls it."""
     place: dict[str, str] = field(default_factory=dict)
     """What finds it there again: kept in the run's record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, when somebody asks whether a place can work."""
+
+    name: str
+    is_ok: bool
+    detail: str
+    fix: str = ""
+    """What would mend it."""
 
 
 @runtime_checkable
@@ -48,6 +60,9 @@ class RemoteExecutor(Protocol):
         Raises:
             ExecutorError: The place cannot be asked now.
         """
+
+    def findings(self) -> Iterator[Finding]:
+        """What the place says of itself and of who asks, one after the other."""
 
     def cancel(self, record: RunRecord) -> None:
         """End a run, so that its exit handler still runs.

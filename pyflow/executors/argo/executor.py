@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol
 
 from pyflow.contract import ErrorRecord, ExitCode
 from pyflow.errors import ExecutorError
 from pyflow.executors.argo.cluster import Cluster, open_cluster
+from pyflow.executors.argo.diagnosis import findings
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.watch import Followed, Watch, counts_of
 from pyflow.executors.driver import Ending, Failure, Job
 from pyflow.executors.interrupts import Interrupts, counted_interrupts
-from pyflow.executors.remote import Begun
+from pyflow.executors.remote import Begun, Finding
 from pyflow.executors.support import check_options
 from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph
@@ -100,6 +101,10 @@ class ArgoExecutor:
     def cancel(self, record: RunRecord) -> None:
         """Stop the workflow, so that its exit handler still runs."""
         self._cluster.stop(record.place["workflow"])
+
+    def findings(self) -> Iterator[Finding]:
+        """What the cluster says of itself and of who asks."""
+        return findings(self._cluster, self._settings)
 
     def _watch(
         self,
