@@ -161,14 +161,16 @@ class RunCancelledError(PyflowError):
 
     Attributes:
         run_id: The run.
+        command: What to type to see what is kept.
     """
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(run_id)
+    def __init__(self, run_id: str, command: str = "") -> None:
+        super().__init__(run_id, command)
         self.run_id = run_id
+        self.command = command or f"pyflow show {run_id}"
 
     def __str__(self) -> str:
-        return f"Run {self.run_id} was cancelled. What had finished is kept: pyflow show {self.run_id}"
+        return f"Run {self.run_id} was cancelled. What had finished is kept: {self.command}"
 
 
 class UnsupportedOptionWarning(UserWarning):

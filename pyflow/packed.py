@@ -19,7 +19,7 @@ A path is a list of ``["item", expression]`` and ``["attr", name]``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -92,7 +92,8 @@ class PackedCall:
     options: int
     facts: list[Json] = field(default_factory=list)
     """What others must know of the result before they can start, each ``["items", path]`` for the
-    items of a map, or ``["test", condition]`` for a branch."""
+    items of a map, ``["test", condition]`` for a branch, or ``["part", expression]`` for a part that the
+    result of the pipeline has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +253,18 @@ _KIND_OF: Final = {kind: name for name, kind in _KINDS.items()}
 def kind_of(node: PackedNode) -> str:
     """``call``, ``container``, ``map``, ``branch`` or ``select``."""
     return _KIND_OF[type(node)]
+
+
+def unequal_lengths(node: PackedMap, counts: Sequence[int]) -> str:
+    """What is said when the mapped arguments of a map turn out to differ in length.
+
+    Args:
+        node: The map.
+        counts: How many items each of its mapped arguments has, in their order.
+    """
+    names = [name for name, source in zip(node.body.inputs, node.inputs, strict=True) if source["each"]]
+    lengths = " and ".join(f"{name!r} has {count}" for name, count in zip(names, counts, strict=True))
+    return f"The mapped arguments of {node.name}.map() at {node.at} have different lengths: {lengths}."
 
 
 def nodes_in(value: Json) -> Iterator[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pyflow.config import Settings, absolute, default_owner, load_settings, project_folder, slug
 from pyflow.contract import Home
-from pyflow.errors import ConfigError
+from pyflow.errors import ConfigError, PyflowError
 from pyflow.runtime import open_home
 from pyflow.store import ContentStore
 
@@ -67,3 +68,13 @@ def open_workplace(
         Path(url.removeprefix("file://")) if "://" not in url or url.startswith("file:///") else base / STORE_FOLDER
     )
     return Workplace(settings, home, open_home(home), folder / "results")
+
+
+def command(words: str, run_id: str, store_url: str) -> str:
+    """``pyflow show RUN`` as it finds the run from here: with the store, when the settings name another one."""
+    try:
+        is_known = open_workplace(Settings()).content.blobs.url == store_url
+    except PyflowError:
+        is_known = False  # the settings are wrong by now; then it is better to be plain
+    store = "" if is_known else f" --store {shlex.quote(store_url)}"
+    return f"pyflow {words} {run_id}{store}"

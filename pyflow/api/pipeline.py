@@ -110,10 +110,10 @@ class Pipeline(Generic[P, R]):
         started = self.prepare(args, kwargs)
         ending = started.carry_out()
         if ending.is_detached:
-            raise KeyboardInterrupt(detached_text(started.run.id))
+            raise KeyboardInterrupt(detached_text(started.run))
         if ending.is_interrupted:
             raise KeyboardInterrupt(
-                f"Run {started.run.id} was stopped. What had finished is kept: pyflow show {started.run.id}"
+                f"Run {started.run.id} was stopped. What had finished is kept: {started.run.command('show')}"
             )
         if not ending.is_success:
             __tracebackhide__ = True  # IPython and pytest leave frames out that say so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyflow.api.asked import Asked
+from pyflow.api.home import command
 from pyflow.api.logs import LogReader
 from pyflow.api.raising import raise_as_it_was, rebuild
 from pyflow.api.uncaught import tell_plainly
@@ -83,6 +85,10 @@ class Run:
     def id(self) -> str:
         """The name of the run, unique in its store."""
         return self._record.run_id
+
+    def command(self, words: str) -> str:
+        """What to type here for ``pyflow WORDS`` about this run."""
+        return command(words, self.id, self._content.blobs.url)
 
     @property
     def record(self) -> RunRecord:
@@ -256,7 +262,7 @@ class Run:
         """
         status = status or self.status
         if status == "cancelled":
-            return RunCancelledError(self.id)
+            return RunCancelledError(self.id, self.command("show"))
         view = self.view()
         failed = _failed_slots(view)
         if status == "lost":
@@ -290,7 +296,7 @@ class Run:
 
     def _why_missing(self, node: str, slot: SlotView) -> str:
         why = f" ({slot.error['type']}: {slot.error['message'][:500]})" if slot.error else ""
-        return f"Node {node!r} of run {self.id} has no result: it is {slot.status}{why}. More: pyflow show {self.id}"
+        return f"Node {node!r} of run {self.id} has no result: it is {slot.status}{why}. More: {self.command('show')}"
 
     def _error_of(self, name: str, slot: SlotView, others: list[tuple[str, SlotView]]) -> BaseException:
         attempt = slot.attempts[-1].number if slot.attempts else 1
@@ -300,19 +306,19 @@ class Run:
         error = rebuild(record, node=name, attempt=attempt, content=self._content, about=about)
         add_note(
             error,
-            f"Raised by task {name!r}, attempt {attempt}, in run {self.id}. Its log: pyflow logs {self.id} '{name}'",
+            f"Raised by task {name!r}, attempt {attempt}, in run {self.id}. Its log: {self.command('logs')} {shlex.quote(name)}",
         )
         for other_name, other in others[:10]:
             add_note(error, f"Also failed: {other_name!r} ({other.error['type']}: {other.error['message'][:200]})")
         if len(others) > 10:
-            add_note(error, f"… and {len(others) - 10} more. All of them: pyflow show {self.id}")
+            add_note(error, f"… and {len(others) - 10} more. All of them: {self.command('show')}")
         return error
 
     def _how_lost(self) -> str:
         return (
             f"the process that drove run {self.id} ({self._record.host}, pid {self._record.pid}) ended before the run did, "
             "and its exit handler could not run. What had finished is kept: "
-            f"pyflow show {self.id}"
+            f"{self.command('show')}"
         )
 
     def _resolver(self) -> Resolver:

@@ -47,6 +47,7 @@ class Started:
             is_aside=self.is_aside,
             prints_here=self.executor.name == "inprocess",
             read_log=self._read_log,
+            log_command=lambda: self.run.command("logs"),
         )
         try:
             return self.executor.run(replace(self.job, watchers=displays))
@@ -145,11 +146,11 @@ def _begin(executor: Executor, job: Job) -> Begun:
     return Begun(new_run_id(job.graph.name, time.time()))
 
 
-def detached_text(run_id: str) -> str:
+def detached_text(run: Run) -> str:
     """What to say when a caller stops watching a run that goes on."""
     return (
-        f"Run {run_id} goes on. Watch it: pyflow logs --follow {run_id}; its state: pyflow show {run_id}; "
-        f"in Python: load_run({run_id!r}); end it: pyflow cancel {run_id}"
+        f"Run {run.id} goes on. Watch it: {run.command('logs --follow')}; its state: {run.command('show')}; "
+        f"in Python: load_run({run.id!r}); end it: {run.command('cancel')}"
     )
 
 

@@ -106,7 +106,7 @@ def cancel(run_id: str, store: str | None) -> None:
         click.echo(f"Run {run.id} has ended: {status}.")
         return
     click.echo(
-        f"Run {run.id} was asked to end, and is still {status}. 'pyflow show {run.id}' tells when it has.", err=True
+        f"Run {run.id} was asked to end, and is still {status}. '{run.command('show')}' tells when it has.", err=True
     )
     sys.exit(FAILED)
 

@@ -138,7 +138,7 @@ def _carry_out(started: Started) -> None:
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"Stopped at once. {_kept(started, None)}") from error
     if ending.is_detached:
-        click.echo(detached_text(started.run.id), err=True)
+        click.echo(detached_text(started.run), err=True)
         sys.exit(INTERRUPTED)
     if ending.is_interrupted and not ending.is_success:
         click.echo(f"Stopped. {_kept(started, ending)}", err=True)
@@ -159,7 +159,7 @@ def _kept(started: Started, ending: Ending | None) -> str:
     if ending is not None:
         count = ending.counts.get("succeeded", 0)
         what = f"{counted(count, 'result')} {'is' if count == 1 else 'are'} kept"
-    return f"{what}: pyflow show {started.run.id}"
+    return f"{what}: {started.run.command('show')}"
 
 
 def _print_result(started: Started) -> None:
@@ -169,4 +169,4 @@ def _print_result(started: Started) -> None:
     lines = readable(value).split("\n")
     click.echo("\n".join(lines[:_MOST_LINES]))
     if len(lines) > _MOST_LINES:
-        click.echo(f"… {len(lines) - _MOST_LINES} more lines: pyflow result {started.run.id}", err=True)
+        click.echo(f"… {len(lines) - _MOST_LINES} more lines: {started.run.command('result')}", err=True)

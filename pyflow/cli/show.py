@@ -95,7 +95,7 @@ class Report:
         failed = [name for name, slot in self._bad_slots() if slot.attempts]
         if not failed:
             return []
-        return ["", f"The log of the first failure: pyflow logs {self._run.id} {shlex.quote(clean(failed[0]))}"]
+        return ["", f"The log of the first failure: {self._run.command('logs')} {shlex.quote(clean(failed[0]))}"]
 
     def to_wire(self) -> dict[str, Any]:
         """All of it as JSON."""

@@ -139,7 +139,22 @@ class _Packer:
         for node in region.nodes:
             self._node_kind[node.id] = type(node)
             nodes.extend(self._pack(node))
+        nodes.extend(self._checked_parts(region))
         return PackedRegion(nodes=nodes, inputs=list(region.inputs), output=self.expr(region.output, "the result"))
+
+    def _checked_parts(self, region: Region) -> Iterator[PackedNode]:
+        """See that the parts which a region gives exist: whoever makes a value takes them once, and fails if it cannot.
+
+        Parts that tasks use need no such look, because the task fails that does not find its part.
+        """
+        by_id = {node.id: node for node in region.nodes}
+        for leaf in dict.fromkeys(leaf for leaf in leaves(region.output) if isinstance(leaf, Ref) and leaf.path):
+            fact = ["part", self.expr(leaf, "the result")]
+            node = by_id.get(leaf.node)
+            if isinstance(node, CallNode):
+                self._fact(node.id, fact)
+            elif isinstance(node, (MapNode, SelectNode)):
+                yield self._helper(node, f"{node.name}.part", "nothing", [], [fact])
 
     def _pack(self, node: Node) -> Iterator[PackedNode]:
         """The node, behind the helpers that it needs."""

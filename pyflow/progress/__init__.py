@@ -6,6 +6,8 @@ Which of them, if any, is for ``choose`` to say; each is a ``Watcher`` of the ru
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyflow.packed import PackedGraph
 from pyflow.progress.counter import Counter, FailedTask, Line
 from pyflow.progress.display import Display, ReadLog
@@ -43,6 +45,7 @@ def open_progress(
     is_aside: bool = False,
     prints_here: bool = False,
     read_log: ReadLog | None = None,
+    log_command: Callable[[], str] | None = None,
 ) -> tuple[Display, ...]:
     """The displays that show a run; none where nobody looks.
 
@@ -53,11 +56,12 @@ def open_progress(
         is_aside: The run goes on in a thread of its own, while the caller does other things.
         prints_here: Tasks print on this terminal themselves, so nothing can be drawn over.
         read_log: Gives a piece of a log, to show what failed tasks printed.
+        log_command: What to type here to see the logs.
     """
     place = choose(look_around(), is_wanted=is_wanted, is_aside=is_aside, prints_here=prints_here)
     if place is None:
         return ()
-    counter = Counter(graph, run_id)
+    counter = Counter(graph, run_id, log_command)
     if place == "notebook":
         return (NotebookTable(counter, read_log),)
     kind = LiveTable if place == "live" else PlainLines

@@ -6,7 +6,7 @@ of 10,000 items costs a display nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -110,11 +110,13 @@ class Counter:
     Args:
         graph: What runs.
         run_id: Its name.
+        log_command: What to type here to see its logs; None: the command without a store.
     """
 
-    def __init__(self, graph: PackedGraph, run_id: str) -> None:
+    def __init__(self, graph: PackedGraph, run_id: str, log_command: Callable[[], str] | None = None) -> None:
         self.pipeline = graph.name
         self.run_id = run_id
+        self.log_command = log_command or (lambda: f"pyflow logs {run_id}")
         self.lines: list[Line] = []
         self.status: Status = "pending"
         self.is_stopping = False

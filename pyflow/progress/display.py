@@ -62,9 +62,9 @@ def closing_sentence(counter: Counter, now: float) -> str:
     return f"{how} after {took}: {kept:,} of {counted(total, 'result')} {'is' if total == 1 else 'are'} kept"
 
 
-def log_command(run_id: str, name: str) -> str:
+def log_command(counter: Counter, name: str) -> str:
     """What to type to see a task's log."""
-    return f"pyflow logs {run_id} {shlex.quote(name)}"
+    return f"{counter.log_command()} {shlex.quote(name)}"
 
 
 def log_tails(counter: Counter, read_log: ReadLog | None) -> Iterator[tuple[str, list[str]]]:
@@ -75,7 +75,7 @@ def log_tails(counter: Counter, read_log: ReadLog | None) -> Iterator[tuple[str,
             shown = lines[-TAIL_LINES:]
             much = f"last {len(shown)} lines of the" if len(lines) > len(shown) else ""
             yield (
-                f"{much.capitalize() or 'The'} log of {one_line(failed.name)} ({log_command(counter.run_id, failed.name)}):",
+                f"{much.capitalize() or 'The'} log of {one_line(failed.name)} ({log_command(counter, failed.name)}):",
                 shown,
             )
 

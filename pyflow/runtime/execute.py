@@ -164,8 +164,13 @@ class _Attempt:
         if outputs is not None and parts_of(value) != outputs:
             parts = parts_of(value)
             much = f"a {type(value).__name__}" if parts is None else f"{parts} parts"
+            said = (
+                f"its option says outputs={outputs}"
+                if "outputs" in self._options.given
+                else f"its annotation says {outputs}, as many as the pipeline has unpacked"
+            )
             raise DefinitionError(
-                f"Task {name!r} returned {much}, and its option says outputs={outputs}. It is defined at "
+                f"Task {name!r} returned {much}, and {said}. It is defined at "
                 f"{self._program.graph.functions[self._node.function].at}."
             )
         result = keep(value, self._content, what=f"the result of task {name!r}")
@@ -175,6 +180,9 @@ class _Attempt:
 
     def _fact(self, fact: Json, resolver: Resolver) -> Json:
         kind, what = fact
+        if kind == "part":
+            resolver.value(what, self._place, self._invocation.indices)
+            return True
         if kind == "test":
             try:
                 return resolver.holds(what, self._place, self._invocation.indices)

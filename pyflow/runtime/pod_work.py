@@ -9,7 +9,7 @@ from typing import Final
 from pyflow.contract import RETRYABLE, ExitCode, Invocation, Outcome, slot_of
 from pyflow.errors import DefinitionError, PyflowError
 from pyflow.jsontext import Json
-from pyflow.packed import PackedBranch, PackedMap
+from pyflow.packed import PackedBranch, PackedMap, unequal_lengths
 from pyflow.runs import brief_of
 from pyflow.runtime import sharing
 from pyflow.runtime.attempts import CANCELLED, is_lost
@@ -130,7 +130,7 @@ class Work:
         try:
             lengths = self._resolver.lengths(node, share.outer)
             if len(set(lengths)) > 1:
-                raise DefinitionError(sharing.lengths_text(lengths, node))
+                raise DefinitionError(unequal_lengths(node, lengths))
         except PyflowError as error:
             record = record_error(error, self._content, origins={})
             self._reporter.note("failed", slot=slot, error=record.to_wire())

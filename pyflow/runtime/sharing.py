@@ -162,12 +162,6 @@ def runnable_in(region: PackedRegion) -> list[PackedNode]:
     return found
 
 
-def lengths_text(lengths: list[int], node: PackedMap) -> str:
-    """The message for mapped arguments that are not equally long."""
-    text = " and ".join(map(str, lengths))
-    return f"The mapped arguments of {node.name}.map() at {node.at} have different lengths: {text}."
-
-
 HELPER_RETRIES: Final = 2
 HELPER_BACKOFF_S: Final = 2.0
 """Of pods that do pyflow's own work: what they do may be done again."""

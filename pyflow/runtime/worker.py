@@ -48,6 +48,8 @@ def main() -> None:
     # A segmentation fault then leaves a traceback in the log.
     faulthandler.enable()
     signal.signal(signal.SIGTERM, _end)
+    if not os.environ.get("PYTHONBREAKPOINT"):
+        sys.breakpointhook = _no_debugger
     threading.Thread(target=_watch, args=(lifeline_fd, spool), daemon=True).start()
     _Server(Session(folder, spool, writer, starts_once=True), commands_fd, outcomes_fd, backlog_fd).serve()
 
@@ -195,6 +197,14 @@ def _watch(lifeline_fd: int, spool: Spool) -> NoReturn:
     # This process leads its session, so the task's own children are in its group.
     os.killpg(os.getpgid(0), signal.SIGKILL)
     raise SystemExit
+
+
+def _no_debugger(*_args: object, **_kwargs: object) -> NoReturn:
+    """What ``breakpoint()`` does, unless ``PYTHONBREAKPOINT`` says otherwise: nobody could type to a debugger here."""
+    raise RuntimeError(
+        "breakpoint() was called in a worker process, which has no terminal. Let the pipeline run in your own process: "
+        "my_pipeline.with_options(executor='inprocess')(...), or PYFLOW_EXECUTOR=inprocess."
+    )
 
 
 class _Ended:

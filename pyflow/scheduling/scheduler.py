@@ -20,6 +20,7 @@ from pyflow.packed import (
     PackedOptions,
     PackedSelect,
     nodes_in,
+    unequal_lengths,
 )
 from pyflow.scheduling.frame import Frame, MapState, State
 from pyflow.scheduling.messages import (
@@ -379,8 +380,7 @@ class Scheduler:
         slot = Slot(node, frame.indices)
         counts = [self._count(frame, i["value"]) for i in node.inputs if i["each"]]
         if len(set(counts)) > 1:
-            lengths = " and ".join(map(str, counts))
-            reason = f"The mapped arguments of {node.name}.map() at {node.at} have different lengths: {lengths}."
+            reason = unequal_lengths(node, counts)
             self._commands.append(Fail(slot, reason))
             frame.maps[node.id] = MapState(frame, frame.plan.end_of[node.id], node.batch)
             self._fail(frame, index)

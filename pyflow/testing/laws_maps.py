@@ -133,7 +133,7 @@ def unequal_lengths_are_an_error(stage: Stage) -> None:
         return add.map([1, 2, 3], numbers(2))
 
     raises(DefinitionError, lambda: stage.run(early), "3", "2", "add")
-    raises(DefinitionError, lambda: stage.run(late), "3", "2", "add")
+    raises(DefinitionError, lambda: stage.run(late), "'x' has 3", "'y' has 2", "add")
 
 
 def maps_of_maps_go_item_by_item(stage: Stage) -> None:

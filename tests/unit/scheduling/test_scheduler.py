@@ -306,7 +306,7 @@ def test_unequal_lengths_fail_the_map():
     scheduler = Scheduler(packed(mapping), ENDLESS)
     scheduler.begin()
     fail, finish = scheduler.handle(Ended("0", is_success=True, facts=({"length": 2},)))
-    assert "3 and 2" in fail.reason
+    assert "'argument 1' has 3 and 'y' has 2" in fail.reason
     assert finish == Finish(is_success=False)
 
 

@@ -113,7 +113,7 @@ def test_unequal_lengths_are_told(tmp_path: Path) -> None:
 
     found = ran(tmp_path, main, 1)
     assert found.phase == "Failed"
-    assert "have different lengths: 1 and 2." in found.summary.failures[0][3]
+    assert "have different lengths: 'x' has 1 and 'k' has 2." in found.summary.failures[0][3]
 
 
 def test_a_failed_item_stops_what_comes_behind(tmp_path: Path) -> None:
