@@ -1,6 +1,6 @@
 """What runs beside the author's code, in whatever place: small, and light to import."""
 
-from pyflow.runtime import sharing
+from pyflow.runtime import pod_container, sharing
 from pyflow.runtime.attempts import (
     CANCELLED,
     LOST,
@@ -54,6 +54,7 @@ __all__ = [
     "out_of_memory_reason",
     "packet_of",
     "run_in",
+    "pod_container",
     "run_variable",
     "send",
     "sharing",

@@ -2,8 +2,8 @@
 
     python -m pyflow.runtime.pod WHAT INDICES RETRIES
 
-``WHAT`` is the number of a node; ``e7`` to find out how many pods map 7 has; ``b`` for a run without tasks; ``x`` at
-the end of a run, with the state that the cluster gives it in the place of the indices. ``RETRIES`` counts the attempts before.
+``WHAT`` is the number of a node; ``e7`` to find out how many pods map 7 has; ``s7`` and ``c7`` before and beside the
+container of a container task; ``b`` for a run without tasks; ``x`` at the end of a run, with the state that the cluster gives it in the place of the indices. ``RETRIES`` counts the attempts before.
 The process ends with a code of ``contract.ExitCode``, by which the cluster decides about another attempt.
 """
 
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
-from pyflow.contract import ExitCode, Outcome, slot_of
+from pyflow.contract import RETRYABLE, ExitCode, Outcome, slot_of
 from pyflow.errors import ConfigError
 from pyflow.packed import PackedGraph
 from pyflow.runs import brief_of
@@ -58,7 +59,10 @@ def do(place: PodPlace, what: str, indices: str, *, attempt: int) -> int:
         if place.record(graph.name).create(content):
             reporter.note("run-started")
         if what == "x":
-            return end_run(place, content, program, reporter, lambda node: _run_handler(place, reporter, node), indices)
+            retries = sharing.retries_of(graph, graph.on_exit.id) if graph.on_exit is not None else (0, 0.0)
+            return end_run(
+                place, content, program, reporter, lambda node: _run_handler(place, reporter, node, *retries), indices
+            )
         return _work(place, content, program, reporter, what, indices, attempt)
     finally:
         reporter.close()
@@ -67,6 +71,10 @@ def do(place: PodPlace, what: str, indices: str, *, attempt: int) -> int:
 def _work(place: PodPlace, content: ContentStore, program: Program, reporter: Reporter, *asked: str | int) -> int:
     what, indices, attempt = str(asked[0]), str(asked[1]), int(asked[2])
     marks = read_marks(content, place.run_id)
+    if what.startswith("c"):
+        return Work(
+            place, program, reporter, marks, attempt, Resolver(program, content, place.run_id, _NO_SCRATCH)
+        ).collect(int(what[1:]), sharing.parse_share(indices))
     if marks.is_cancelled:
         return int(ExitCode.CANCELLED)
     if what == "b":
@@ -74,19 +82,28 @@ def _work(place: PodPlace, content: ContentStore, program: Program, reporter: Re
     share = sharing.parse_share(indices)
     resolver = Resolver(program, content, place.run_id, _NO_SCRATCH)
     work = Work(place, program, reporter, marks, attempt, resolver)
+    if what.startswith("s"):
+        return work.stage(int(what[1:]), share)
     if what.startswith("e"):
         return work.expand(program.map_of(int(what[1:])), share)
     return work.run(int(what), share)
 
 
-def _run_handler(place: PodPlace, reporter: Reporter, node: int) -> Outcome:
-    """Run the exit handler."""
-    reporter.note("started", slot=slot_of(node, ()), attempt=1, worker=place.pod)
-    outcome = run_once([place.invocation(node, (), 1)])[0]
-    status = "succeeded" if outcome.is_committed else "failed"
-    error = {} if outcome.error is None else {"error": outcome.error.to_wire()}
-    reporter.note("ended", **brief_of(outcome), status=status, **error)
-    return outcome
+def _run_handler(place: PodPlace, reporter: Reporter, node: int, retries: int, backoff_s: float) -> Outcome:
+    """Run the exit handler, as often as its options say."""
+    attempt = 1
+    while True:
+        reporter.note("started", slot=slot_of(node, ()), attempt=attempt, worker=place.pod)
+        outcome = run_once([place.invocation(node, (), attempt)])[0]
+        status = "succeeded" if outcome.is_committed else "failed"
+        error = {} if outcome.error is None else {"error": outcome.error.to_wire()}
+        reporter.note("ended", **brief_of(outcome), status=status, **error)
+        if outcome.is_committed or outcome.exit_code not in RETRYABLE or attempt > retries:
+            return outcome
+        pause_s = backoff_s * 2 ** (attempt - 1)
+        reporter.note("paused", slot=outcome.slot, seconds=pause_s)
+        time.sleep(pause_s)
+        attempt += 1
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from pyflow.runtime import sharing
 from pyflow.runtime.attempts import CANCELLED, is_lost
 from pyflow.runtime.execute import loading_exit_code
 from pyflow.runtime.failure import record_error
-from pyflow.runtime.marks import Marks, is_spoilt, mark_failed
+from pyflow.runtime.marks import Marks, is_spoilt, mark_failed, read_marks
+from pyflow.runtime.pod_container import Collector, stage_in_pod
 from pyflow.runtime.pod_place import PodPlace, Reporter, say_why
 from pyflow.runtime.program import Program
 from pyflow.runtime.resolve import Resolver
@@ -121,6 +122,32 @@ class Work:
             self._reporter.note("paused", slot=outcome.slot, seconds=backoff_s * 2 ** (self._attempt - 1))
         else:
             mark_failed(self._content, self._place.run_id, outcome.slot)
+
+    # Container tasks
+
+    def stage(self, node: int, share: sharing.Share) -> int:
+        """Before the author's container: bring its inputs."""
+        code = self._settled(node, share.outer)
+        if code is not None and code != ExitCode.COMMITTED:
+            return code
+        self._note_expansion(node, share)
+        invocation = self._place.invocation(node, share.outer, self._attempt)
+        self._note_begun(invocation)
+        outcome = stage_in_pod(invocation, self._program, self._content)
+        if outcome is None:
+            return int(ExitCode.COMMITTED)
+        self._note_end(outcome)
+        return outcome.exit_code
+
+    def collect(self, node: int, share: sharing.Share) -> int:
+        """Beside the author's container: keep what it leaves."""
+        invocation = self._place.invocation(node, share.outer, self._attempt)
+        outcome = Collector(
+            invocation, self._program, self._content, self._place.writer,
+            lambda: read_marks(self._content, self._place.run_id).is_cancelled,
+        ).run()  # fmt: skip
+        self._note_end(outcome)
+        return outcome.exit_code
 
     # What the cluster and those who watch are told
 

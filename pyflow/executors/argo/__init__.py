@@ -7,6 +7,7 @@ says of them.
 
 from pyflow.executors.argo.cluster import Cluster, Right, open_cluster
 from pyflow.executors.argo.executor import ArgoExecutor
+from pyflow.executors.argo.manifest import to_workflow
 from pyflow.executors.argo.settings import ArgoSettings, argo_settings
 from pyflow.executors.argo.setup import Credentials, setup_objects
 from pyflow.executors.argo.submission import make_workflow
@@ -20,5 +21,6 @@ __all__ = [
     "argo_settings",
     "make_workflow",
     "open_cluster",
+    "to_workflow",
     "setup_objects",
 ]

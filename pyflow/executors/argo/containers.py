@@ -1,21 +1,144 @@
-"""Pods of container tasks: pyflow's runtime before and beside an image that knows nothing of it."""
+"""Pods of container tasks: pyflow's runtime before and beside an image that knows nothing of it.
+
+The command is the one text of a user that is in a manifest, and it is escaped. Words that only run time knows do not get there: the
+container before writes them to a file, which Argo's emissary reads.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
 from pyflow.errors import ExecutorError
-from pyflow.packed import PackedContainer
+from pyflow.executors.argo.mounts import key_mount, mounts_of
+from pyflow.executors.argo.place import Place
+from pyflow.executors.argo.profiles import (
+    DEADLINE_MARGIN_S,
+    around,
+    container_security,
+    inputs_of,
+    pod_patch,
+    resources,
+    retry_strategy,
+    secret_variables,
+)
+from pyflow.executors.argo.text import BRACE, escaped, plain
+from pyflow.packed import PackedContainer, PackedOptions
+from pyflow.runtime import pod_container as inside
 
 Template = dict[str, Any]
 
+_SHARED_VOLUME: Final = "pyflow-shared"
+# A folder of an image in which a volume would hide what the image needs to run.
+_SYSTEM: Final = frozenset(
+    {"/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr", "/var"}
+)
+_DEAF: Final = ("sh", "-c", "trap '' TERM; exec \"$@\"", "pyflow")
+# How long pyflow may take to keep outputs when the author's container has ended.
+_GRACE_S: Final = 3600
 
-def refuse_container(node: PackedContainer) -> Template:
-    """Container tasks trace and draw only.
+
+def container_template(name: str, node: PackedContainer, options: PackedOptions, place: Place) -> Template:
+    """The template of one container task.
+
+    Args:
+        name: Of the template.
+        node: The task.
+        options: What it asks for.
+        place: The cluster and the store.
 
     Raises:
-        ExecutorError: Always.
+        ExecutorError: Its program, or where its files lie, cannot be had in a pod.
     """
-    raise ExecutorError(
-        f"Container tasks do not run on executor 'argo' in this version of pyflow: {node.name!r} (called at {node.at})."
-    )
+    retry = retry_strategy(options, is_container=True)
+    words = ["{{inputs.parameters.i}}", "{{retries}}" if retry else "0"]
+    template: Template = {
+        "name": name,
+        "inputs": inputs_of(["i"], place),
+        "initContainers": [_own("stage", [f"s{node.id}", *words], place)],
+        "container": _main(node, options, place),
+        "sidecars": [_own("collect", [f"c{node.id}", *words], place)],
+        **around(options, place),
+    }
+    template["volumes"] = [{"name": _SHARED_VOLUME, "emptyDir": {}}, *template.get("volumes", ())]
+    if retry:
+        template["retryStrategy"] = retry
+    if options.timeout_s is not None:
+        template["activeDeadlineSeconds"] = math.ceil(options.timeout_s) + DEADLINE_MARGIN_S
+    # The emissary then keeps what is printed in files as well. Argo sets the variable last, so it is patched.
+    keeps = {"name": "main", "env": [{"name": "ARGO_INCLUDE_SCRIPT_OUTPUT", "value": "true"}]}
+    template["podSpecPatch"] = pod_patch(options, {"containers": [keeps], "terminationGracePeriodSeconds": _GRACE_S})
+    return template
+
+
+def _main(node: PackedContainer, options: PackedOptions, place: Place) -> Template:
+    known = inside.first_unknown(node)
+    words = [word for word in inside.known_words(node)[:known] if word is not None]
+    if not words:
+        raise ExecutorError(
+            f"The program that container task {node.name!r} runs is known at run time only (called at {node.at}), and Argo "
+            "must know it before. Begin the command with a fixed word, as in ['sh', '-c', ...] or ['env', value]."
+        )
+    command, *arguments = [escaped(word) for word in words]
+    environment = [
+        BRACE,
+        {"name": "HOME", "value": inside.TMP},
+        {"name": "TMPDIR", "value": inside.TMP},
+        *({"name": _variable(name), "value": escaped(text)} for name, text in options.env.items()),
+        *secret_variables(options),
+    ]
+    if known < len(node.command):
+        environment.append({"name": inside.ARGUMENTS_VARIABLE, "value": inside.ARGUMENTS})
+    container: Template = {
+        "image": plain(node.image, what="image"),
+        "imagePullPolicy": place.settings.image_pull_policy,
+        "command": [command],
+        "args": arguments,
+        "env": environment,
+        "resources": resources(options),
+        "volumeMounts": [*_folders(node), *mounts_of(options).mounts],
+        "securityContext": container_security(options),
+    }
+    return {key: value for key, value in container.items() if value}
+
+
+def _variable(name: str) -> str:
+    return plain(name, what="variable")
+
+
+def _folders(node: PackedContainer) -> list[Template]:
+    """Where the shared volume lies in the author's container."""
+    mounts = []
+    for part, folder in inside.layout_of(node).parts:
+        if folder in _SYSTEM:
+            raise ExecutorError(
+                f"Container task {node.name!r} (called at {node.at}) has a file directly in {folder!r}, and a pod would hide the rest of "
+                "that folder from it. Let the file lie in a folder of its own, such as /tmp or /work."
+            )
+        mounts.append({"name": _SHARED_VOLUME, "mountPath": plain(folder, what="folder"), "subPath": part})
+    return mounts
+
+
+def _own(name: str, arguments: list[str], place: Place) -> Template:
+    """One of pyflow's containers."""
+    mounts: list[Template] = [{"name": _SHARED_VOLUME, "mountPath": inside.SHARED}, *key_mount(place.settings)]
+    own_folders = {"HOME": inside.SHARED, "TMPDIR": inside.SHARED}
+    environment = [
+        {"name": e["name"], "value": own_folders[e["name"]]} if e["name"] in own_folders else e
+        for e in place.environment()
+    ]
+    container = place.python_container(None, arguments)
+    # Argo asks a sidecar to end as soon as the author's container has, which may be before Python is there to listen.
+    program = [*_DEAF, *container.pop("command"), *container.pop("args")]
+    return {
+        "name": name,
+        **container,
+        "command": program[:1],
+        "args": program[1:],
+        "workingDir": inside.SHARED,
+        "env": environment,
+        "volumeMounts": mounts,
+        # Argo mounts its input artifact, the runtime, in the author's container only; so it gets here.
+        "mirrorVolumeMounts": True,
+        "securityContext": container_security(PackedOptions()),
+    }

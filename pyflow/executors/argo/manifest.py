@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 from pyflow.contract import Home
 from pyflow.errors import ExecutorError
-from pyflow.executors.argo.containers import refuse_container
+from pyflow.executors.argo.containers import container_template
 from pyflow.executors.argo.dags import Dags
+from pyflow.executors.argo.estimate import choose_most, estimate
 from pyflow.executors.argo.mounts import shared_volumes
 from pyflow.executors.argo.place import Place, Travelling
 from pyflow.executors.argo.profiles import HELPER, Wants, pod_template
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.steps import Pod, Step, Stepper
 from pyflow.executors.argo.verified import verified
+from pyflow.jsontext import dump
 from pyflow.packed import PackedGraph
 
 Template = dict[str, Any]
@@ -24,6 +27,8 @@ MOST_TEMPLATES: Final = 190
 """Of the 200 that Argo's full CRDs allow; the rest is room for what a cluster's own defaults may add."""
 
 EXIT: Final = "exit"
+ESTIMATE: Final = "pyflow/estimate"
+"""The annotation that says how large the run will be."""
 
 
 def to_workflow(
@@ -35,7 +40,7 @@ def to_workflow(
     settings: ArgoSettings,
     runtime: Travelling | None = None,
     endpoint: str | None = None,
-    most: int = 500,
+    most: int | None = None,
 ) -> Template:
     """The manifest of a Workflow that runs a graph.
 
@@ -47,11 +52,12 @@ def to_workflow(
         settings: The cluster.
         runtime: The archive of pyflow's runtime in that store, for images that have none.
         endpoint: Of the store's service, where the settings say none for pods.
-        most: How many pods a map may have at most, when its items can share pods.
+        most: How many pods a map may have at most, when its items can share pods; None: as an estimate of the size says.
 
     Raises:
         ExecutorError: The graph cannot be expressed, or does not fit into what Argo takes.
     """
+    most = choose_most(graph) if most is None else most
     place = Place(
         home=home, graph_digest=digest, graph_size=size, python=graph.python, settings=settings, most=most,
         runtime=runtime, endpoint=endpoint,
@@ -66,12 +72,14 @@ def to_workflow(
             "tasks have the same options, use f.map(...) for calls that differ in their arguments only, or run a part of it "
             "as a pipeline of its own."
         )
-    workflow = {
+    workflow: Template = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
         "metadata": _metadata(graph, digest, settings),
         "spec": {**_spec(graph, settings), "templates": templates},
     }
+    found = estimate(graph, len(dump(workflow)), most)
+    workflow["metadata"].setdefault("annotations", {})[ESTIMATE] = str(found)
     return verified(workflow)
 
 
@@ -134,6 +142,8 @@ def _spec(graph: PackedGraph, settings: ArgoSettings) -> Template:
 def _exit_template(graph: PackedGraph, place: Place) -> Template:
     """Runs the exit handler, if there is one, and writes the run's summary; also of a failed or stopped workflow."""
     options = HELPER if graph.on_exit is None else graph.options[graph.on_exit.options]
+    # The summary is to be written in any case; the handler's own attempts are made within the pod.
+    options = replace(options, retries=max(options.retries, HELPER.retries))
     template = pod_template(EXIT, options, place, tells=0)
     template["inputs"].pop("parameters")
     if not template["inputs"]:
@@ -158,7 +168,8 @@ class _Pods:
         """The name of the template for a pod."""
         options = HELPER if pod.options is None else self._graph.options[pod.options]
         if pod.container is not None:
-            self.templates.append(refuse_container(pod.container))
+            self.templates.append(container_template(step.template, pod.container, options, self._place))
+            return step.template
         is_batch = step.count is not None
         wants = (Wants.of(options, pod.tells), is_batch and options.timeout_s is not None)
         name = self._names.get(wants)

@@ -27,7 +27,7 @@ HELPER: Final = PackedOptions(retries=sharing.HELPER_RETRIES, backoff_s=sharing.
 _FOR_GOOD: Final = ("71", "72", "73", "75", "64", "65", "126", "127")
 
 # A pod may be killed from outside as a last resort only: the time-out proper is kept by the runtime, which can say so.
-_DEADLINE_MARGIN_S: Final = 900
+DEADLINE_MARGIN_S: Final = 900
 
 _MIB: Final = "Mi"
 
@@ -87,7 +87,7 @@ def pod_template(name: str, options: PackedOptions, place: Place, *, tells: int,
     if retry:
         template["retryStrategy"] = retry
     if options.timeout_s is not None and not is_batch:
-        template["activeDeadlineSeconds"] = math.ceil(options.timeout_s) + _DEADLINE_MARGIN_S
+        template["activeDeadlineSeconds"] = math.ceil(options.timeout_s) + DEADLINE_MARGIN_S
     patch = pod_patch(options)
     if patch:
         template["podSpecPatch"] = patch

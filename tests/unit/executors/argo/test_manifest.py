@@ -8,7 +8,7 @@ import re
 import pytest
 from unit.executors.argo.compiling import manifest_of, size_of, templates_of
 
-from pyflow import Secret, Volume, each, first_of, otherwise, pipeline, task, when
+from pyflow import Secret, Volume, container, each, first_of, otherwise, pipeline, task, when
 from pyflow.errors import ExecutorError, PyflowError
 from pyflow.executors.argo import ArgoSettings
 from pyflow.executors.argo.place import Travelling
@@ -211,3 +211,83 @@ def test_settings_reach_the_workflow() -> None:
     assert (spec["nodeSelector"], spec["ttlStrategy"]) == ({"n": "m"}, {"secondsAfterCompletion": 3600})
     assert manifest["metadata"]["labels"]["a"] == "b"
     assert manifest["metadata"]["namespace"] == "team"
+
+
+def test_ten_thousand_items_share_pods() -> None:
+    """A map of 10,000 items gets as many pods as fit, and the manifest says how large it will be."""
+
+    @pipeline
+    def main():
+        return give.map(list(range(10_000)))
+
+    manifest = manifest_of(main)
+    assert templates_of(manifest)["main"]["dag"]["tasks"][0]["withSequence"] == {"count": "500"}
+    assert manifest["metadata"]["annotations"]["pyflow/estimate"].startswith("at most 501 pods; ")
+
+
+def test_what_cannot_fit_is_refused_with_advice() -> None:
+    """A pipeline that would outgrow Argo's object is refused before it is submitted, and the message says what helps."""
+
+    @pipeline
+    def inner(x):
+        with when(give(x) > 1):
+            a = give(x)
+        return first_of(a, default=0)
+
+    @pipeline
+    def main():
+        return inner.map(list(range(20_000)))
+
+    with pytest.raises(ExecutorError, match=r"does not fit into one workflow: at most 40001 pods.*batch"):
+        manifest_of(main)
+
+
+@container(image="busybox:1.36", outputs={"out": "/work/out.txt"})
+def shout(text, number):
+    return ["sh", "-c", f"echo {text} > /work/out.txt", number]
+
+
+def test_a_known_command_is_escaped() -> None:
+    """A command that is known before the run stands in the manifest, and nothing in it is read by Argo or Kubernetes."""
+
+    @pipeline
+    def main():
+        return shout.with_options(env={"A": "$(B){{c}}"})(HOSTILE, 3)
+
+    pod = templates_of(manifest_of(main))["c0"]
+    container = pod["container"]
+    assert container["command"] == ["sh"]
+    assert container["args"][1] == escaped(f"echo {HOSTILE} > /work/out.txt")
+    assert container["env"][0] == {"name": "LB", "value": "{"}
+    assert {"name": "A", "value": "$$(B)$(LB){c}}"} in container["env"]
+    assert "{{" not in json.dumps(container)
+    assert [m["mountPath"] for m in container["volumeMounts"]] == ["/tmp", "/pyflow/inputs", "/work"]
+    assert not any("AWS" in e["name"] or "PYFLOW" in e["name"] for e in container["env"])
+
+
+def test_words_that_only_run_time_knows_come_from_a_file() -> None:
+    """What of a command is not known before the run is read from a file that the container before wrote."""
+
+    @pipeline
+    def main():
+        return shout("x", give(3))
+
+    pod = templates_of(manifest_of(main))["c1"]
+    assert len(pod["container"]["args"]) == 2
+    assert {"name": "ARGO_CONTAINER_ARGS_FILE", "value": "/pyflow/inputs/.arguments"} in pod["container"]["env"]
+    assert [pod["initContainers"][0]["name"], pod["sidecars"][0]["name"]] == ["stage", "collect"]
+
+
+def test_a_file_in_a_system_folder_is_refused() -> None:
+    """A container task whose file would make a pod hide a folder that its image needs is refused, with a way out."""
+
+    @container(image="busybox:1.36", outputs={"out": "/etc/out.txt"})
+    def wrong():
+        return ["true"]
+
+    @pipeline
+    def main():
+        return wrong()
+
+    with pytest.raises(ExecutorError, match="directly in '/etc'"):
+        manifest_of(main)

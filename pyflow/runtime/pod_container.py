@@ -1,0 +1,276 @@
+"""A container task in a pod: one container before the author's, one beside it, and a volume that they share.
+
+    stage   writes the input files, and the arguments that only run time knows
+    main    is any image; Argo's emissary starts its command, and writes its exit code and output to files
+    collect waits for the exit code, keeps what was printed while it is printed, and commits the outputs
+
+What lies where is decided here for both sides, the one that makes the manifest and the pod, from the node alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pyflow.contract import ExitCode, Invocation, LogSpan, Outcome
+from pyflow.jsontext import dump
+from pyflow.packed import PackedContainer
+from pyflow.runtime.attempts import CANCELLED, LOST, TIMED_OUT, lost_outcome
+from pyflow.runtime.program import Program
+from pyflow.runtime.staging import INPUTS, ContainerEnd, StagedContainer, collect, not_staged, stage
+from pyflow.store import ContentStore
+
+SHARED: Final = "/pyflow-shared"
+"""Where pyflow's containers have the volume that they share with the author's."""
+TMP: Final = "/tmp"  # noqa: S108  of the author's container, which shares it with pyflow's alone
+PARTS: Final = {"tmp": TMP, "inputs": INPUTS}
+"""Parts of that volume that every author's container has, and where."""
+ARGUMENTS: Final = f"{INPUTS}/.arguments"
+"""Where the author's container finds the arguments that only run time knows."""
+ARGUMENTS_VARIABLE: Final = "ARGO_CONTAINER_ARGS_FILE"
+"""Tells Argo's emissary to read more arguments from a file (argo-workflows 3.7.10, 4.0.1: cmd/argoexec, emissary.go)."""
+
+_MAIN: Final = Path("/var/run/argo/ctr/main")
+_STAGED: Final = f"{SHARED}/staged.json"
+_LOOK_S: Final = 0.2
+_SHIP_S: Final = 1.0
+_GRACE_S: Final = 5.0
+_LAST_WORDS_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Folders of the author's container that lie in the shared volume, each by its name there."""
+
+    parts: tuple[tuple[str, str], ...]
+
+    def in_shared(self, path: str) -> Path | None:
+        """Where a path of the author's container lies for pyflow's; None when it is in none of the parts."""
+        for name, folder in self.parts:
+            if path == folder or path.startswith(f"{folder}/"):
+                return Path(SHARED, name, path[len(folder) :].lstrip("/"))
+        return None
+
+
+def layout_of(node: PackedContainer) -> Layout:
+    """The shared folders: for temporary files and inputs, and the folder around each output and each input with a path."""
+    wanted = [posixpath.dirname(posixpath.normpath(path)) for _, path in node.outputs]
+    wanted += [posixpath.dirname(posixpath.normpath(path)) for _, _, path in node.inputs if path is not None]
+    parts: list[tuple[str, str]] = list(PARTS.items())
+    for folder in sorted(set(wanted), key=len):
+        if Layout(tuple(parts)).in_shared(folder) is None:
+            parts.append((f"d{len(parts)}", folder))
+    return Layout(tuple(parts))
+
+
+def known_words(node: PackedContainer) -> list[str | None]:
+    """The words of a command, as far as they are known before the run; None for each that is not."""
+    paths = {dump(expr): path for _, expr, path in node.inputs if path is not None}
+    unsaid = {dump(expr) for _, expr, path in node.inputs if path is None}
+
+    def text(piece: object) -> str | None:
+        key = dump(piece)
+        if isinstance(piece, str):
+            return piece
+        if key in unsaid and key not in paths:
+            return None
+        if key in paths:
+            return str(paths[key])
+        return str(piece) if isinstance(piece, (int, float)) or piece is None else None
+
+    words: list[str | None] = []
+    for word in node.command:
+        pieces = [text(piece) for piece in word]
+        words.append(None if None in pieces else "".join(p for p in pieces if p is not None))
+    return words
+
+
+def first_unknown(node: PackedContainer) -> int:
+    """How many words at the beginning of a command are known; the rest is written to a file by ``stage``."""
+    words = known_words(node)
+    return next((index for index, word in enumerate(words) if word is None), len(words))
+
+
+def stage_in_pod(invocation: Invocation, program: Program, content: ContentStore) -> Outcome | None:
+    """Bring the inputs to their places; the outcome when that fails."""
+    node = program.place(invocation.node).node
+    assert isinstance(node, PackedContainer)
+    layout = layout_of(node)
+    for name, _ in layout.parts:
+        _make_open(Path(SHARED, name))
+    folder = Path(SHARED, "stage")
+    folder.mkdir(exist_ok=True)
+    try:
+        staged = stage(invocation, program, content, folder)
+    except Exception as error:  # noqa: BLE001  loading values runs the author's code
+        return not_staged(invocation, error, program, content)
+    for host, path in staged.inputs:
+        target = layout.in_shared(path)
+        assert target is not None
+        _make_open(target.parent)
+        shutil.move(host, target)
+    for _, path, _ in staged.outputs:
+        target = layout.in_shared(path)
+        assert target is not None
+        _make_open(target.parent)
+    arguments = layout.in_shared(ARGUMENTS)
+    assert arguments is not None
+    arguments.write_text(dump(staged.argv[first_unknown(node) :]))
+    Path(_STAGED).write_text(dump([staged.image, staged.argv, staged.keeps_stdout]))
+    return None
+
+
+def _make_open(folder: Path) -> None:
+    """Make a folder to which whoever the author's image runs as may write."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)
+
+
+class Collector:
+    """Waits for the author's container, and keeps what it leaves.
+
+    Args:
+        invocation: The attempt.
+        program: The graph.
+        content: The store.
+        writer: Name of the log.
+        is_cancelled: Whether somebody asked the run to end.
+    """
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        program: Program,
+        content: ContentStore,
+        writer: str,
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        self._invocation = invocation
+        self._program = program
+        self._content = content
+        self._writer = writer
+        self._is_cancelled = is_cancelled
+        self._key = content.keys.log(invocation.run_id, writer)
+        self._log_end = 0
+        self._terminated_at: float | None = None
+        self._started_at = time.time()
+        self._timed_out = False
+        signal.signal(signal.SIGTERM, self._terminated)
+
+    def run(self) -> Outcome:
+        """Wait to the end; what came of it."""
+        node = self._program.place(self._invocation.node).node
+        assert isinstance(node, PackedContainer)
+        timeout_s = self._program.graph.options[node.options].timeout_s
+        exit_code = self._wait(timeout_s)
+        self._ship()
+        self._content.blobs.publish(self._key)
+        if self._timed_out:
+            return self._lost(TIMED_OUT, f"it ran longer than its timeout of {timeout_s:g} s.", int(ExitCode.TIMEOUT))
+        if exit_code is None or (exit_code and self._terminated_at is not None and self._is_cancelled()):
+            if self._is_cancelled():
+                return self._lost(CANCELLED, "the run was cancelled.", int(ExitCode.CANCELLED))
+            reason = "its container was killed: by the cluster, or because it ran out of memory."
+            return self._lost(LOST, reason, 128 + signal.SIGKILL)
+        return self._collect(node, exit_code)
+
+    def _terminated(self, _number: int, _frame: object) -> None:
+        """Argo asks a sidecar to end when the main container has: there is work left."""
+        if self._terminated_at is None:
+            self._terminated_at = time.monotonic()
+
+    def _wait(self, timeout_s: float | None) -> int | None:
+        """The exit code of the author's container; None when it died without one."""
+        shipped_at, kill_at = time.monotonic(), None
+        began: float | None = None
+        while (code := _read_number(_MAIN / "exitcode")) is None:
+            now = time.monotonic()
+            if began is None and _MAIN.is_dir():
+                began, self._started_at = now, time.time()
+            if began is not None and timeout_s is not None and now - began > timeout_s:
+                if not self._timed_out:
+                    self._timed_out, kill_at = True, now + _GRACE_S
+                    _signal_main(signal.SIGTERM)
+                elif kill_at is not None and now > kill_at:
+                    kill_at = now + _GRACE_S
+                    _signal_main(signal.SIGKILL)
+            if self._terminated_at is not None and now - self._terminated_at > _GRACE_S:
+                return None
+            if now - shipped_at > _SHIP_S:
+                shipped_at = now
+                self._ship()
+            time.sleep(_LOOK_S)
+        return code
+
+    def _ship(self) -> None:
+        """Append what was printed since the last time to the log in the store."""
+        path = _MAIN / "combined"
+        if not path.exists():
+            return
+        with path.open("rb") as printed:
+            printed.seek(self._log_end)
+            while piece := printed.read(1024 * 1024):
+                self._content.blobs.append(self._key, piece)
+                self._log_end += len(piece)
+
+    def _collect(self, node: PackedContainer, exit_code: int) -> Outcome:
+        layout = layout_of(node)
+        image, argv, keeps_stdout = json.loads(Path(_STAGED).read_text())
+        outputs = []
+        for name, path in node.outputs:
+            host = layout.in_shared(posixpath.normpath(path))
+            assert host is not None
+            outputs.append((name, path, host))
+        staged = StagedContainer(image=image, argv=argv, outputs=outputs, keeps_stdout=keeps_stdout)
+        end = ContainerEnd(
+            exit_code=exit_code,
+            stdout=_read(_MAIN / "stdout") if keeps_stdout else b"",
+            last_words=_read(_MAIN / "combined", _LAST_WORDS_BYTES),
+            log=self._log(),
+            started_at=self._started_at,
+            duration_s=time.time() - self._started_at,
+        )
+        return collect(self._invocation, self._program, self._content, staged, end)
+
+    def _lost(self, kind: str, reason: str, exit_code: int) -> Outcome:
+        return lost_outcome(
+            self._invocation,
+            kind=kind,
+            reason=reason,
+            exit_code=exit_code,
+            started_at=self._started_at,
+            log=self._log(),
+        )
+
+    def _log(self) -> LogSpan | None:
+        return LogSpan(writer=self._writer, start=0, end=self._log_end) if self._log_end else None
+
+
+def _signal_main(number: int) -> None:
+    """Argo's emissary looks for this file and sends its process the signal (argo-workflows, signal.go)."""
+    (_MAIN / "signal").write_text(str(int(number)))
+
+
+def _read_number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):  # the file is made before it is written
+        return None
+
+
+def _read(path: Path, most: int = -1) -> bytes:
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        if most >= 0:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+        return file.read()
