@@ -10,8 +10,9 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,13 +117,23 @@ def project_folder(folder: Path) -> Path:
     return folder if file is None else file.parent
 
 
-def checked(values: Mapping[str, Any], *, source: str) -> Settings:
+def checked(
+    values: Mapping[str, Any], *, source: str, line_of: Callable[[str], int | None] = lambda _: None
+) -> Settings:
     """Settings from names and values.
+
+    Args:
+        values: What was said.
+        source: Where, for messages.
+        line_of: In which line of the source a name stands, where it has lines.
 
     Raises:
         ConfigError: A name is unknown, or a value of the wrong type.
     """
+    whole = source
     for name, value in values.items():
+        line = line_of(name)
+        source = whole if line is None else f"{whole}:{line}"
         kind = _KINDS.get(name)
         if kind is None:
             raise ConfigError(
@@ -233,13 +244,26 @@ def _from_file(file: Path) -> Settings:
     found = tool.get("pyflow", {}) if isinstance(tool, dict) else {}
     if not isinstance(found, dict):
         raise ConfigError(f"{source} must be a table of settings, got {found!r}.")
-    settings = checked(found, source=source)
+    settings = checked(found, source=source, line_of=partial(_line_in, text.splitlines()))
     for name in _PATHS:
         path = getattr(settings, name)
         if path and "://" not in path:
             beside: dict[str, Any] = {name: _beside(file, path, name, source)}
             settings = replace(settings, **beside)
     return settings
+
+
+def _line_in(lines: list[str], name: str) -> int | None:
+    """In which line the table ``[tool.pyflow]`` says a name: as a key, or as a table of its own."""
+    key = re.compile(rf"""\s*["']?{re.escape(name)}["']?\s*[.=]""")
+    table = re.compile(rf"""\s*\[tool\.pyflow\.["']?{re.escape(name)}["']?[\].]""")
+    is_inside = False
+    for number, line in enumerate(lines, start=1):
+        if line.lstrip().startswith("["):
+            is_inside = line.strip().startswith("[tool.pyflow]")
+        if table.match(line) or (is_inside and key.match(line)):
+            return number
+    return None
 
 
 _PATHS: Final = ("store", "key_file", "secrets")

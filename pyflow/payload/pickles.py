@@ -91,8 +91,8 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _reduce_text_stream(obj)
         if kind is FunctionType and (place := place_behind_decorator(obj)) is not None:
             return restore.attribute, place
-        if kind is _CACHED or kind is CodeType:
-            return _reduce_cached(obj) if kind is _CACHED else _reduce_code(obj)
+        if kind in _REDUCERS:
+            return _REDUCERS[kind](obj)
         if kind.__name__ == "ndarray":
             return reduce_array(obj)
         if isinstance(obj, BaseException) and _has_own_constructor(kind):
@@ -232,6 +232,14 @@ def _reduce_code(code: CodeType) -> tuple[Any, ...]:
     return make, tuple([code.co_filename if a == _NO_FILE else a for a in arguments]), *rest
 
 
+def _reduce_view(view: memoryview) -> tuple[Any, ...]:
+    """A view as bytes of its own: what it is a view of does not travel."""
+    if view.format.lstrip("@") not in restore.VIEW_FORMATS:
+        raise TypeError(f"cannot pickle a memoryview of format {view.format!r}: give the array that it is a view of")
+    data = view.tobytes()
+    return restore.view, (data if view.readonly else bytearray(data), view.format, view.shape)
+
+
 def _reduce_cached(function: Any) -> Any:
     """A function behind ``functools.cache`` as its module's, where others can import that; else made anew, and empty."""
     value: Any = sys.modules.get(function.__module__)
@@ -258,3 +266,11 @@ def _reduce_exception(error: BaseException) -> Any:
     if isinstance(reduced, str) or reduced[0] is not type(error):
         return reduced
     return (restore.exception, reduced[:2], *reduced[2:])
+
+
+_REDUCERS: Final[dict[type, Callable[[Any], Any]]] = {
+    _CACHED: _reduce_cached,
+    CodeType: _reduce_code,
+    memoryview: _reduce_view,
+}
+"""By the type, where cloudpickle's way would lose something."""

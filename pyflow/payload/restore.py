@@ -55,6 +55,18 @@ def file(index: int) -> Path:
     return files[index]()
 
 
+VIEW_FORMATS: Final = frozenset("cbB?hHiIlLqQnNfdP")
+"""The formats that a memoryview can be cast to."""
+
+
+def view(data: bytes | bytearray, form: str, shape: tuple[int, ...]) -> memoryview:
+    """A memoryview over bytes of its own."""
+    flat: Any = memoryview(data)
+    if not data or 0 in shape:
+        return flat if form.lstrip("@") == "B" else flat.cast(form)  # type: ignore[no-any-return]
+    return flat.cast("B").cast(form, shape)  # type: ignore[no-any-return]
+
+
 def hole(index: int) -> object:
     """What stands in a place that was left open when the payload was made."""
     fill = _LOAN.get().fill

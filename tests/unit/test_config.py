@@ -112,7 +112,7 @@ def test_an_unknown_name_is_refused_with_a_suggestion(write, name, meant):
         f"Did you mean PYFLOW_{meant.upper()}?"
     )
     file = write(f'{name} = "x"')
-    assert complaint() == f"[tool.pyflow] in {file} has no setting {name!r}. Did you mean {meant!r}?"
+    assert complaint() == f"[tool.pyflow] in {file}:2 has no setting {name!r}. Did you mean {meant!r}?"
 
 
 def test_where_nothing_is_near_all_names_are_listed():
@@ -182,7 +182,21 @@ def test_a_variable_with_a_wrong_value_is_refused(variable, text, message):
 def test_a_file_with_a_wrong_value_is_refused(write, line, message):
     """The message has the file's whole path, the setting and the value."""
     file = write(line)
-    assert complaint() == f"[tool.pyflow] in {file}: {message}"
+    assert complaint() == f"[tool.pyflow] in {file}:2: {message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[tool.other]\nstroe = 1\n\n[tool.pyflow]\n# stroe\nexecutor = "local"\n  "stroe" = "x"\n', 7),
+        ("[tool.pyflow]\n[tool.pyflow.stroe]\na = 1\n", 2),
+        ("[tool]\npyflow.stroe = 1\n", None),
+    ],
+)
+def test_a_file_says_the_line(write, text, line):
+    """The line is the one in pyflow's own table, however the name is written; where it cannot be told, none is."""
+    file = write(None, whole=text)
+    assert complaint().startswith(f"[tool.pyflow] in {file}{'' if line is None else f':{line}'} has no setting 'stroe'")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import collections
+import ctypes
 import datetime as dt
 import decimal
 import enum
@@ -334,3 +336,28 @@ def test_holes_are_filled_with_what_the_reader_brings():
     value = {"a": [Placeholder(1), (Placeholder(0),)], "b": Pair(Placeholder(1), 2)}
     data = memoryview(bytearray(b"".join(encode(value, holes=number_of).parts)))
     assert decode(data, fill=["zero", "one"]) == {"a": ["one", ("zero",)], "b": Pair("one", 2)}
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        memoryview(b"abc"),
+        memoryview(bytearray(b"xyz")),
+        memoryview(b""),
+        memoryview(b"abcdef")[::2],
+        memoryview(array.array("d", [1.5, 2.5])),
+        memoryview(bytearray(range(12))).cast("B", (3, 4)),
+    ],
+)
+def test_a_memoryview_comes_back_as_one(view):
+    """It has the same items, shape and format, over bytes of its own, which may be written to if they could before."""
+    (back,) = round_trip([view])
+    assert type(back) is memoryview
+    assert back == view
+    assert (back.shape, back.format, back.readonly) == (view.shape, view.format, view.readonly)
+
+
+def test_a_memoryview_that_cannot_be_made_again_is_refused():
+    """A format that no memoryview can be cast to is not silently turned into bytes."""
+    with pytest.raises(NotSerializableError, match="memoryview"):
+        round_trip(memoryview((ctypes.c_int32.__ctype_be__ * 2)()))
