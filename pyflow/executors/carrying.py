@@ -6,12 +6,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from pyflow.artifacts import keep
 from pyflow.contract import ExitCode, Outcome, parse_slot
 from pyflow.errors import StoreError
-from pyflow.executors.driver import Driver, Ending, Failure, Job
+from pyflow.executors.driver import Driver, Ending, Failure, Job, note
 from pyflow.executors.interrupts import Interrupts
 from pyflow.executors.launcher import Launcher
 from pyflow.failpoints import reached
@@ -36,11 +36,12 @@ def carry_out(job: Job, launcher: Launcher, interrupts: Interrupts) -> Ending:
     syncer = _Syncer(job.content.blobs)
     job = replace(job, is_cancel_requested=lambda: interrupts.count > 0 or asked(), watchers=(*job.watchers, syncer))
     began = time.monotonic()
-    _note(job, journal, "run-started")
+    note(job, journal, "run-started")
     try:
-        ending = Driver(job, launcher, journal).run()
+        driver = Driver(job, launcher, journal)
+        ending = driver.run()
         if job.graph.on_exit is not None:
-            _run_exit_handler(job, launcher, journal, ending, time.monotonic() - began)
+            _run_exit_handler(job, driver, ending, time.monotonic() - began)
     finally:
         syncer.close()
         launcher.close()
@@ -51,7 +52,7 @@ def carry_out(job: Job, launcher: Launcher, interrupts: Interrupts) -> Ending:
 
 def _close(job: Job, journal: Journal, ending: Ending, duration_s: float) -> None:
     """Write down how the run ended, when the disk has all that came before."""
-    _note(job, journal, "run-ended", status=status_of(ending))
+    note(job, journal, "run-ended", status=status_of(ending))
     reached("events.before")
     journal.flush()
     journal.seal()
@@ -70,13 +71,7 @@ def status_of(ending: Ending) -> Status:
     return "succeeded" if ending.is_success else "failed"
 
 
-def _note(job: Job, journal: Journal, event: str, **details: Any) -> None:
-    noted = journal.add(event, **details)
-    for watcher in job.watchers:
-        watcher.on_event(noted)
-
-
-def _run_exit_handler(job: Job, launcher: Launcher, journal: Journal, ending: Ending, duration_s: float) -> None:
+def _run_exit_handler(job: Job, driver: Driver, ending: Ending, duration_s: float) -> None:
     """Give the outcome of the run to its exit handler; a handler that fails makes the run a failed one."""
     assert job.graph.on_exit is not None
     failures = tuple((f.name, f.error.type, f.error.message) for f in in_trace_order(ending.failures))
@@ -97,7 +92,7 @@ def _run_exit_handler(job: Job, launcher: Launcher, journal: Journal, ending: En
         duration_s=0.0,
     )
     job.content.commits(job.run_id, job.graph_digest).commit(EXIT_SLOT, outcome.to_bytes())
-    handled = Driver(job, launcher, journal).run_one(job.graph.on_exit)
+    handled = driver.run_one(job.graph.on_exit)
     ending.failures += handled.failures
     ending.is_success = ending.is_success and handled.is_success
     ending.counts = dict(Counter(ending.counts) + Counter(handled.counts))

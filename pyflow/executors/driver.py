@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome, is_chain, parse_slot
+from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome, is_chain
 from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Returned, Taken
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
-from pyflow.runs import Event, Journal, brief_of
+from pyflow.runs import Event, Journal, RunView, brief_of
 from pyflow.scheduling import (
     Advance,
     CancelRequested,
@@ -90,6 +90,13 @@ class Ending:
     counts: dict[str, int] = field(default_factory=dict)
 
 
+def note(job: Job, journal: Journal, event: str, **details: object) -> None:
+    """Write down that something happened, and tell those who watch."""
+    noted = journal.add(event, **details)
+    for watcher in job.watchers:
+        watcher.on_event(noted)
+
+
 class Driver:
     """Carries one job out with one launcher."""
 
@@ -103,7 +110,7 @@ class Driver:
         self._pace = _Pace(launcher)
         self._is_finished = False
         self._look_at = time.monotonic() + _LOOK_INTERVAL_S
-        self._names = {node.id: node.name for node in job.graph.walk()}
+        self._view: RunView | None = None
 
     def run(self) -> Ending:
         """Carry the job out until nothing runs any more."""
@@ -123,8 +130,8 @@ class Driver:
         return self._ending
 
     def run_one(self, node: PackedCall) -> Ending:
-        """Carry out a node that stands outside of the graph's body: the exit handler."""
-        self._names[node.id] = node.name
+        """Carry out a node that stands outside of the graph's body: the exit handler; the answer is of it alone."""
+        self._ending = Ending()
         options = self._job.graph.options[node.options]
         failure: Failure | None = None
         for attempt in range(1, options.retries + 2):
@@ -296,13 +303,12 @@ class Driver:
             self._do(self._scheduler.handle(Due(heapq.heappop(self._pauses)[1])))
 
     def _note(self, event: str, **details: object) -> None:
-        noted = self._journal.add(event, **details)
-        for watcher in self._job.watchers:
-            watcher.on_event(noted)
+        note(self._job, self._journal, event, **details)
 
     def _name(self, slot: str) -> str:
-        node, indices = parse_slot(slot)
-        return self._names[node] + "".join(f"[{i}]" for i in indices)
+        if self._view is None:
+            self._view = RunView(self._job.graph)
+        return self._view.name_of(slot)
 
 
 class _Pace:

@@ -145,6 +145,11 @@ class RunView:
             found[node.name] = node
         return found
 
+    def name_of(self, slot: str) -> str:
+        """A slot as people write it: ``per_scene[3]/fit``."""
+        node = self.nodes[parse_slot(slot)[0]]
+        return slot_name(node, slot, {map_id: self.nodes[map_id].name for map_id in node.maps})
+
     def caller_died(self) -> None:
         """Nobody drives the run any more: what was under way is lost, and the rest will not be."""
         self.status = "lost"

@@ -155,3 +155,34 @@ def test_a_part_that_the_result_lacks_fails_the_run(executor):
         run.result()
     assert any("of the result of 'add'" in note for note in caught.value.__notes__)
     assert having.with_options(executor=executor)() == (2, 1)
+
+
+def test_a_failed_item_of_a_mapped_pipeline_has_one_name_everywhere(tmp_path):
+    """The exit handler, the summary and the note say ``per_scene[1]/fail``, as listings do."""
+    told = tmp_path / "told"
+
+    @task
+    def handler(outcome):
+        told.write_text(" ".join(name for name, _, _ in outcome.failures))
+
+    @task
+    def fail_at_one(x):
+        if x == 1:
+            raise ValueError(x)
+
+    @pipeline
+    def per_scene(x):
+        return fail_at_one(x)
+
+    @pipeline(on_exit=handler)
+    def outer():
+        return per_scene.map([0, 1])
+
+    run = outer.submit()
+    with pytest.raises(ValueError, match="1") as caught:
+        run.result()
+    name = "per_scene[1]/fail_at_one"
+    assert told.read_text() == name
+    assert [failure[1] for failure in run.summary.failures] == [name]
+    assert any(f"Raised by task {name!r}" in note for note in caught.value.__notes__)
+    assert run.nodes["handler"].status == "succeeded"
