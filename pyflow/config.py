@@ -45,19 +45,24 @@ class Settings:
     allow_secrets: str | None = None
     argo: Mapping[str, Any] | None = field(default=None, repr=False)  # it may hold a token
     """The table of settings for Argo, by the names in ``ARGO``."""
+    docker: Mapping[str, Any] | None = None
+    """The table of settings for Docker, by the names in ``DOCKER``."""
+    volumes: Mapping[str, Any] | None = None
+    """Which folder of this machine stands for a volume, by the volume's name."""
 
     def over(self, other: Settings) -> Settings:
         """These, and where nothing is set the others; a table is merged name by name."""
         mine = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        if self.argo is not None and other.argo is not None:
-            mine["argo"] = {**other.argo, **self.argo}
+        for name in TABLES:
+            if name in mine and getattr(other, name) is not None:
+                mine[name] = {**getattr(other, name), **mine[name]}
         return replace(other, **mine)
 
 
 _KINDS: Final[dict[str, type]] = {
     "executor": str, "store": str, "project": str, "owner": str, "parallelism": int, "progress": bool,
     "key_file": str, "trust_store": bool, "secrets": str, "allow_secrets": str,
-    "argo": dict,
+    "argo": dict, "docker": dict, "volumes": dict,
 }  # fmt: skip
 
 ARGO: Final[dict[str, tuple[type, ...]]] = {
@@ -71,6 +76,13 @@ ARGO: Final[dict[str, tuple[type, ...]]] = {
     "keep_for": (str, int, float), "pod_gc": (str,), "target": (str,),
 }  # fmt: skip
 """The settings in the table ``argo`` with the types they may have; ``ArgoSettings`` says what each is for."""
+
+DOCKER: Final[dict[str, tuple[type, ...]]] = {"registry": (str,), "base": (str,), "network": (str,)}
+"""The settings in the table ``docker``: a prefix for the name of the runtime image, where it may be pulled from; the image that it is
+built on; the network of all containers whose task says nothing else."""
+
+TABLES: Final[dict[str, Mapping[str, tuple[type, ...]] | None]] = {"argo": ARGO, "docker": DOCKER, "volumes": None}
+"""Settings that are tables, with the names that they may have; None where the user chooses them, for text."""
 
 _configured = Settings()
 
@@ -155,11 +167,13 @@ def _check_table(name: str, table: object, source: str) -> None:
     """Refuse a table with unknown names or wrong types; no value is shown, for one may be a token."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{source}: {name} must be a table of settings, got {type(table).__name__}.")
+    known = TABLES[name]
     for inner, value in table.items():
-        kinds = ARGO.get(inner) if isinstance(inner, str) else None
+        kinds = (str,) if known is None else known.get(inner) if isinstance(inner, str) else None
         if kinds is None:
+            assert known is not None
             raise ConfigError(
-                f"{source}: {name} has no setting {inner!r}. {_hint(str(inner), {known: repr(known) for known in ARGO})}"
+                f"{source}: {name} has no setting {inner!r}. {_hint(str(inner), {each: repr(each) for each in known})}"
             )
         if value is not None and type(value) not in kinds and not (dict in kinds and isinstance(value, Mapping)):
             wanted = " or ".join(kind.__name__ for kind in kinds)
@@ -200,6 +214,9 @@ def _hint(name: str, spelled: Mapping[str, str]) -> str:
     return f"Did you mean {spelled[near[0]]}?" if near else f"There are: {', '.join(spelled.values())}."
 
 
+_INSTEAD: Final = {"argo": "Set ARGO_SERVER, ARGO_TOKEN and ARGO_NAMESPACE as for Argo's own command, or write"}
+
+
 def _from_environment(environment: Mapping[str, str]) -> Settings:
     settings = Settings()
     for variable, text in environment.items():
@@ -208,8 +225,7 @@ def _from_environment(environment: Mapping[str, str]) -> Settings:
         name = variable[len(PREFIX) :].lower()
         if _KINDS.get(name) is dict:
             raise ConfigError(
-                f"{variable} cannot hold a table. Set ARGO_SERVER, ARGO_TOKEN and ARGO_NAMESPACE as for Argo's own command, "
-                f"or write configure({name}={{...}}) or [tool.pyflow.{name}]."
+                f"{variable} cannot hold a table. {_INSTEAD.get(name, 'Write')} configure({name}={{...}}) or [tool.pyflow.{name}]."
             )
         if name not in _KINDS:
             hint = _hint(name, {known: PREFIX + known.upper() for known, kind in _KINDS.items() if kind is not dict})
@@ -250,6 +266,9 @@ def _from_file(file: Path) -> Settings:
         if path and "://" not in path:
             beside: dict[str, Any] = {name: _beside(file, path, name, source)}
             settings = replace(settings, **beside)
+    if settings.volumes:
+        volumes = {name: _beside(file, path, f"volumes.{name}", source) for name, path in settings.volumes.items()}
+        settings = replace(settings, volumes=volumes)
     return settings
 
 

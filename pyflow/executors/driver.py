@@ -261,7 +261,9 @@ class Driver:
     def _note_lost(self, report: Lost) -> Failure:
         """Note that an attempt ended without an outcome; what is known of it."""
         exit_code = int(ExitCode.TIMEOUT) if report.is_timeout else -1
-        kind = "TaskTimeoutError" if report.is_timeout else "LostTaskError"
+        kind = "LostTaskError"
+        if report.is_timeout or report.is_out_of_memory:
+            kind = "TaskTimeoutError" if report.is_timeout else "OutOfMemoryError"
         error = ErrorRecord(type=f"pyflow.errors.{kind}", message=report.reason, traceback=report.reason)
         status = "cancelled" if self._ending.is_cancelled else "failed" if report.is_timeout else "lost"
         details = {"log": list(report.log)} if report.log else {}

@@ -29,6 +29,7 @@ class Lost:
     reason: str
     """What ended it, with the likely cause."""
     is_timeout: bool = False
+    is_out_of_memory: bool = False
     is_interrupt: bool = False
     """Somebody pressed Ctrl-C, and the place had to end it there and then."""
     log: tuple[str, int, int] | None = None

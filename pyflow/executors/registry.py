@@ -9,14 +9,14 @@ from typing import Final, Protocol
 from pyflow.config import Settings, absolute
 from pyflow.errors import ConfigError
 from pyflow.executors.driver import Ending, Job
+from pyflow.executors.launcher import Launcher
 from pyflow.executors.remote import RemoteExecutor
 from pyflow.graph import suggestion
 from pyflow.jsontext import Json
-from pyflow.packed import PackedGraph
+from pyflow.packed import PackedContainer, PackedGraph
 from pyflow.secrecy import SecretFinder
 
-NAMES: Final = ("inprocess", "local", "argo")
-LATER: Final = ("docker",)
+NAMES: Final = ("inprocess", "local", "docker", "argo")
 REMOTE: Final = ("argo",)
 """Those whose runs go on without the process that submitted them."""
 
@@ -61,16 +61,39 @@ def open_executor(
     if name == "inprocess":
         from pyflow.executors.selfdriven import InprocessExecutor
 
-        return InprocessExecutor(secrets=SecretFinder(absolute(settings.secrets)))
+        return InprocessExecutor(settings, secrets=SecretFinder(absolute(settings.secrets)))
     if name == "local":
         from pyflow.executors.selfdriven import LocalExecutor
 
-        return LocalExecutor(secrets=SecretFinder(absolute(settings.secrets)))
-    if name in LATER:
-        raise ConfigError(
-            f"Executor {name!r} is not available in this version of pyflow. There are: {', '.join(NAMES)}."
-        )
+        return LocalExecutor(settings, secrets=SecretFinder(absolute(settings.secrets)))
+    if name == "docker":
+        from pyflow.executors.docker.executor import DockerExecutor
+        from pyflow.executors.docker.settings import DockerSettings
+
+        return DockerExecutor(DockerSettings.of(settings), secrets=SecretFinder(absolute(settings.secrets)))
     raise ConfigError(f"There is no executor {name!r}.{suggestion(name, NAMES)}")
+
+
+class Beside(Protocol):
+    """Runs the container tasks of an executor whose Python tasks run elsewhere."""
+
+    def launcher(self, job: Job, others: Launcher) -> Launcher:
+        """A launcher of both."""
+
+
+def open_containers(graph: PackedGraph, settings: Settings, *, executor: str) -> Beside | None:
+    """What runs the container tasks of a graph beside its Python tasks; None when it has none.
+
+    Raises:
+        ExecutorError: No Docker engine answers, or an image cannot be had.
+    """
+    if not any(isinstance(node, PackedContainer) for node in graph.walk()):
+        return None
+    from pyflow.executors.docker.beside import ContainersBeside
+    from pyflow.executors.docker.settings import DockerSettings
+
+    secrets = SecretFinder(absolute(settings.secrets))
+    return ContainersBeside.checked(graph, DockerSettings.of(settings), executor=executor, secrets=secrets)
 
 
 def open_remote(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 
+from pyflow.config import Settings
 from pyflow.environments import unpacked
 from pyflow.executors.carrying import carry_out
 from pyflow.executors.driver import Ending, Job
@@ -14,8 +15,8 @@ from pyflow.executors.launcher import Launcher
 from pyflow.executors.local.launcher import PoolLauncher
 from pyflow.executors.local.several import SeveralPools, packages_by_node
 from pyflow.executors.local.worker import Kind
+from pyflow.executors.registry import Beside, open_containers
 from pyflow.executors.support import (
-    check_containers,
     check_options,
     check_size,
     machine_cpus,
@@ -27,39 +28,46 @@ from pyflow.scheduling import Capacity
 from pyflow.secrecy import Masker, SecretFinder
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InprocessExecutor:
     """Tasks run in the caller's process, one after the other."""
 
+    settings: Settings = field(default_factory=Settings)
     name: str = "inprocess"
     secrets: SecretFinder = field(default_factory=SecretFinder)
+    _containers: Beside | None = None
 
     def check(self, graph: PackedGraph) -> None:
         """Refuse what cannot be honoured, before anything runs."""
-        check_containers(graph, self.name)
         check_options(graph, self.name)
         secrets_of(graph, self.secrets)
+        self._containers = open_containers(graph, self.settings, executor=self.name)
 
     def run(self, job: Job) -> Ending:
         """Carry the run out; returns when nothing of it runs any more."""
         job = replace(job, capacity=Capacity(cpus=float("inf"), tasks=1))
         with counted_interrupts() as interrupts:
-            return carry_out(job, InprocessLauncher(job.content, interrupts), interrupts)
+            launcher: Launcher = InprocessLauncher(job.content, interrupts)
+            if self._containers is not None:
+                launcher = self._containers.launcher(job, launcher)
+            return carry_out(job, launcher, interrupts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LocalExecutor:
     """Tasks run in a pool of worker processes of this machine."""
 
+    settings: Settings = field(default_factory=Settings)
     name: str = "local"
     secrets: SecretFinder = field(default_factory=SecretFinder)
+    _containers: Beside | None = None
 
     def check(self, graph: PackedGraph) -> None:
         """Refuse what cannot be honoured, before anything runs."""
-        check_containers(graph, self.name)
         check_size(graph, cpus=machine_cpus(), memory_mib=machine_memory_mib())
         check_options(graph, self.name)
         secrets_of(graph, self.secrets)
+        self._containers = open_containers(graph, self.settings, executor=self.name)
 
     def run(self, job: Job) -> Ending:
         """Carry the run out; returns when nothing of it runs any more."""
@@ -68,6 +76,8 @@ class LocalExecutor:
         masker = Masker(secrets_of(job.graph, self.secrets))
         with counted_interrupts() as interrupts:
             launcher = _pools_for(job, room=int(min(machine_cpus(), tasks)), masker=masker)
+            if self._containers is not None:
+                launcher = self._containers.launcher(job, launcher)
             return carry_out(job, launcher, interrupts)
 
 

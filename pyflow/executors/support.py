@@ -92,10 +92,10 @@ def check_options(graph: PackedGraph, executor: str) -> None:
         ExecutorError: At least one is refused; the message names each option and its tasks.
     """
     refused, warned = [], []
-    for option, names in _users_of_options(graph).items():
-        support = SUPPORT[option][executor]
+    for (option, column), names in _users_of_options(graph, executor).items():
+        support = SUPPORT[option][column]
         tasks = ", ".join(repr(name) for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        line = f"option {option!r} of {tasks}: {WHY.get((option, executor), 'it has no meaning there')}"
+        line = f"option {option!r} of {tasks}: {WHY.get((option, column), 'it has no meaning there')}"
         if support == "refused":
             refused.append(line)
         elif support == "warned":
@@ -122,20 +122,6 @@ def secrets_of(graph: PackedGraph, finder: SecretFinder, environment: Mapping[st
     if missing:
         raise ExecutorError(" ".join(missing))
     return found
-
-
-def check_containers(graph: PackedGraph, executor: str) -> None:
-    """Refuse a graph with container tasks, which need a container engine.
-
-    Raises:
-        ExecutorError: There is one.
-    """
-    names = [f"{node.name!r} (called at {node.at})" for node in graph.walk() if isinstance(node, PackedContainer)]
-    if names:
-        raise ExecutorError(
-            f"Container tasks do not run on executor {executor!r} in this version of pyflow, they trace and draw only: "
-            f"{', '.join(names)}."
-        )
 
 
 def check_size(graph: PackedGraph, *, cpus: float, memory_mib: float) -> None:
@@ -170,11 +156,15 @@ def machine_memory_mib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
 
 
-def _users_of_options(graph: PackedGraph) -> dict[str, list[str]]:
-    users: dict[str, list[str]] = {}
+def _users_of_options(graph: PackedGraph, executor: str) -> dict[tuple[str, str], list[str]]:
+    """Who has which option, beside the column of the table that counts for them."""
+    # Their container tasks run on Docker.
+    of_containers = "docker" if executor in ("inprocess", "local") else executor
+    users: dict[tuple[str, str], list[str]] = {}
     for node in _nodes_with_options(graph):
+        column = of_containers if isinstance(node, PackedContainer) else executor
         for option in graph.options[node.options].given:
-            users.setdefault(option, []).append(node.name)
+            users.setdefault((option, column), []).append(node.name)
     return users
 
 

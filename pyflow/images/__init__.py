@@ -1,5 +1,39 @@
-"""The runtime that travels to where tasks run, and the image that holds it."""
+"""The runtime that travels to where tasks run, the image that holds it, and images of the user's own."""
 
+from pyflow.images.engine import has_engine, open_engine
+from pyflow.images.fitting import PROBE_LABEL, ImageFacts, check_said_python, image_facts, python_in
+from pyflow.images.image import (
+    RUNTIME_LABEL,
+    BuiltImage,
+    build_runtime_image,
+    ensure_runtime_image,
+    list_runtime_images,
+    pull,
+    push,
+    runtime_tag,
+    this_minor,
+)
 from pyflow.images.travelling import DEPENDENCIES, RuntimeArchive, install_runtime, runtime_archive
 
-__all__ = ["DEPENDENCIES", "RuntimeArchive", "install_runtime", "runtime_archive"]
+__all__ = [
+    "DEPENDENCIES",
+    "PROBE_LABEL",
+    "RUNTIME_LABEL",
+    "BuiltImage",
+    "ImageFacts",
+    "RuntimeArchive",
+    "build_runtime_image",
+    "check_said_python",
+    "ensure_runtime_image",
+    "has_engine",
+    "image_facts",
+    "install_runtime",
+    "list_runtime_images",
+    "open_engine",
+    "pull",
+    "push",
+    "python_in",
+    "runtime_archive",
+    "runtime_tag",
+    "this_minor",
+]

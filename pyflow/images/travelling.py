@@ -49,7 +49,7 @@ _BOTOCORE_KEPT: Final = re.compile(
 _LEFT_OUT: Final = re.compile(
     r"(?:^|/)(?:__pycache__|tests?|testing)/|\.(?:pyc|pyi|so|pyd|dylib)$|\.dist-info/|/examples/"
 )
-_LEFT_OUT_OF_PYFLOW: Final = re.compile(r"(?:^|/)__pycache__/|\.pyc$|^pyflow/(?:cli|ui|testing)/")
+_LEFT_OUT_OF_PYFLOW: Final = re.compile(r"(?:^|/)__pycache__/|\.pyc$|^pyflow/(?:cli|ui)/")
 
 _SITECUSTOMIZE: Final = f'''\
 """Puts what pyflow brings along behind what the image has, and then does what the image's own module of this name does."""

@@ -19,19 +19,31 @@ from pyflow.runtime.commands import command_of, invocation_in, packet_of
 from pyflow.runtime.execute import Site, execute
 from pyflow.runtime.processes import signal_tree, what_ended
 from pyflow.runtime.program import Place, Program
-from pyflow.runtime.request import RUN_VARIABLE, indices_word, run_in, run_variable, task_words
+from pyflow.runtime.request import RUN_VARIABLE, indices_word, run_in, run_variable, task_words, writer_of
 from pyflow.runtime.resolve import EXIT_SLOT, Resolver
 from pyflow.runtime.session import Session, open_home
+from pyflow.runtime.staging import (
+    INPUTS,
+    ContainerEnd,
+    StagedContainer,
+    collect,
+    committed_outcome,
+    not_staged,
+    parents_of,
+    stage,
+)
 from pyflow.runtime.wire import Messages, send
 from pyflow.runtime.worker import importing_module
 
 __all__ = [
     "CANCELLED",
     "EXIT_SLOT",
+    "INPUTS",
     "LOST",
     "OUT_OF_MEMORY",
     "RUN_VARIABLE",
     "TIMED_OUT",
+    "ContainerEnd",
     "Heartbeat",
     "Messages",
     "Place",
@@ -40,25 +52,32 @@ __all__ = [
     "Session",
     "Site",
     "Spool",
+    "StagedContainer",
+    "collect",
     "command_of",
+    "committed_outcome",
     "execute",
     "importing_module",
     "indices_word",
+    "invocation_in",
     "is_lost",
     "last_heartbeat",
     "leave_outcome",
     "left_outcome",
     "lost_outcome",
-    "invocation_in",
+    "not_staged",
     "open_home",
     "out_of_memory_reason",
     "packet_of",
+    "parents_of",
     "run_in",
     "pod_container",
     "run_variable",
     "send",
     "sharing",
     "signal_tree",
+    "stage",
     "task_words",
     "what_ended",
+    "writer_of",
 ]

@@ -17,6 +17,7 @@ from typing import Final
 from pyflow.contract import Home, Invocation
 from pyflow.errors import ConfigError
 from pyflow.jsontext import dump
+from pyflow.store import attempt_name
 
 RUN_VARIABLE: Final = "PYFLOW_RUN"
 _USAGE: Final = "python -m pyflow.runtime task NODE INDICES ATTEMPT NONCE [INDICES ATTEMPT NONCE …]"
@@ -48,6 +49,12 @@ def task_words(invocations: Sequence[Invocation]) -> list[str]:
     for invocation in invocations:
         words += [indices_word(invocation.indices), str(invocation.attempt), invocation.nonce]
     return words
+
+
+def writer_of(invocations: Sequence[Invocation]) -> str:
+    """The name of the log that a worker for these writes, unique in their run."""
+    first = invocations[0]
+    return "t" + attempt_name(first.slot, first.attempt, first.nonce)
 
 
 def indices_word(indices: tuple[int, ...]) -> str:

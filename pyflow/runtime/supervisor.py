@@ -34,10 +34,11 @@ from pyflow.runtime.cgroup import memory_limit_bytes, oom_kills
 from pyflow.runtime.oneshot import attend
 from pyflow.runtime.processes import signal_tree, what_ended
 from pyflow.runtime.program import Program
+from pyflow.runtime.request import writer_of
 from pyflow.runtime.session import open_home
 from pyflow.runtime.wire import Messages
 from pyflow.secrecy import Masker, SecretFinder
-from pyflow.store import ContentStore, attempt_name
+from pyflow.store import ContentStore
 
 GRACE_S: Final = 5.0
 """How long a task may clean up when it is ended."""
@@ -93,8 +94,7 @@ class _Supervisor:
         self._on_ended = on_ended
         self._folder = folder
         self._wake_fd = wake_fd
-        first = invocations[0]
-        self._writer = "t" + attempt_name(first.slot, first.attempt, first.nonce)
+        self._writer = writer_of(invocations)
         self._outcomes: list[Outcome] = []
         self._log_end = 0
         self._is_asked_to_end = False

@@ -1,0 +1,266 @@
+"""Container tasks on a Docker engine: inputs laid, the container run, outputs brought back, the result committed."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pyflow.contract import Invocation, LogSpan, Outcome
+from pyflow.errors import IntegrityError
+from pyflow.executors.docker.container import Container, State, archive_in, engine_errors
+from pyflow.executors.docker.mounts import bind
+from pyflow.executors.docker.place import Place, Recipe
+from pyflow.late import late
+from pyflow.packed import PackedContainer, PackedOptions
+from pyflow.runtime import ContainerEnd, Program, StagedContainer, collect, parents_of, stage, writer_of
+from pyflow.secrecy import Masker
+from pyflow.store import ContentStore
+
+if TYPE_CHECKING:
+    import tarfile
+else:
+    tarfile = late("tarfile")
+
+_TMP: Final = "/tmp"  # noqa: S108  the container's
+_MOST_COPIED: Final = 64 * 2**20
+"""A folder of the image that holds more is not made writable for an output in it."""
+_LAST_WORDS: Final = 8 * 1024
+
+
+@dataclass(slots=True)
+class _Private:
+    """Folders of the container that are private folders of this machine, by where they lie there."""
+
+    by_target: dict[str, Path]
+
+    def host_path(self, path: str) -> Path | None:
+        """Where a path of the container's lies on this machine; None when it is in none of the folders."""
+        path = posixpath.normpath(path)
+        for target in sorted(self.by_target, key=len, reverse=True):
+            if path.startswith(f"{target}/"):
+                return self.by_target[target] / path[len(target) + 1 :]
+        return None
+
+
+class ContainerAttempt:
+    """One attempt at one container task."""
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        place: Place,
+        program: Program,
+        node: PackedContainer,
+        options: PackedOptions,
+        memory_mib: int | None,
+    ) -> None:
+        self._invocation = invocation
+        self._place = place
+        self._program = program
+        self._node = node
+        self._options = options
+        self._memory_mib = memory_mib
+        self._content: ContentStore = place.job.content
+        self._scratch = place.scratch_folder(invocation)
+        self._folder = Path(tempfile.mkdtemp(prefix="staged-", dir=place.folder))
+        self._log = _Log(self._content, invocation, Masker(place.secret_values(options).values()))
+        self._staged: StagedContainer | None = None
+        self._private = _Private({_TMP: Path(self._scratch)})
+
+    def recipe(self) -> Recipe:
+        """How to create its container, when its inputs are laid.
+
+        Raises:
+            PyflowError: An input cannot be had, or is not fit for a container; nothing has run.
+        """
+        staged = self._staged = stage(self._invocation, self._program, self._content, self._folder)
+        for parent in parents_of(staged):
+            self._open_folder(parent)
+        mounts = [bind(str(folder), target, read_only=False) for target, folder in self._private.by_target.items()]
+        for source, target in staged.inputs:
+            self._place.give(str(source))
+            inside = self._private.host_path(target)
+            if inside is None:
+                mounts.append(bind(str(source), target, read_only=False))
+            else:
+                inside.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(source, inside)
+        for folder in self._private.by_target.values():
+            self._place.give(str(folder))
+        return self._place.task_container(
+            self._invocation,
+            self._node,
+            self._options,
+            self._memory_mib,
+            argv=staged.argv,
+            mounts=mounts,
+            scratch=self._scratch,
+        )
+
+    def follow(self, container: Container) -> tuple[State, ContainerEnd]:
+        """Wait for its end, and keep what it prints."""
+        started_at, began = time.time(), time.monotonic()
+        for piece in container.output():
+            self._log.add(piece)
+        state = container.wait()
+        assert self._staged is not None
+        end = ContainerEnd(
+            exit_code=state.exit_code,
+            stdout=container.printed(only_stdout=True) if self._staged.keeps_stdout else b"",
+            last_words=bytes(self._log.last_words),
+            log=self._log.close(),
+            started_at=started_at,
+            duration_s=time.monotonic() - began,
+        )
+        return state, end
+
+    def collect(self, container: Container, end: ContainerEnd) -> Outcome:
+        """Keep what the container left."""
+        assert self._staged is not None
+        staged = self._staged
+        if end.exit_code == 0:
+            outputs = [(name, path, self._fetched(container, path, host)) for name, path, host in staged.outputs]
+            staged = replace(staged, outputs=outputs)
+        return collect(self._invocation, self._program, self._content, staged, end)
+
+    def close(self) -> None:
+        """Remove the files of this attempt."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._place.forget(self._scratch)
+
+    def _fetched(self, container: Container, path: str, host: Path) -> Path:
+        inside = self._private.host_path(path)
+        if inside is not None:
+            return inside
+        archive = container.archive(path)
+        if archive is not None:
+            unpack(archive, host.parent)
+        return host
+
+    def _open_folder(self, parent: str) -> None:
+        """Make a folder of the container's writable for an output in it, with what the image has there."""
+        inside = self._private.host_path(parent)
+        if inside is not None or parent == _TMP:
+            (inside or Path(self._scratch)).mkdir(parents=True, exist_ok=True)
+            return
+        if self._options.writable_root or parent == "/":
+            return
+        there = _content_of(self._place.engine, self._node.image, parent)
+        if there is None:
+            return
+        folder = self._folder / "opened" / str(len(self._private.by_target))
+        folder.mkdir(parents=True)
+        if there:
+            unpack(iter([there]), folder)
+            folder /= posixpath.basename(parent)
+        self._private.by_target[parent] = folder
+
+
+_content_by_folder: dict[tuple[str, str], bytes | None] = {}
+
+
+def _content_of(engine: Any, image: str, folder: str) -> bytes | None:
+    """A folder of an image as a tar file: empty when there is none, None when there is too much in it. Asked once."""
+    api = engine.api
+    with engine_errors("could not be prepared"):
+        key = (str(api.inspect_image(image)["Id"]), folder)
+        if key not in _content_by_folder:
+            probe = api.create_container(image, entrypoint=["true"], labels={"pyflow.probe": "1"})["Id"]
+            try:
+                _content_by_folder[key] = _read_folder(archive_in(api, probe, folder))
+            finally:
+                api.remove_container(probe, force=True, v=True)
+        return _content_by_folder[key]
+
+
+def _read_folder(stream: Iterator[bytes] | None) -> bytes | None:
+    found = bytearray()
+    for piece in stream or ():
+        found += piece
+        if len(found) > _MOST_COPIED:
+            return None
+    return bytes(found)
+
+
+class _Log:
+    """The log of one container task in the store, and the end of it."""
+
+    _INTERVAL_S: Final = 0.25
+
+    def __init__(self, content: ContentStore, invocation: Invocation, masker: Masker) -> None:
+        self._masker = masker
+        self._blobs = content.blobs
+        self._writer = writer_of([invocation])
+        self._key = content.keys.log(invocation.run_id, self._writer)
+        self._pending = bytearray()
+        self._written_at = 0.0
+        self._end = 0
+        self.last_words = bytearray()
+
+    def add(self, piece: bytes) -> None:
+        """Something was printed."""
+        self._pending += piece
+        if time.monotonic() - self._written_at >= self._INTERVAL_S:
+            self._write()
+
+    def close(self) -> LogSpan | None:
+        """Write the rest; where it all is, None for nothing."""
+        self._write(is_end=True)
+        if not self._end:
+            return None
+        self._blobs.publish(self._key)
+        return LogSpan(writer=self._writer, start=0, end=self._end)
+
+    def _write(self, *, is_end: bool = False) -> None:
+        # What a secret may have begun in waits for the rest of it.
+        count = len(self._pending) if is_end else self._masker.ready(bytes(self._pending))
+        if count:
+            shown = self._masker.hide(bytes(self._pending[:count]))
+            del self._pending[:count]
+            self._blobs.append(self._key, shown)
+            self._end += count
+            self.last_words = (self.last_words + shown)[-_LAST_WORDS:]
+        self._written_at = time.monotonic()
+
+
+def unpack(stream: Iterator[bytes], folder: Path) -> None:
+    """Write what a tar file of the engine's holds below a folder, and nowhere else.
+
+    Raises:
+        IntegrityError: Something in it leads out of the folder.
+    """
+    with tempfile.TemporaryFile() as file:
+        for piece in stream:
+            file.write(piece)
+        file.seek(0)
+        with tarfile.open(fileobj=file) as tar:
+            for member in tar:
+                _write_member(tar, member, folder)
+
+
+def _write_member(tar: Any, member: Any, folder: Path) -> None:
+    target = folder / member.name
+    parts = Path(member.name).parts
+    # A link that was written before must not lead what follows out of the folder.
+    parents = [folder.joinpath(*parts[:n]) for n in range(1, len(parts))]
+    if member.name.startswith("/") or ".." in parts or any(parent.is_symlink() for parent in parents):
+        raise IntegrityError(f"The container left {member.name!r}, which leads out of its folder.")
+    if member.isdir():
+        target.mkdir(parents=True, exist_ok=True)
+        target.chmod(member.mode & 0o777 | 0o700)
+    elif member.issym():
+        target.symlink_to(member.linkname)
+    elif member.isreg():
+        source = tar.extractfile(member)
+        with open(target, "wb") as file:
+            shutil.copyfileobj(source, file)
+        os.chmod(target, member.mode & 0o777 | 0o600)
+    elif member.islnk():
+        os.link(folder / member.linkname, target)

@@ -1,0 +1,142 @@
+"""The executor ``docker``: the driver of all executors here, and a launcher of containers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from pyflow.environments import unpacked
+from pyflow.errors import EnvironmentMismatchError
+from pyflow.executors.carrying import carry_out
+from pyflow.executors.docker.launcher import DockerLauncher
+from pyflow.executors.docker.leftovers import remove_leftovers
+from pyflow.executors.docker.mounts import check_volumes
+from pyflow.executors.docker.place import Place, PlaceImage
+from pyflow.executors.docker.settings import DockerSettings
+from pyflow.executors.driver import Ending, Job
+from pyflow.executors.interrupts import counted_interrupts
+from pyflow.executors.support import check_options, check_size, secrets_of
+from pyflow.images import (
+    check_said_python,
+    ensure_runtime_image,
+    image_facts,
+    install_runtime,
+    open_engine,
+    python_in,
+)
+from pyflow.packed import PackedCall, PackedContainer, PackedGraph, PackedOptions
+from pyflow.scheduling import Capacity
+from pyflow.secrecy import SecretFinder
+
+
+def tell_on_stderr(line: str) -> None:
+    """Show what is built or pulled before a run, where a person looks for it."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+@dataclass(slots=True)
+class DockerExecutor:
+    """Tasks run in containers, one for each, or for each batch."""
+
+    settings: DockerSettings = field(default_factory=DockerSettings)
+    name: str = "docker"
+    secrets: SecretFinder = field(default_factory=SecretFinder)
+    tell: Callable[[str], None] = tell_on_stderr
+    _engine: Any = None
+    _images: dict[int, PlaceImage] = field(default_factory=dict)
+
+    def check(self, graph: PackedGraph) -> None:
+        """Refuse what cannot be honoured, before anything runs; get the images that are needed.
+
+        Raises:
+            ExecutorError: No engine answers, an image cannot be had or has no fitting Python, a task asks for more than
+                there is.
+        """
+        check_options(graph, self.name)
+        secrets_of(graph, self.secrets)
+        self._engine = open_engine()
+        info = self._engine.info()
+        check_size(graph, cpus=float(info["NCPU"]), memory_mib=info["MemTotal"] / 2**20)
+        check_volumes(graph, self.settings.volumes, self._engine)
+        self._images = images_for(graph, self._engine, self.settings, self.tell)
+
+    def run(self, job: Job) -> Ending:
+        """Carry the run out; returns when nothing of it runs any more."""
+        engine = self._engine or open_engine()
+        remove_leftovers(engine)
+        info = engine.info()
+        tasks = min(job.capacity.tasks, job.graph.parallelism or float("inf"))
+        capacity = Capacity(cpus=float(info["NCPU"]), memory_mib=info["MemTotal"] / 2**20, tasks=tasks)
+        unpack_packages(job)
+        place = Place(engine, job, self.settings, self._images, self.secrets)
+        with counted_interrupts() as interrupts:
+            return carry_out(replace(job, capacity=capacity), DockerLauncher(place), interrupts)
+
+
+def unpack_packages(job: Job) -> None:
+    """Unpack the packages of tasks on this machine, once for all containers, where they fit it."""
+    for packages in {o.environment["digest"]: o.environment for o in job.graph.options if o.environment}.values():
+        # Made for another system than this one, as on a Mac, each container unpacks them for itself.
+        with contextlib.suppress(EnvironmentMismatchError):
+            unpacked(packages, job.content)
+
+
+def images_for(
+    graph: PackedGraph, engine: Any, settings: DockerSettings, tell: Callable[[str], None]
+) -> dict[int, PlaceImage]:
+    """The image of the Python tasks with each set of options; images of container tasks are there, too, when this returns.
+
+    Raises:
+        ExecutorError: An image cannot be had, or has no fitting Python.
+    """
+    found: dict[int, PlaceImage] = {}
+    calls = [node for node in graph.walk() if isinstance(node, PackedCall)]
+    calls += [graph.on_exit] if graph.on_exit is not None else []
+    for call in calls:
+        if call.options not in found:
+            found[call.options] = _python_image(graph.options[call.options], engine, settings, tell)
+    check_container_images(graph, engine, tell)
+    return found
+
+
+def check_container_images(graph: PackedGraph, engine: Any, tell: Callable[[str], None]) -> None:
+    """See that the images of container tasks are there.
+
+    Raises:
+        ExecutorError: One cannot be had.
+    """
+    for node in graph.walk():
+        if isinstance(node, PackedContainer):
+            image_facts(engine, node.image, platform=graph.options[node.options].platform, tell=tell)
+
+
+def _python_image(
+    options: PackedOptions, engine: Any, settings: DockerSettings, tell: Callable[[str], None]
+) -> PlaceImage:
+    if options.image is None:
+        return PlaceImage(name=ensure_runtime_image(engine, registry=settings.registry, base=settings.base, tell=tell))
+    facts = image_facts(engine, options.image, platform=options.platform, tell=tell)
+    if options.python is not None:
+        check_said_python(options.image, options.python)
+        python = "python3"
+    else:
+        python = python_in(engine, options.image, facts)
+    # Also in an image that was made of the runtime image: that may be of another version.
+    runtime = str(install_runtime(_cache_folder() / "runtime"))
+    own = facts.environment.get("PYTHONPATH", "")
+    python_path = ":".join(entry for entry in own.split(":") if entry != _IN_RUNTIME_IMAGE)
+    return PlaceImage(name=options.image, python=python, runtime=runtime, python_path=python_path)
+
+
+_IN_RUNTIME_IMAGE: Final = "/opt/pyflow"
+
+
+def _cache_folder() -> Path:
+    """Where a user's caches lie, by the XDG base directories."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(base if os.path.isabs(base) else Path.home() / ".cache") / "pyflow"

@@ -1,0 +1,223 @@
+"""The runtime image: its name, how it is built from what is installed here, and how it travels.
+
+There is one for each version of pyflow and minor of Python. It carries the digest of the runtime that it was made of, so
+that one of another make is built anew rather than used.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pyflow.errors import ExecutorError
+from pyflow.images.travelling import runtime_archive
+from pyflow.late import late
+from pyflow.version import VERSION
+
+if TYPE_CHECKING:
+    import tarfile
+    import zipfile
+
+    from docker import errors
+else:
+    tarfile = late("tarfile")
+    zipfile = late("zipfile")
+    errors = late("docker.errors")
+
+REPOSITORY: Final = "pyflow-runtime"
+RUNTIME_LABEL: Final = "pyflow.runtime"
+"""The label that holds the digest of the runtime in an image."""
+_BASE_LABEL: Final = "pyflow.base"
+_FOLDER: Final = Path(__file__).parent / "runtime_image"
+
+Tell = Callable[[str], None]
+
+
+def this_minor() -> str:
+    """The minor of this Python, such as ``3.11``."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def runtime_tag(*, registry: str = "", python: str | None = None) -> str:
+    """The name of the runtime image: ``pyflow-runtime:0.1.0-py3.11``, behind a registry's prefix if there is one."""
+    prefix = registry.rstrip("/") + "/" if registry else ""
+    return f"{prefix}{REPOSITORY}:{VERSION.replace('+', '-')}-py{python or this_minor()}"
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """A runtime image that the engine has."""
+
+    tag: str
+    id: str
+    size_bytes: int
+    created: str
+    runtime: str
+    """Digest of the runtime in it."""
+
+
+def build_runtime_image(engine: Any, tag: str, *, base: str | None = None, tell: Tell = lambda _: None) -> str:
+    """Build the runtime image of this pyflow for the minor of this Python; its id.
+
+    Args:
+        engine: A client of the engine.
+        tag: What to call it.
+        base: The image to build on, with a Python of this minor; None: ``python:<minor>-slim``.
+        tell: Is given each line of the build as it goes on.
+
+    Raises:
+        ExecutorError: It cannot be built; the message ends with what the build said last.
+    """
+    archive = runtime_archive()
+    base = base or f"python:{archive.python}-slim"
+    said: list[str] = []
+    try:
+        for line in engine.api.build(
+            fileobj=_build_context(archive.data),
+            custom_context=True,
+            tag=tag,
+            buildargs={"BASE": base, "PYTHON": archive.python},
+            labels={RUNTIME_LABEL: archive.digest, _BASE_LABEL: base},
+            rm=True,
+            forcerm=True,
+            decode=True,
+        ):
+            if "error" in line:
+                raise ExecutorError(_build_error(tag, base, said, line["error"]))
+            for text in _texts(line):
+                said.append(text)
+                tell(text)
+    except errors.DockerException as error:
+        raise ExecutorError(_build_error(tag, base, said, str(error))) from error
+    return str(engine.api.inspect_image(tag)["Id"])
+
+
+def ensure_runtime_image(
+    engine: Any, *, registry: str = "", base: str | None = None, tell: Tell = lambda _: None
+) -> str:
+    """The id of a runtime image of this pyflow and Python, which is there when this returns: found, pulled or built.
+
+    Args:
+        engine: A client of the engine.
+        registry: Prefix of its name; with one it is pulled if it can be.
+        base: The image that it must have been built on; None: any.
+        tell: Is given each line of a pull or a build as it goes on.
+
+    Raises:
+        ExecutorError: It is not there and cannot be built.
+    """
+    found = _with_runtime(engine, base)
+    if found is not None:
+        return found
+    tag = runtime_tag(registry=registry)
+    if registry:
+        try:
+            pull(engine, tag, tell=tell)
+        except ExecutorError as error:
+            tell(f"{error} It is built here instead.")
+        found = _with_runtime(engine, base)
+        if found is not None:
+            return found
+    tell(f"Building {tag}, once for this version of pyflow and Python.")
+    return build_runtime_image(engine, tag, base=base, tell=tell)
+
+
+def _with_runtime(engine: Any, base: str | None) -> str | None:
+    """The id of an image with exactly this runtime; by id, for a name may be given to another one meanwhile."""
+    labels = [f"{RUNTIME_LABEL}={runtime_archive().digest}"] + ([f"{_BASE_LABEL}={base}"] if base else [])
+    for image in engine.api.images(filters={"label": labels}):
+        return str(image["Id"])
+    return None
+
+
+def list_runtime_images(engine: Any) -> list[BuiltImage]:
+    """The runtime images that the engine has, of any version."""
+    found = []
+    for image in engine.api.images(filters={"label": RUNTIME_LABEL}):
+        for tag in image.get("RepoTags") or []:
+            if tag == "<none>:<none>":
+                continue
+            digest = (image.get("Labels") or {}).get(RUNTIME_LABEL, "")
+            found.append(BuiltImage(tag, image["Id"], int(image["Size"]), str(image["Created"]), digest))
+    return sorted(found, key=lambda image: image.tag)
+
+
+def push(engine: Any, tag: str, *, tell: Tell = lambda _: None) -> None:
+    """Push an image to the registry that its name begins with.
+
+    Raises:
+        ExecutorError: The registry did not take it.
+    """
+    try:
+        for line in engine.api.push(tag, stream=True, decode=True):
+            if "error" in line:
+                raise ExecutorError(
+                    f"Image {tag} could not be pushed: {line['error']}. Run  docker login  for its registry first."
+                )
+            for text in _texts(line):
+                tell(text)
+    except errors.DockerException as error:
+        raise ExecutorError(f"Image {tag} could not be pushed: {error}.") from error
+
+
+def pull(engine: Any, image: str, *, platform: str | None = None, tell: Tell = lambda _: None) -> None:
+    """Pull an image.
+
+    Raises:
+        ExecutorError: There is none of that name, or it may not be had; the message says which.
+    """
+    name, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] and "@" not in image else (image, "", "")
+    try:
+        words: dict[str, Any] = {"tag": tag or None} if "@" not in image else {}
+        if not words.get("tag") and "@" not in image:
+            words["tag"] = "latest"
+        for line in engine.api.pull(name, stream=True, decode=True, platform=platform, **words):
+            if "error" in line:
+                raise ExecutorError(_pull_error(image, line["error"]))
+            if "progress" not in line:
+                for text in _texts(line):
+                    tell(text)
+    except errors.DockerException as error:
+        raise ExecutorError(_pull_error(image, str(error))) from error
+
+
+def _build_context(archive: bytes) -> io.BytesIO:
+    """The Dockerfile and the runtime as a tar file in memory; the same bytes for the same runtime, so that layers are found again."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar, zipfile.ZipFile(io.BytesIO(archive)) as members:
+        _add(tar, "Dockerfile", (_FOLDER / "Dockerfile").read_bytes())
+        for member in members.infolist():
+            _add(tar, f"pyflow/{member.filename}", members.read(member))
+    buffer.seek(0)
+    return buffer
+
+
+def _add(tar: Any, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    info.mode = 0o644
+    tar.addfile(info, io.BytesIO(data))
+
+
+def _texts(line: dict[str, Any]) -> Iterator[str]:
+    for key in ("stream", "status"):
+        yield from (text for text in str(line.get(key, "")).splitlines() if text.strip())
+
+
+def _build_error(tag: str, base: str, said: list[str], reason: str) -> str:
+    last = "\n".join(["", "The build said last:", *(f"  {text}" for text in said[-8:])]) if said else ""
+    return (
+        f"The runtime image {tag} could not be built on {base}: {reason.strip()}. Where {base} cannot be had, name another image with Python "
+        f"{this_minor()} by  pyflow image build --base IMAGE .{last}"
+    )
+
+
+def _pull_error(image: str, reason: str) -> str:
+    return (
+        f"Image {image!r} is not here, and could not be pulled: {reason.strip()}. See whether the name is right, log in to its registry by "
+        "docker login , or build it."
+    )
