@@ -31,10 +31,13 @@ def open_engine(*, timeout_s: float | None = None) -> Any:
         ExecutorError: None answers; the message says where it was looked for, and what may help.
     """
     where = _address()
+    client = None
     try:
         client = docker.DockerClient(timeout=_CONNECT_S, version="auto", max_pool_size=_POOL, **_connection(where))
         client.ping()
     except (errors.DockerException, OSError, ValueError) as error:
+        if client is not None:
+            client.close()
         raise ExecutorError(_no_engine(where, error)) from error
     client.api.timeout = timeout_s
     return client

@@ -55,8 +55,12 @@ class ContainersBeside:
             raise ExecutorError(
                 f"Container tasks need a Docker engine on executor {executor!r}, too: {', '.join(names)}. {error}"
             ) from error
-        check_volumes(graph, settings.volumes, engine)
-        check_container_images(graph, engine, tell)
+        try:
+            check_volumes(graph, settings.volumes, engine)
+            check_container_images(graph, engine, tell)
+        except BaseException:
+            engine.close()
+            raise
         return cls(engine, settings, secrets)
 
     def launcher(self, job: Job, others: Launcher) -> Launcher:

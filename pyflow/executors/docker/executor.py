@@ -59,11 +59,15 @@ class DockerExecutor:
         """
         check_options(graph, self.name)
         secrets_of(graph, self.secrets)
-        self._engine = open_engine()
-        info = self._engine.info()
-        check_size(graph, cpus=float(info["NCPU"]), memory_mib=info["MemTotal"] / 2**20)
-        check_volumes(graph, self.settings.volumes, self._engine)
-        self._images = images_for(graph, self._engine, self.settings, self.tell)
+        self._engine = engine = open_engine()
+        try:
+            info = engine.info()
+            check_size(graph, cpus=float(info["NCPU"]), memory_mib=info["MemTotal"] / 2**20)
+            check_volumes(graph, self.settings.volumes, engine)
+            self._images = images_for(graph, engine, self.settings, self.tell)
+        except BaseException:
+            engine.close()
+            raise
 
     def run(self, job: Job) -> Ending:
         """Carry the run out; returns when nothing of it runs any more."""

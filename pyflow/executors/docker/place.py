@@ -258,7 +258,8 @@ class Place:
         shutil.rmtree(f"{scratch}.volumes", ignore_errors=True)
 
     def close(self) -> None:
-        """Remove all that was made for the run."""
+        """Remove all that was made for the run, and let go of the engine."""
+        self.engine.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _labels(self, invocation: Invocation, node: PackedCall | PackedContainer) -> dict[str, str]:

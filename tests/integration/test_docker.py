@@ -1,0 +1,334 @@
+"""The executor docker on a real engine: what a container sees, how it ends, and that none is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+from integration.docker_tasks import create, double, fail, greedy, read, slow, split, surroundings, text_of
+
+from pyflow import Secret, Volume, configure, errors, pipeline, task
+from pyflow.config import reset
+from pyflow.images import has_engine, list_runtime_images, open_engine, runtime_tag, this_minor
+
+pytestmark = [pytest.mark.docker, pytest.mark.skipif(not has_engine(), reason="no Docker engine answers")]
+
+ENGINE = open_engine() if has_engine() else None
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PYFLOW_") and not name.startswith("PYFLOW_TEST")]:
+        monkeypatch.delenv(name)
+    yield
+    reset()
+
+
+@pytest.fixture
+def on(tmp_path):
+    """Sets a pipeline to run in containers, with a store of this test's own."""
+    return lambda flow, **more: flow.with_options(
+        executor="docker", store=str(tmp_path / "store"), progress=False, **more
+    )
+
+
+def containers_of(run_id):
+    return ENGINE.api.containers(all=True, filters={"label": f"pyflow.run={run_id}"})
+
+
+def wait_for(look, timeout_s=60):
+    end = time.monotonic() + timeout_s
+    while not (found := look()):
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.1)
+    return found
+
+
+def test_a_container_is_closed_in(on):
+    """A task runs as the caller or nobody, without capabilities, on a read-only root, with scratch, home and its own variables."""
+
+    @pipeline
+    def flow():
+        return surroundings.with_options(env={"COLOUR": "red"})()
+
+    seen = on(flow)()
+    assert seen["uid"] == os.getuid()
+    assert seen["capabilities"] == 0
+    assert seen["no_new_privileges"].strip() == "1"
+    assert seen["writable"] == []
+    assert seen["scratch"] is True
+    assert seen["socket"] is False
+    assert seen["variables"] == ["PYFLOW_KEY_FILE"]
+    assert seen["value"] == "red"
+
+
+def test_containers_beside_python_on_every_executor(tmp_path):
+    """Files go from container to container and to Python tasks, by differing paths, folders too, the same everywhere."""
+
+    @pipeline
+    def flow():
+        made = create("you")
+        parts = split(made)
+        return read(made), text_of(made), parts.folder, text_of(parts["list"])
+
+    for executor in ("docker", "local", "inprocess"):
+        chosen = flow.with_options(executor=executor, store=str(tmp_path / executor), progress=False)
+        first, second, folder, listed = chosen()
+        assert (first, second, listed) == ("Hello you\n", "Hello you\n", "sub\n")
+        assert (folder / "sub" / "copy").read_text() == "Hello you\n"
+
+
+def test_a_failed_container_tells_why(on):
+    """The exit code and the last words of a container are in its error, and its log is kept."""
+
+    @pipeline
+    def flow():
+        return fail()
+
+    run = on(flow).submit()
+    with pytest.raises(errors.TaskError, match="exited with code 3") as caught:
+        run.result()
+    assert "this is why" in str(caught.value)
+    assert run.logs("fail") == "this is why\n"
+    assert containers_of(run.id) == []
+
+
+def test_batches_logs_and_nothing_left(on):
+    """A batch is one container, its items have outcomes of their own, and afterwards no container is left."""
+
+    @pipeline
+    def flow():
+        return double.with_options(batch=4).map(range(4))
+
+    run = on(flow).submit()
+    assert run.result() == [0, 2, 4, 6]
+    assert run.logs("double") == "".join(f"doubling {n}\n" for n in range(4))
+    assert len({event["worker"] for event in run.events() if event["event"] == "started"}) == 1
+    assert containers_of(run.id) == []
+
+
+def test_time_and_memory_are_limits(on):
+    """A task over its time or its memory ends with an error of its own type, which names the limit."""
+
+    @pipeline
+    def too_slow():
+        return slow()
+
+    @pipeline
+    def too_large():
+        return greedy()
+
+    with pytest.raises(errors.TaskTimeoutError, match="its timeout of 1 s"):
+        on(too_slow)()
+    with pytest.raises(errors.OutOfMemoryError, match=r"its limit is 64 MiB, and it had \d+ MiB when last looked at"):
+        on(too_large)()
+
+
+def test_memory_grows_on_retry(on):
+    """After a death by lack of memory the next attempt gets twice as much."""
+
+    @task(memory="64Mi", memory_on_oom="512Mi", retries=2, backoff=0)
+    def needs_more():
+        held = bytearray(100 * 2**20)
+        return len(held)
+
+    @pipeline
+    def flow():
+        return needs_more()
+
+    run = on(flow).submit()
+    assert run.result() == 100 * 2**20
+
+
+def test_secrets_do_not_stand_in_the_container(on, monkeypatch):
+    """The value of a secret reaches the task, and neither the description of the container nor the log."""
+    password = token_hex(8)
+    monkeypatch.setenv("DB_PASSWORD", password)
+    folder = Path("shared").absolute()
+    folder.mkdir()
+
+    @task(env={"TOKEN": Secret("db", key="password")})
+    def use(folder):
+        print("it is", os.environ["TOKEN"], flush=True)
+        Path(folder, "ready").write_text("")
+        while not Path(folder, "go").exists():
+            time.sleep(0.05)
+        return len(os.environ["TOKEN"])
+
+    @pipeline
+    def flow():
+        return use.with_options(volumes={"/shared": Volume.host(str(folder), read_only=False)})("/shared")
+
+    run = on(flow).submit()
+    wait_for((folder / "ready").exists)
+    (found,) = containers_of(run.id)
+    assert password not in str(ENGINE.api.inspect_container(found["Id"]))
+    (folder / "go").write_text("")
+    assert run.result() == len(password)
+    assert run.logs("use") == f"it is {'*' * 16}\n"
+
+
+def test_volumes_are_read_only_unless_asked(on):
+    """A named volume is the folder that the settings name, and a task may write to it only when it says so."""
+
+    @task
+    def try_to_write(path):
+        try:
+            Path(path, "new").write_text("x")
+        except OSError:
+            return False
+        return True
+
+    @pipeline
+    def flow():
+        return (
+            try_to_write.with_options(volumes={"/mnt/vol": Volume.named("data")})("/mnt/vol"),
+            try_to_write.with_options(volumes={"/mnt/vol": Volume.named("data", read_only=False)})("/mnt/vol"),
+            try_to_write.with_options(volumes={"/mnt/empty": Volume.scratch("1Gi")})("/mnt/empty"),
+        )
+
+    with pytest.raises(errors.ExecutorError, match=r"Docker has no volume 'data'.*\[tool.pyflow.volumes\]"):
+        on(flow)()
+    Path("data").mkdir()
+    configure(volumes={"data": "data"})
+    assert on(flow)() == (False, True, True)
+
+
+def test_an_image_of_ones_own(on):
+    """Any image with the right Python will do; one without, or with another, is refused before the run starts."""
+
+    @pipeline
+    def flow():
+        return double.with_options(image=f"python:{this_minor()}-slim")(4)
+
+    assert on(flow)() == 8
+    for image, what in (("busybox:1.36", "has no Python"), ("no-such-image-of-ours:1", "could not be pulled")):
+
+        @pipeline
+        def other():
+            return double.with_options(image=image)(4)  # noqa: B023  called at once
+
+        with pytest.raises(errors.ExecutorError, match=what):
+            on(other)()
+
+    @pipeline
+    def wrong_minor():
+        return double.with_options(image="busybox:1.36", python="3.8")(4)
+
+    with pytest.raises(errors.ExecutorError, match=r"has Python 3\.8, and this is Python"):
+        on(wrong_minor)()
+
+
+def test_without_an_engine_nothing_starts(on, monkeypatch, tmp_path):
+    """Where no engine answers, a run is refused with what may help, also for container tasks on local."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+
+    @pipeline
+    def flow():
+        return double(1)
+
+    @pipeline
+    def contained():
+        return create("x")
+
+    with pytest.raises(errors.ExecutorError, match=r"No Docker engine answers at unix://.*Start Docker"):
+        on(flow)()
+    with pytest.raises(
+        errors.ExecutorError, match=r"Container tasks need a Docker engine on executor 'local', too: 'create'"
+    ):
+        contained.with_options(executor="local", store=str(tmp_path / "store"))()
+
+
+SCRIPT = """
+    import sys, time
+    from pyflow import pipeline, task
+
+    @task
+    def wait():
+        print("waiting", flush=True)
+        time.sleep(600)
+
+    @pipeline
+    def flow():
+        return wait()
+
+    if __name__ == "__main__":
+        flow.with_options(executor="docker", store=sys.argv[1], progress=False)()
+"""
+
+
+def start_script(tmp_path):
+    file = tmp_path / "waiting.py"
+    file.write_text(textwrap.dedent(SCRIPT))
+    process = subprocess.Popen([sys.executable, str(file), str(tmp_path / "store")], start_new_session=True)
+    store = tmp_path / "store"
+    run_id = wait_for(lambda: [path.name for path in store.glob("v1/*/runs/*/*") if path.is_dir()])[0]
+    wait_for(lambda: [c for c in containers_of(run_id) if c["State"] == "running"])
+    wait_for(lambda: list(store.glob("v1/*/runs/*/*/logs/*")))
+    return process, run_id
+
+
+def test_ctrl_c_leaves_no_container(tmp_path):
+    """Ctrl-C ends the containers of a run, and removes them."""
+    process, run_id = start_script(tmp_path)
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    assert containers_of(run_id) == []
+
+
+def test_what_a_killed_caller_leaves_the_next_run_removes(tmp_path, on):
+    """Containers of a caller that was killed are found by their label, and removed."""
+    process, run_id = start_script(tmp_path)
+    process.kill()
+    process.wait(60)
+    assert len(containers_of(run_id)) == 1
+
+    @pipeline
+    def flow():
+        return double(1)
+
+    assert on(flow)() == 2
+    assert containers_of(run_id) == []
+
+
+def test_a_container_that_is_killed_is_a_lost_task(on, tmp_path):
+    """Whoever kills or removes a container loses that attempt; a retry gives the result, once."""
+
+    @task(retries=1, backoff=0)
+    def wait_once(folder):
+        marker = Path(folder, "been")
+        if marker.exists():
+            return "second"
+        marker.write_text("")
+        print("first", flush=True)
+        time.sleep(600)
+        return "first"
+
+    for how in ("kill", "remove"):
+        folder = tmp_path / how
+        folder.mkdir()
+        mounted = wait_once.with_options(volumes={"/shared": Volume.host(str(folder), read_only=False)})
+        run = on(pipeline(name="flow")(lambda mounted=mounted: mounted("/shared"))).submit()
+        wait_for((folder / "been").exists)
+        (found,) = containers_of(run.id)
+        if how == "kill":
+            ENGINE.api.kill(found["Id"])
+        else:
+            ENGINE.api.remove_container(found["Id"], force=True)
+        assert run.result() == "second"
+        assert containers_of(run.id) == []
+
+
+def test_the_runtime_image_is_named_for_version_and_python():
+    """There is one tag for this version of pyflow and minor of Python, and it says which runtime is in it."""
+    assert runtime_tag().endswith(f"-py{this_minor()}")
+    assert runtime_tag(registry="registry.example/team/").startswith("registry.example/team/pyflow-runtime:")
+    assert runtime_tag() in {image.tag for image in list_runtime_images(ENGINE)}
