@@ -26,6 +26,7 @@ from pyflow.errors import NotFoundError
 from pyflow.jsontext import Json, dump
 from pyflow.late import late
 from pyflow.store import ContentStore
+from pyflow.terminal import counted
 
 if TYPE_CHECKING:
     import tempfile
@@ -86,7 +87,7 @@ def build(
     if known is not None and _is_kept(known, content):
         return Environment(known, Lock(target, _text_of_lock(known, content)), is_new=False)
     lock = locked(request, target, folder=folder, environ=environ, tell=tell, is_anew=is_anew)
-    tell(f"Installing {len(lock.versions())} packages for {target}, for the {request.where}.")
+    tell(f"Installing {counted(len(lock.versions()), 'package')} for {target}, for the {request.asker}.")
     wire = _pack(lock, request, content, folder)
     _write(note, wire)
     return Environment(wire, lock, is_new=True)
@@ -110,7 +111,7 @@ def locked(
     note = folder / "requests" / f"{_key(request, target, environ)}.lock"
     if not is_anew and note.is_file():
         return Lock(target, note.read_text(encoding="utf-8"))
-    tell(f"Choosing packages for {target}, for the {request.where}.")
+    tell(f"Choosing packages for {target}, for the {request.asker}.")
     lock = resolve(request, target)
     _replace(note, lock.requirements)
     return lock

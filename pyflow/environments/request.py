@@ -41,6 +41,11 @@ class Request:
     """Name and digest of each file that has a say."""
 
     @property
+    def asker(self) -> str:
+        """``where`` without the places in files."""
+        return self.where.partition(" (")[0]
+
+    @property
     def what(self) -> tuple[object, ...]:
         """All that decides what is installed: equal for two that ask for the same in different places."""
         return self.kind, self.lines, self.constraints, self.inputs

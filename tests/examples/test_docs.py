@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from docs_runner import REPO, blocks_of, run_page
+from indexes import need_index
 
 # Those below examples/argo need a cluster: tests/integration runs them.
 PAGES = [REPO / "README.md", *sorted(REPO.glob("docs/**/*.md")), *sorted(REPO.glob("examples/[0-9]*/README.md"))]
@@ -15,6 +16,8 @@ EXAMPLES = sorted(folder for folder in REPO.glob("examples/[0-9][0-9]_*") if fol
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
 def test_page(page: Path, tmp_path: Path) -> None:
     """The code of a page works when a reader follows it from top to bottom."""
+    if "<!-- needs: package index -->" in page.read_text():
+        need_index()
     faults = run_page(page, tmp_path)
     if faults:
         pytest.fail("\n\n".join(faults), pytrace=False)
