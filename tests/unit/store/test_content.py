@@ -184,3 +184,42 @@ def test_random_bytes_have_no_blob(tmp_path):
         content.read_blob(os.urandom(32).hex(), 5)
     with pytest.raises(StoreError, match="is not a digest"):
         content.read_blob("../../etc/passwd", 5)
+
+
+def test_a_blob_is_copied_into_a_file_chunk_by_chunk(tmp_path, large):
+    """Small and large ones come whole, also into a file that held more before."""
+    content = ContentStore(open_blobs(tmp_path / "store"), KEYS)
+    path = tmp_path / "copy"
+    path.write_bytes(bytes(SIZE + 10))
+    for data in (large, b"", b"x", large[:CHUNK_SIZE], large[: CHUNK_SIZE + 1]):
+        kept = content.put_blob([data])
+        content.copy_blob(kept.hex, len(data), path)
+        assert path.read_bytes() == data
+
+
+def test_a_chunk_that_is_copied_is_verified_and_fetched_again_alone(tmp_path, large):
+    """A byte that flips once on the way is read again; one that is wrong in the store is an error."""
+    blobs = FlakyBlobs()
+    content = ContentStore(blobs, KEYS)
+    kept = content.put_blob([large])
+    read, reads = blobs.read, []
+
+    def flips_once(key, start=0, length=None):
+        data = read(key, start, length)
+        if start == CHUNK_SIZE and start not in reads:
+            data[5] ^= 1
+        reads.append(start)
+        return data
+
+    blobs.read = flips_once
+    content.copy_blob(kept.hex, SIZE, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == large
+    assert sorted(reads) == [0, CHUNK_SIZE, CHUNK_SIZE, 2 * CHUNK_SIZE]
+    damaged = bytearray(large)
+    damaged[CHUNK_SIZE + 7] ^= 1
+    blobs.put(KEYS.blob(kept.hex), [bytes(damaged)])
+    with pytest.raises(IntegrityError, match=r"chunk 1 .*also when read again"):
+        content.copy_blob(kept.hex, SIZE, tmp_path / "copy")
+    blobs.put(KEYS.blob(kept.hex), [large[: CHUNK_SIZE * 2]])
+    with pytest.raises(IntegrityError, match="chunk 2"):
+        content.copy_blob(kept.hex, SIZE, tmp_path / "copy")
