@@ -21,7 +21,7 @@ from pyflow.contract import Home, Invocation, Outcome
 from pyflow.packing import pack
 from pyflow.runtime import Session, Spool, open_home
 from pyflow.runtime.wire import Messages, send
-from pyflow.runtime.worker import _Server, command_of
+from pyflow.runtime.worker import _Server
 from pyflow.store import ContentStore
 
 MARKER = "PYFLOW_TEST_MARKER"

@@ -22,24 +22,16 @@ from pyflow.store.s3 import client, requests
 
 SHARES = {
     "folder": {
-        "deaths": 0.22,
-        "twins": 0.05,
-        "zombies": 0.04,
-        "dead collectors": 0.02,
-        "full disk": 0.04,
-        "read-only": 0.01,
+        "deaths": 0.36, "twins": 0.08, "zombies": 0.06, "dead collectors": 0.03, "full disk": 0.05, "read-only": 0.01,
     },
-    "moto": {"requests": 0.14, "storm": 0.22, "collector": 0.02, "deaths": 0.02, "twins": 0.005, "zombies": 0.005},
+    "moto": {
+        "requests": 0.09, "storm": 0.16, "collector": 0.01, "deaths": 0.007, "twins": 0.002, "zombies": 0.002,
+    },
     "seaweedfs": {
-        "requests": 0.06,
-        "storm": 0.08,
-        "deaths": 0.02,
-        "dead collectors": 0.005,
-        "pipelines": 0.06,
-        "restarts": 0.003,
+        "requests": 0.04, "storm": 0.06, "deaths": 0.007, "dead collectors": 0.002, "pipelines": 0.035, "restarts": 0.002,
     },
-}
-"""Which part of all injections each trial makes."""
+}  # fmt: skip
+"""Which part of all injections each trial makes: most where one is cheap."""
 
 
 def main() -> int:

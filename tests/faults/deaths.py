@@ -67,7 +67,7 @@ def try_twins(table: Table, server: Server | None, store: str, folder: Path, cou
         for number in range(count):
             run_id, gates = (
                 f"twins-{seed}-{number}",
-                [folder / f"gate-{number}-{me}" for me in range(dice.randint(2, 4))],
+                [folder / f"gate-{store}-{number}-{me}" for me in range(dice.randint(2, 4))],
             )
             with marker_file(folder) as marker:
                 twins = [
@@ -90,7 +90,7 @@ def try_zombies(table: Table, server: Server | None, store: str, folder: Path, c
     with entered(server):
         program = Program.packed(new_store(server, folder), 20_000)
         for number in range(count):
-            run_id, gate, point = f"zombie-{seed}-{number}", folder / f"zombie-{number}", dice.choice(STALLS)
+            run_id, gate, point = f"zombie-{seed}-{number}", folder / f"zombie-{store}-{number}", dice.choice(STALLS)
             program.forget_results()
             with marker_file(folder) as marker:
                 zombie = Attempt(program, run_id, 1, marker, failpoint=f"{point}:1:wait={gate}")

@@ -1,9 +1,9 @@
 """Logs in a bucket: ``<key>/<offset>``, immutable segments of one writer each, named by where they start.
 
 What is appended is gathered in memory and written as a segment at most once a second, when it is much, or when
-somebody asks for it. A reader takes the segments in their order, up to the first that is missing. A log that is
-sealed is there once more as one object, ``<key>/-whole``, which comes first in a listing; the segments stay, since somebody may
-be reading them.
+somebody asks for it. A reader takes the segments in their order, up to the first that is missing. Every so often, and when it
+is sealed, a log is written once more as one object, ``<key>/-whole``, which comes first in a listing: who reads takes that, and then
+the few segments behind it. The others stay, since somebody may be reading them.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ _READERS: Final = 8
 
 # What its writer remembers of a log, to seal it without reading it again. Ten thousand tasks have 3 MB of events.
 _MOST_KEPT: Final = 4 * 1024 * 1024
+
+# A reader takes fewer segments than this; the writer sends one request more for each so many.
+_EVERY: Final = 32
 
 # So many requests for a log that was not sealed cost no more than the one that seals it.
 _FEW: Final = 2
@@ -85,6 +88,7 @@ class LogWriter:
                     self._start = start + len(piece)
                     self._keep(piece)
                     self._written_at = self._now()
+                self._gather()
 
     def written(self) -> tuple[int, bytes | None]:
         """In how many segments the log is, and its content; None when it is too long to be kept at hand."""
@@ -104,6 +108,11 @@ class LogWriter:
                     end = start + found.size_bytes
                     self._count, self._written = self._count + 1, None
                 self._start = end
+
+    def _gather(self) -> None:
+        """Now and then, write all of the log at once for its readers."""
+        if self._count % _EVERY == 0 and self._written is not None:
+            self._bucket.put(f"{self._key}/{_WHOLE}", [bytes(self._written)])
 
     def _keep(self, piece: bytes) -> None:
         self._count += 1
@@ -160,14 +169,14 @@ class Logs:
             return
         count, content = writer.written()
         if count > _FEW:
-            self._bucket.put(f"{key}/{_WHOLE}", [self.read(key, 0, None) if content is None else content])
+            self._bucket.put(f"{key}/{_WHOLE}", [self.read(key) if content is None else content])
 
     def forget(self, key: str) -> None:
         """Let go of a log of which something was deleted."""
         with self._lock:
             self._writer_by_key.pop(key, None)
 
-    def read(self, key: str, start: int, end: int | None) -> bytes:
+    def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """The bytes of a log from ``start`` on, up to ``end`` or to what is missing."""
         with self._lock:
             writer = self._writer_by_key.get(key)
@@ -175,16 +184,15 @@ class Logs:
         waiting_at, waiting = (0, b"") if writer is None else writer.waiting()
         listed = _listed(self._bucket, key, around=start)
         first = next(listed, None)
-        if first is not None and first.key.endswith(f"/{_WHOLE}"):
-            whole = self._bucket.read(first.key, start, None if end is None else max(end - start, 0))
-            if whole is not None:
-                return bytes(whole)
-        covering = list(_covering(_segments_in(listed if first is None else chain([first], listed), key), start, end))
         data = bytearray()
+        if first is not None and first.key.endswith(f"/{_WHOLE}"):
+            data += self._bucket.read(first.key, start, None if end is None else max(end - start, 0)) or b""
+        rest = start + len(data)
+        covering = list(_covering(_segments_in(listed if first is None else chain([first], listed), key), rest, end))
         for (offset, _), piece in zip(covering, self._read_all(covering), strict=True):
             if piece is None:
                 break
-            data += piece[max(start - offset, 0) :]
+            data += piece[max(rest - offset, 0) :]
         position = start + len(data)
         if waiting_at <= position:
             data += waiting[position - waiting_at :]

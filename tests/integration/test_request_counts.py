@@ -1,0 +1,115 @@
+"""What looking at runs in a bucket costs: in proportion to what is shown, not to the tasks there were. docs/s3.md says the numbers."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from click.testing import CliRunner
+from faults.proxy import Plan, running_faults
+from servers import BUCKET
+
+from pyflow import load_run, pipeline, task
+from pyflow.cli import cli
+
+
+@task
+def inc(x: int) -> int:
+    print("inc", x)
+    return x + 1
+
+
+@task
+def total(xs: list[int]) -> int:
+    return sum(xs)
+
+
+@pipeline
+def fan(n: int):
+    return total(inc.map(range(n)))
+
+
+@pytest.fixture
+def counted(moto, monkeypatch):
+    """A server that counts, entered, and the URL of a new store on it."""
+    with running_faults(moto) as (proxy, plan):
+        proxy.enter(monkeypatch)
+        yield plan, f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+def cost(plan: Plan, *words: str) -> int:
+    """Requests that a command sends when its process has looked at the store's marker."""
+    before = sum(plan.seen.values())
+    done = CliRunner().invoke(cli, list(words))
+    assert done.exit_code == 0, done.output
+    return sum(plan.seen.values()) - before
+
+
+def run(url: str, n: int):
+    done = fan.with_options(executor="inprocess", store=url, progress=False).submit(n)
+    assert done.result() == n * (n + 1) // 2
+    return done
+
+
+def test_looks_cost_what_they_show(counted):
+    """A run of 200 tasks costs as little to show as one of 5, its log little more; a run more in a list costs two."""
+    plan, url = counted
+    small = run(url, 5)
+    words = (["show"], ["logs"], ["result"])
+    costs = {one[0]: cost(plan, *one, small.id, "--store", url) for one in words}
+    listing = cost(plan, "ls", "--store", url)
+    large = run(url, 200)
+    again = {one[0]: cost(plan, *one, large.id, "--store", url) for one in words}
+    assert cost(plan, "ls", "--store", url) == listing + 2
+    assert listing == 3
+    for command, most in (("show", 8), ("logs", 8 + 32), ("result", 8)):
+        assert max(costs[command], again[command]) <= most, (costs, again)
+
+
+@pytest.mark.parametrize("how", ["call", "wait"])
+def test_small_tasks_cost_little(counted, how):
+    """A small task costs at most three requests, also one that prints, and however its run is waited for."""
+    plan, url = counted
+    tasks = 200
+    made = fan.with_options(executor="local", store=url, progress=False)
+    before = sum(plan.seen.values())
+    if how == "call":
+        assert made(tasks) == tasks * (tasks + 1) // 2
+    else:
+        handle = made.submit(tasks)
+        assert handle.wait() == "succeeded"
+        assert handle.result() == tasks * (tasks + 1) // 2
+    assert sum(plan.seen.values()) - before <= 3 * tasks
+
+
+def test_a_long_run_is_read_at_one_go(counted, monkeypatch):
+    """However many segments the events of a run were written in, who reads them when it has ended asks twice."""
+    plan, url = counted
+    done = run(url, 5)
+    blobs = done._content.blobs
+    monkeypatch.setattr("pyflow.store.s3.logs._INTERVAL_S", 0.0)
+    key = done._content.keys.events("another", "driver")
+    for number in range(20):
+        blobs.append(key, b"%d\n" % number)
+    blobs.seal(key)
+    reader = type(blobs)(url)
+    reader.get(done._content.keys.run_info(done.id))
+    before = sum(plan.seen.values())
+    assert reader.read_log(key) == b"".join(b"%d\n" % number for number in range(20))
+    assert sum(plan.seen.values()) - before == 2
+    assert reader.read_log(key, 5, 9) == reader.read_log(key)[5:9]
+
+
+def test_items_of_a_map_are_read_at_once(counted):
+    """The results of a fan-out cost a request each, once, and the next look at them nothing."""
+    plan, url = counted
+    done = run(url, 100)
+    fresh = load_run(done.id, url)
+    fresh._content.blobs.start_afresh()
+    fresh.view()
+    before = sum(plan.seen.values())
+    assert fresh.result("inc") == [x + 1 for x in range(100)]
+    first = sum(plan.seen.values()) - before
+    assert 100 <= first <= 105
+    assert fresh.result("inc", 7) == 8
+    assert sum(plan.seen.values()) - before - first <= 5
