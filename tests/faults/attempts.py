@@ -20,6 +20,7 @@ from pyflow.artifacts import load
 from pyflow.contract import Home, Invocation, Outcome
 from pyflow.packing import pack
 from pyflow.runtime import Session, Spool, open_home
+from pyflow.runtime.commands import command_of
 from pyflow.runtime.wire import Messages, send
 from pyflow.runtime.worker import _Server
 from pyflow.store import ContentStore

@@ -40,6 +40,8 @@ def try_deaths(table: Table, server: Server | None, store: str, folder: Path, co
                 done += 1
                 step, _, side = point.partition(".")
                 table.add(f"kill -9 {side} {step}", store, why and f"number {number} of seed {seed}, {point}: {why}")
+        if not done:
+            table.add("kill -9", store, "no attempt came to any fail point")
 
 
 def _kill(program: Program, run_id: str, point: str, folder: Path) -> str | None:

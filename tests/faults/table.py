@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 
 
@@ -21,6 +22,19 @@ class Table:
         self.kept[key] = self.kept.get(key, 0) + (0 if why_broken else count)
         if why_broken:
             self.broken.append(f"{fault} on {store}: {why_broken}")
+
+    def to_json(self) -> str:
+        """The table as one line."""
+        rows = [[*key, tried, self.kept[key]] for key, tried in self.tried.items()]
+        return json.dumps({"rows": rows, "broken": self.broken})
+
+    def merge(self, line: str) -> None:
+        """Take in what ``to_json`` of another table gave."""
+        said = json.loads(line)
+        for fault, store, tried, kept in said["rows"]:
+            self.tried[fault, store] = self.tried.get((fault, store), 0) + tried
+            self.kept[fault, store] = self.kept.get((fault, store), 0) + kept
+        self.broken += said["broken"]
 
     @property
     def total(self) -> int:
