@@ -11,6 +11,7 @@ from pyflow.runs.record import (
     process_started,
     this_host,
 )
+from pyflow.runs.shape import is_event
 from pyflow.runs.state import ENDED, TRANSITIONS, Status, is_allowed
 from pyflow.runs.view import AttemptView, NodeView, RunView, SlotView, slot_name
 
@@ -30,6 +31,7 @@ __all__ = [
     "Status",
     "brief_of",
     "is_allowed",
+    "is_event",
     "is_caller_alive",
     "new_run_id",
     "process_started",

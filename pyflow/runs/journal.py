@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pyflow.jsontext import Json, dump
 from pyflow.late import late
+from pyflow.runs.shape import is_event
 from pyflow.store import ContentStore
 
 if TYPE_CHECKING:
@@ -104,16 +105,15 @@ class EventReader:
 
 
 def _when(event: Event) -> float:
-    at = event.get("at")
-    return at if isinstance(at, (int, float)) else 0.0
+    return float(event["at"])
 
 
 def _parsed(data: bytes) -> Iterator[Event]:
     for line in data.splitlines():
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             # Two writes met a full disk or a crash between them: the rest of the log is still good.
             continue
-        if isinstance(event, dict):
+        if is_event(event):
             yield event

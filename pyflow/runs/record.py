@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from pyflow.errors import EnvironmentMismatchError, IntegrityError, NotFoundError
 from pyflow.jsontext import Json
-from pyflow.runs.state import Status
+from pyflow.runs.state import ENDED, Status
 from pyflow.store import ContentStore, about, advice
 
 RECORD_VERSION: Final = 1
@@ -163,6 +163,8 @@ def _read(cls: type[R], data: bytes, key: str) -> R:
     for f in fields(cls):
         if f.init and f.name in wire and not isinstance(wire[f.name], _TYPES.get(str(f.type), (object,))):
             raise _damaged(key, f"it has {str(wire[f.name])[:100]!r} for {f.name!r}")
+    if cls is RunSummary and wire.get("status") not in ENDED:
+        raise _damaged(key, f"it says that the run ended as {str(wire.get('status'))[:100]!r}")
     try:
         return cls(**wire)
     except TypeError as error:

@@ -242,11 +242,7 @@ class _Attempt:
         if isinstance(error, TaskTimeoutError) and not error.node:
             # The place that raised it knew of no nodes; who reads the record names the right one.
             record = replace(record, message=error.reason, pickled=None)
-        hide = self._content.guard.masked
-        return _Failed(
-            exit_code,
-            replace(record, message=hide(record.message), traceback=hide(record.traceback)),
-        )
+        return _Failed(exit_code, record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ def _record(
     text: str,
     seen: set[int],
 ) -> ErrorRecord:
+    hide = content.guard.masked if content is not None else str
     linked: dict[str, Json] = {}
     for how, other, other_told in (
         ("cause", error.__cause__, told.__cause__),
@@ -57,8 +58,8 @@ def _record(
             linked[how] = _record(other, other_told, content, about, "", seen).to_wire()
     return ErrorRecord(
         type=_type_name(type(error)),
-        message=_shortened(_message(error)),
-        traceback=_shortened(text),
+        message=hide(_shortened(_message(error))),
+        traceback=hide(_shortened(text)),
         frames=[_frame_wire(frame) for frame in told.stack[-_MAX_FRAMES:]],
         pickled=None if content is None else _pickled(error, content, about),
         **linked,

@@ -10,7 +10,7 @@ from pyflow.contract import Outcome, parse_slot
 from pyflow.errors import EnvironmentMismatchError, NotFoundError, PyflowError, StoreUnavailableError
 from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph
-from pyflow.runs import RunRecord, RunSummary
+from pyflow.runs import RunRecord, RunSummary, is_event
 from pyflow.store import ContentStore, about, about_error
 from pyflow.upkeep.flaws import Checked, Flaw
 from pyflow.upkeep.verify_blobs import BlobVerifier
@@ -91,6 +91,8 @@ class _Run:
         self._blobs = blobs
         self._record = record
         self._name_by_node: dict[int, str] = {}
+        self._believed: set[str] = set()
+        self._succeeded: set[str] = set()
         self._book = content.keys.commits(record.run_id)
         self._commits = content.commits(record.run_id, record.graph_digest)
 
@@ -114,7 +116,7 @@ class _Run:
 
     def commits(self) -> Iterator[Flaw]:
         """Each record of the book: who wrote it, what it says, and what it names."""
-        run_id, believed = self._record.run_id, set()
+        run_id, believed = self._record.run_id, self._believed
         for slot, record in self._content.blobs.records(self._book):
             self.commit_count += 1
             node = self._node(slot)
@@ -129,7 +131,7 @@ class _Run:
             yield Flaw("commit", where, run_id, problem="a record is not whole", is_harmless=True)
 
     def events(self) -> Iterator[Flaw]:
-        """Each line of each log of events, the errors in them, and what they say of logs."""
+        """Each line of each log of events, the errors in them, and what they say of logs and commits."""
         size_by_log = {
             info.key: info.size_bytes
             for info in self._content.blobs.logs(self._content.keys.log(self._record.run_id, "x").rpartition("/")[0])
@@ -140,6 +142,9 @@ class _Run:
                 if line:
                     self.event_count += 1
                     yield from self._event(info.key, number, line, size_by_log)
+        for slot in sorted(self._succeeded - self._believed):
+            problem = "it is missing, and an event says that the task succeeded"
+            yield Flaw("commit", f"{self._book}, slot {slot}", self._record.run_id, self._node(slot), problem)
 
     def _outcome(self, slot: str, record: bytes, node: str) -> Iterator[Flaw]:
         key = f"{self._book}, slot {slot}"
@@ -164,11 +169,13 @@ class _Run:
             # A crash cuts a line off; readers leave it out.
             yield Flaw("event", where, run_id, problem="it is not whole", is_harmless=True)
             return
-        if not _is_event(event):
+        if not is_event(event):
             yield Flaw("event", where, run_id, problem="it is no event")
             return
         slot = str(event.get("slot", ""))
         node = self._node(slot)
+        if event["event"] == "ended" and event["status"] == "succeeded":
+            self._succeeded.add(slot)
         error = event.get("error")
         pickled = error.get("pickled") if isinstance(error, dict) else None
         if isinstance(pickled, dict):
@@ -201,12 +208,3 @@ class _Run:
         except ValueError:
             return ""
         return self._name_by_node.get(node, "") + "".join(f"[{index}]" for index in indices)
-
-
-def _is_event(event: Any) -> bool:
-    return (
-        isinstance(event, dict)
-        and isinstance(event.get("event"), str)
-        and isinstance(event.get("at"), (int, float))
-        and isinstance(event.get("slot", ""), str)
-    )

@@ -76,7 +76,13 @@ def test_events_come_back_in_order(content):
 def test_a_torn_line_is_left_out(content):
     """What a crash has cut off, and what is no event, does not hide the rest."""
     key = content.keys.events("r1", "driver")
-    for piece in (b'{"event": "a"}\n', b'{"event": "b', b'\n{"event": "c"}\n', b"[1]\n", b'{"event": "d"}'):
+    for piece in (
+        b'{"at": 1, "event": "a"}\n',
+        b'{"at": 1, "event": "b',
+        b'\n{"at": 2, "event": "c"}\n',
+        b"[1]\n",
+        b'{"at": 3, "event": "d"}',
+    ):
         content.blobs.append(key, piece)
     assert [event["event"] for event in read_events(content, "r1")] == ["a", "c"]
 

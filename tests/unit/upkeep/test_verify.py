@@ -241,8 +241,8 @@ def test_a_graph_that_is_none_is_found(run):
 EVENTS = {
     "no JSON": (b"{oops\n", ("event", True)),
     "no event": (b"[1]\n", ("event", False)),
-    "a log beyond its end": (b'{"at":1,"event":"ended","slot":"0","log":["caller",0,99999]}\n', ("log", False)),
-    "a log of a hostile name": (b'{"at":1,"event":"ended","slot":"0","log":["../x",0,9]}\n', ("event", False)),
+    "a log beyond its end": (b'{"at":1,"event":"ended","slot":"0","attempt":1,"status":"failed","log":["caller",0,99999]}\n', ("log", False)),
+    "a log of a hostile name": (b'{"at":1,"event":"ended","slot":"0","attempt":1,"status":"failed","log":["../x",0,9]}\n', ("event", False)),
     "a log that is none": (b'{"at":1,"event":"ended","slot":"0","log":7}\n', ("event", False)),
     "a hostile slot": (b'{"at":1,"event":"ended","slot":[1]}\n', ("event", False)),
 }  # fmt: skip
