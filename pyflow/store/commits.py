@@ -31,6 +31,8 @@ class RunCommits:
         self._start = about("commit", run_id, graph_digest)
         self._last: tuple[bytes, bytes] = (b"", b"")
         """The record that was looked at last, and its body; a signature need not be checked twice in a row."""
+        self._mine: tuple[str, bytes] = ("", b"")
+        """The slot that was committed here last, and the body of its record."""
 
     def commit(self, slot: str, body: bytes) -> bytes:
         """Make this the record of a slot unless there is one; the one that holds, without its signature.
@@ -41,10 +43,17 @@ class RunCommits:
         """
         record = self._trust.seal(self._about(slot), body)
         held = self._blobs.commit(self.book, slot, record, accepts=self._accepts)
-        return body if held == record else self._opened(slot, held)
+        if held == record:
+            # It holds for good. Whoever goes on with a chain asks for just this one next.
+            self._mine = slot, body
+            return body
+        return self._opened(slot, held)
 
     def committed(self, slot: str) -> bytes | None:
         """The record that holds for a slot, without its signature; None while there is none."""
+        mine, body = self._mine
+        if mine == slot:
+            return body
         held = self._blobs.committed(self.book, slot, accepts=self._accepts)
         return None if held is None else self._opened(slot, held)
 
