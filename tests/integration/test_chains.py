@@ -130,7 +130,7 @@ def test_a_failure_elsewhere_stops_a_chain():
     @pipeline
     def both():
         value = slow([])
-        for _ in range(9):
+        for _ in range(199):
             value = slow(value)
         return value, fail_late(1)
 
@@ -140,8 +140,8 @@ def test_a_failure_elsewhere_stops_a_chain():
     (failed_at,) = (e["at"] for e in run.events() if e["event"] == "ended" and e["status"] == "failed")
     assert started_after(run, failed_at) == []
     counts = [node.status for name, node in run.nodes.items() if name.startswith("slow")]
-    assert counts.count("succeeded") in range(2, 6)
-    assert counts.count("succeeded") + counts.count("cancelled") == 10
+    assert counts.count("cancelled") > 100
+    assert counts.count("succeeded") + counts.count("cancelled") == 200
 
 
 def test_a_cancelled_chain_ends_where_it_is():
@@ -157,7 +157,7 @@ def test_a_cancelled_chain_ends_where_it_is():
     run = chain.submit()
     time.sleep(0.35)
     run.cancel()
-    assert run.wait(timeout_s=10) == "cancelled"
+    assert run.wait(timeout_s=60) == "cancelled"
     statuses = [node.status for node in run.nodes.values()]
     assert "running" not in statuses
     assert statuses.count("cancelled") > 30
