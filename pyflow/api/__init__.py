@@ -1,5 +1,6 @@
 """What users call: pipelines, runs, and where they are kept."""
 
+from pyflow.api.deploying import Deployment, load_deployment
 from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.load import list_runs, load_run
 from pyflow.api.lookup import find_run
@@ -9,6 +10,7 @@ from pyflow.api.run import Run
 from pyflow.api.start import Started, carry_out_aside, detached_text, prepare
 
 __all__ = [
+    "Deployment",
     "Pipeline",
     "PipelineArgs",
     "Run",
@@ -20,6 +22,7 @@ __all__ = [
     "find_run",
     "hello",
     "list_runs",
+    "load_deployment",
     "load_run",
     "open_workplace",
     "pipeline",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import FunctionType, MethodType
 from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
 
+from pyflow.api.deploying import Deployment, deploy
 from pyflow.api.home import open_workplace
 from pyflow.api.raising import raise_as_it_was
 from pyflow.api.run import Run
@@ -145,6 +146,24 @@ class Pipeline(Generic[P, R]):
             PyflowError: Something stands against the run.
         """
         return compile_graph(trace(self.definition, args, kwargs), open_workplace(self._settings), target)
+
+    def deploy(
+        self, *, schedule: str | None = None, timezone: str | None = None, values: Mapping[str, Any] | None = None
+    ) -> Deployment:
+        """Put the pipeline on a cluster for good: its parameters are given when a run starts, by people, programs or the clock.
+
+        Args:
+            schedule: When it starts by itself, as cron spells it: ``"0 6 * * *"``; None: never.
+            timezone: Of the schedule, ``"Europe/Berlin"``; None: as the cluster is set up.
+            values: Parameters of the runs that start by themselves.
+
+        Raises:
+            DefinitionError: The body needs the value of a parameter, which is only given later.
+            ExecutorError: The cluster does not take it.
+        """
+        return deploy(
+            self.definition, open_workplace(self._settings), schedule=schedule, timezone=timezone, values=values or {}
+        )
 
     def trace(self, *args: P.args, **kwargs: P.kwargs) -> Graph:
         """The graph that a call with these arguments would run."""

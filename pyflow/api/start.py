@@ -16,8 +16,9 @@ from pyflow.api.packages import packages_for
 from pyflow.api.run import Run
 from pyflow.bundle import discover
 from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
-from pyflow.executors import Begun, Ending, Executor, Job, RemoteExecutor, open_executor, open_remote
+from pyflow.executors import Begun, Deployed, Ending, Executor, Job, RemoteExecutor, open_executor, open_remote
 from pyflow.graph import CallNode, Graph
+from pyflow.packed import PackedGraph
 from pyflow.packing import pack
 from pyflow.progress import open_progress
 from pyflow.runs import RunRecord, RunSummary, new_run_id, process_started, this_host
@@ -144,6 +145,23 @@ def _begin(executor: Executor, job: Job) -> Begun:
     if isinstance(executor, RemoteExecutor):
         return executor.begin(job)
     return Begun(new_run_id(job.graph.name, time.time()))
+
+
+def started_elsewhere(workplace: Workplace, deployed: Deployed, begun: Begun, arguments: str) -> RunRecord:
+    """The record of a run of what a place keeps; one of its pods may have written it first."""
+    graph = PackedGraph.from_bytes(workplace.content.read_blob(deployed.graph_digest, deployed.graph_size))
+    job = Job(
+        run_id="",
+        graph=graph,
+        graph_digest=deployed.graph_digest,
+        graph_size=deployed.graph_size,
+        home=workplace.home,
+        content=workplace.content,
+        capacity=Capacity(cpus=float("inf")),
+    )
+    record = _record(job, "argo", arguments, begun)
+    record.create(workplace.content)
+    return record
 
 
 def detached_text(run: Run) -> str:

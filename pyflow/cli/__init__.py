@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "run": ("run", "Run a pipeline and print what it returns."),
     "submit": ("handing", "Start a run, and print its id without waiting for its end."),
     "compile": ("handing", "Write the manifest of a run on a cluster, without a cluster."),
+    "deploy": ("handing", "Put a pipeline on a cluster for good."),
+    "start": ("handing", "Start a run of a deployed pipeline, and print its id."),
     "ls": ("ls", "List runs, the newest first."),
     "show": ("show", "Show a run: states, times, sizes of results, errors."),
     "logs": ("results", "Print what the tasks of a run printed."),

@@ -3,7 +3,7 @@
 from pyflow.executors.driver import Ending, Failure, Job, Watcher
 from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Taken
 from pyflow.executors.registry import NAMES, REMOTE, Executor, argo_setup, open_executor, open_remote
-from pyflow.executors.remote import Begun, Finding, RemoteExecutor
+from pyflow.executors.remote import Begun, Deployed, Finding, RemoteExecutor
 from pyflow.executors.support import SUPPORT, machine_cpus, machine_memory_mib
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "REMOTE",
     "SUPPORT",
     "Begun",
+    "Deployed",
     "Ending",
     "Executor",
     "Failure",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -21,6 +21,25 @@ class Begun:
     """As the place calls it."""
     place: dict[str, str] = field(default_factory=dict)
     """What finds it there again: kept in the run's record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """A pipeline that a place keeps, to be started with parameters."""
+
+    name: str
+    pipeline: str
+    parameters: list[tuple[str, str, bool]]
+    """Name, annotation, and whether it has a default."""
+    defaults: dict[str, str] = field(default_factory=dict)
+    """As somebody would type them."""
+    schedule: str | None = None
+    """When it starts by itself, as cron spells it."""
+    timezone: str | None = None
+    scheduled: dict[str, str] = field(default_factory=dict)
+    """The parameters of the runs that start by themselves."""
+    graph_digest: str = ""
+    graph_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +79,18 @@ class RemoteExecutor(Protocol):
         Raises:
             ExecutorError: The place cannot be asked now.
         """
+
+    def deploy(self, job: Job, deployed: Deployed) -> Deployed:
+        """Keep a job, to be started with parameters; one of that name is replaced."""
+
+    def deployed(self, name: str) -> Deployed:
+        """What is kept under a name."""
+
+    def start(self, deployed: Deployed, parameters: Mapping[str, str]) -> Begun:
+        """Start a run of what is kept."""
+
+    def undeploy(self, deployed: Deployed) -> None:
+        """Keep it no longer."""
 
     def findings(self) -> Iterator[Finding]:
         """What the place says of itself and of who asks, one after the other."""

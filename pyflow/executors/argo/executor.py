@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from pyflow.contract import ErrorRecord, ExitCode
 from pyflow.errors import ExecutorError
-from pyflow.executors.argo.cluster import Cluster, open_cluster
+from pyflow.executors.argo.cluster import Cluster, Kind, open_cluster
+from pyflow.executors.argo.deployment import deployed_of, schedule_of, template_of
 from pyflow.executors.argo.diagnosis import findings
+from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.watch import Followed, Watch, counts_of
 from pyflow.executors.driver import Ending, Failure, Job
 from pyflow.executors.interrupts import Interrupts, counted_interrupts
-from pyflow.executors.remote import Begun, Finding
+from pyflow.executors.remote import Begun, Deployed, Finding
 from pyflow.executors.support import check_options
 from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph
@@ -22,6 +26,7 @@ from pyflow.runs import Event, RunRecord, RunSummary, RunView, Status, slot_name
 from pyflow.store import ContentStore
 
 _TICK_S: Final = 0.25
+_KINDS: Final[tuple[Kind, ...]] = ("CronWorkflow", "WorkflowTemplate")
 
 
 class MakeWorkflow(Protocol):
@@ -72,9 +77,7 @@ class ArgoExecutor:
         """
         check_store(job.content, job.home.store_url)
         check_key(self._settings, trusts_store=job.content.trust.trusts_store)
-        made = self._cluster.create(self.compile(job))
-        metadata = made["metadata"]
-        return Begun(metadata["uid"], {"namespace": metadata["namespace"], "workflow": metadata["name"]})
+        return _begun(self._cluster.create(self.compile(job)))
 
     def run(self, job: Job) -> Ending:
         """Follow the run to its end, or until Ctrl-C leaves it alone."""
@@ -101,6 +104,35 @@ class ArgoExecutor:
     def cancel(self, record: RunRecord) -> None:
         """Stop the workflow, so that its exit handler still runs."""
         self._cluster.stop(record.place["workflow"])
+
+    def deploy(self, job: Job, deployed: Deployed) -> Deployed:
+        """Keep the workflow of a job as a template, with a schedule if there is one; those of that name are replaced."""
+        check_store(job.content, job.home.store_url)
+        check_key(self._settings, trusts_store=job.content.trust.trusts_store)
+        done = replace(deployed, graph_digest=job.graph_digest, graph_size=job.graph_size)
+        self._cluster.apply("WorkflowTemplate", template_of(self.compile(job), done))
+        if done.schedule is not None:
+            self._cluster.apply("CronWorkflow", schedule_of(done))
+        else:
+            self._remove("CronWorkflow", done.name)
+        return done
+
+    def deployed(self, name: str) -> Deployed:
+        """What is kept under a name."""
+        return deployed_of(self._cluster.read("WorkflowTemplate", name))
+
+    def start(self, deployed: Deployed, parameters: Mapping[str, str]) -> Begun:
+        """Start a run of what is kept."""
+        return _begun(self._cluster.start(deployed.name, parameters))
+
+    def undeploy(self, deployed: Deployed) -> None:
+        """Keep it no longer."""
+        for kind in _KINDS:
+            self._remove(kind, deployed.name)
+
+    def _remove(self, kind: Kind, name: str) -> None:
+        with contextlib.suppress(MissingError):
+            self._cluster.remove(kind, name)
 
     def findings(self) -> Iterator[Finding]:
         """What the cluster says of itself and of who asks."""
@@ -132,6 +164,11 @@ class ArgoExecutor:
         ending = ending_of(summary, watch.view)
         ending.is_interrupted = is_cancelled
         return ending
+
+
+def _begun(made: Json) -> Begun:
+    metadata = made["metadata"]
+    return Begun(metadata["uid"], {"namespace": metadata["namespace"], "workflow": metadata["name"]})
 
 
 def check_store(content: ContentStore, url: str) -> None:
