@@ -26,7 +26,7 @@ from pyflow.testing import Stage
 IMAGE = "python:{}.{}-slim".format(*sys.version_info)
 LAWS_IMAGE = "pyflow-laws:{}.{}".format(*sys.version_info)
 """The same with the packages that some laws use."""
-TABLE = {"service_account": "pyflow", "key_secret": "pyflow-key", "s3_secret": "s3-credentials", "image": IMAGE}
+TABLE = {"service_account": "pyflow", "key_secret": "pyflow-key-runs", "s3_secret": "s3-credentials", "image": IMAGE}
 TESTBED = Path(__file__).parents[2] / "shared" / "testbed"
 
 needs_argo = [

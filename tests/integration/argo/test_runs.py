@@ -1,0 +1,217 @@
+"""Runs on a real cluster: what a person sees and gets, also when pods die, somebody cancels, or the caller leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from argo_world import needs_argo, new_store, prepared
+
+from pyflow import errors, load_run
+from pyflow.api import list_runs, load_deployment, open_workplace
+from pyflow.config import Settings
+from pyflow.executors.argo import argo_settings, open_cluster
+
+pytestmark = [*needs_argo, pytest.mark.timeout(400)]
+
+FLOW = """
+    import os, sys, time
+    from pyflow import task, pipeline
+
+    @task
+    def told(run):
+        print("exit handler:", run.status)
+
+    @task
+    def nap(seconds):
+        print("napping", flush=True)
+        time.sleep(seconds)
+        return seconds
+
+    @task(memory="96Mi")
+    def hungry():
+        return len(bytearray(400 << 20))
+
+    @task(image="nobody.invalid/has/this:1")
+    def unstartable():
+        return 1
+
+    @task
+    def double(x):
+        print("doubling", x)
+        return 2 * x
+
+    @task
+    def check(xs):
+        if 4 in xs:
+            raise ValueError(f"there is a 4 in {xs}")
+        return xs
+
+    @pipeline(on_exit=told)
+    def naps(seconds):
+        return nap.with_options(retries=1, backoff="1s")(seconds)
+
+    @pipeline
+    def eats():
+        return hungry()
+
+    @pipeline
+    def never():
+        return unstartable()
+
+    @pipeline
+    def doubles(xs):
+        return check(double.map(xs))
+
+    @pipeline
+    def nightly(items: list, note: str, rate: float = 0.5):
+        return double.map(items), note, rate
+"""
+
+
+@pytest.fixture
+def flows(tmp_path, monkeypatch):
+    """The pipelines in a file of an author's, with the settings of a project beside it."""
+    (tmp_path / "flows.py").write_text(textwrap.dedent(FLOW), encoding="utf-8")
+    lines = [f'{name} = "{value}"' for name, value in prepared().items()]
+    store = new_store()
+    head = f'[tool.pyflow]\nexecutor = "argo"\nstore = "{store}"\nprogress = false\n[tool.pyflow.argo]\n'
+    (tmp_path / "pyproject.toml").write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("flows", None)
+    import flows
+
+    yield flows
+    sys.modules.pop("flows", None)
+
+
+def cluster():
+    return open_cluster(argo_settings(prepared(), os.environ))
+
+
+def pyflow(*words, **more):
+    return subprocess.run(
+        [sys.executable, "-m", "pyflow.cli", *words], capture_output=True, text=True, check=False, timeout=200, **more
+    )
+
+
+def until(is_so, within_s=120):
+    end = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.5)
+
+
+def test_values_errors_and_logs_come_back(flows):
+    """The same as on the author's machine; another process finds the run by its id, and `pyflow ls` lists it."""
+    assert flows.doubles([1, 3]) == [2, 6]
+    with pytest.raises(ValueError, match=r"there is a 4 in \[2, 4\]") as caught:
+        flows.doubles([1, 2])
+    assert any("Raised by task 'check', attempt 1" in note for note in caught.value.__notes__)
+    failed, succeeded = list_runs()
+    assert (failed.status, succeeded.status) == ("failed", "succeeded")
+    assert pyflow("result", succeeded.id).stdout.strip() == "[2, 6]"
+    assert pyflow("logs", succeeded.id, "double[1]").stdout == "doubling 3\n"
+    assert succeeded.record.place["namespace"] == prepared()["namespace"]
+
+
+def test_a_cancelled_run_runs_its_exit_handler(flows):
+    """From another handle than the one that submitted it; what it printed until then is kept."""
+    run = flows.naps.submit(300)
+    until(lambda: "napping" in run.logs("nap"))
+    load_run(run.id).cancel()
+    assert run.wait(120) == "cancelled"
+    assert run.logs("told") == "exit handler: cancelled\n"
+    with pytest.raises(errors.RunCancelledError):
+        run.result()
+
+
+def test_a_deleted_pod_is_replaced(flows):
+    """The attempt is lost, with its reason; another one gives the value."""
+    run = flows.naps.submit(8)
+    until(lambda: "napping" in run.logs("nap"))
+    pod = (
+        run.nodes["nap"].slots["0"].attempts[0].worker.rpartition(".")[0]
+        or run.nodes["nap"].slots["0"].attempts[0].worker
+    )
+    subprocess.run(["kubectl", "delete", "pod", pod, "--grace-period=0", "--force"], check=True, capture_output=True)
+    assert run.wait(200) == "succeeded"
+    assert run.result() == 8
+    assert [attempt.status for attempt in run.nodes["nap"].slots["0"].attempts] == ["lost", "succeeded"]
+
+
+def test_out_of_memory_is_told_with_the_limit(flows):
+    """Nobody has to read the cluster's events for it."""
+    with pytest.raises(errors.LostTaskError, match="out of memory: it reached its limit of 96 MiB"):
+        flows.eats()
+
+
+def test_why_a_pod_waits_is_said_within_seconds(flows):
+    """An image that nobody has: the reason with the fix in the plain lines, and Ctrl-C leaves the run alone."""
+    command = [sys.executable, "-m", "pyflow.cli", "run", "flows.py:never", "--progress"]
+    going = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    said = ""
+    while "waits:" not in said:
+        line = going.stderr.readline()
+        assert line, said
+        said += line
+    assert "image" in said.lower()
+    assert "Check the image's name" in said
+    going.send_signal(signal.SIGINT)
+    rest = going.stderr.read()
+    assert going.wait(30) == 130
+    (run,) = list_runs()
+    assert f"Run {run.id} goes on. Watch it: pyflow logs --follow {run.id}" in rest
+    assert run.status in {"pending", "running"}
+    run.cancel()
+    assert run.wait(120) == "cancelled"
+
+
+def test_a_deleted_workflow_ends_its_run(flows):
+    """Nobody waits forever for what is not there any more."""
+    run = flows.naps.submit(300)
+    cluster().delete(run.record.place["workflow"])
+    assert run.wait(60) == "failed"
+    with pytest.raises(errors.ExecutorError, match="was deleted in namespace"):
+        run.result()
+
+
+def test_a_deployed_pipeline_takes_its_parameters_from_anywhere(flows):
+    """From Python, the command line and Argo's own way; whatever is in a text arrives unchanged, and all are listed."""
+    deployment = flows.nightly.deploy()
+    hostile = "{{workflow.name}} $(HOME) \"q\" 'x' --flag é\n2"
+    first = deployment.run(items=[1, 2], note=hostile)
+    second = pyflow("start", "nightly", "items=[3]", "note=7", "rate=2")
+    assert second.returncode == 0, second.stderr
+    third = cluster().start("nightly", {"items": "[]", "note": ""})["metadata"]["uid"]
+    runs = [first, load_run(second.stdout.strip())]
+    assert [run.wait(200) for run in runs] == ["succeeded"] * 2
+    until(lambda: third in {run.id for run in list_runs()}, 200)
+    runs.append(load_run(third))
+    runs[2].wait(200)
+    assert [run.result() for run in runs] == [([2, 4], hostile, 0.5), ([6], "7", 2.0), ([], "", 0.5)]
+    with pytest.raises(errors.DefinitionError, match="has no parameter 'itms' and needs a value for 'items'"):
+        load_deployment("nightly", open_workplace(Settings())).run(itms=[1], note="")
+    deployment.remove()
+    with pytest.raises(errors.ExecutorError, match="not found"):
+        load_deployment("nightly", open_workplace(Settings()))
+
+
+def test_a_manifest_is_compiled_without_a_cluster(flows, monkeypatch):
+    """And applied by hand it is a run like any other, from the command line as well."""
+    for name in ("ARGO_SERVER", "KUBECONFIG"):
+        monkeypatch.delenv(name)
+    done = pyflow("compile", "flows.py:doubles", "--xs", "[1]", "-o", "run.yaml")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.undo()
+    created = subprocess.run(
+        ["kubectl", "create", "-n", prepared()["namespace"], "-f", "run.yaml", "-o", "jsonpath={.metadata.uid}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    until(lambda: created.stdout in {run.id for run in list_runs()}, 200)
+    assert load_run(created.stdout).result() == [2]
