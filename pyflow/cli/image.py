@@ -1,0 +1,122 @@
+"""``pyflow image``: the image that containers run, built, listed and pushed."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from pyflow.cli.common import json_option
+from pyflow.cli.output import print_json, table
+from pyflow.config import load_settings
+from pyflow.errors import ConfigError
+from pyflow.images import (
+    build_runtime_image,
+    list_runtime_images,
+    open_engine,
+    push,
+    runtime_archive,
+    runtime_tag,
+)
+
+
+@click.group()
+def image() -> None:
+    """The image that containers run: pyflow, and a Python of the same minor as this one.
+
+    The executor 'docker' builds it by itself the first time. Nobody needs a Dockerfile, and no pipeline's code is in it.
+    """
+
+
+@image.command()
+@click.option(
+    "--base",
+    metavar="IMAGE",
+    help="Build on this image, which has a Python of the same minor; python:MINOR-slim unless said.",
+)
+@click.option(
+    "--registry", metavar="PREFIX", help="Put a registry's prefix before the name, such as registry.example/team."
+)
+@click.option("--tag", metavar="NAME", help="Call it something else altogether.")
+def build(base: str | None, registry: str | None, tag: str | None) -> None:
+    """Build the runtime image of this pyflow and Python from what is installed here."""
+    settings = _settings()
+    name = tag or runtime_tag(registry=_registry(registry, settings))
+    engine = open_engine()
+    try:
+        build_runtime_image(
+            engine, name, base=base or settings.get("base"), tell=lambda line: click.echo(line, err=True)
+        )
+    finally:
+        engine.close()
+    click.echo(name)
+
+
+@image.command(name="push")
+@click.option("--registry", metavar="PREFIX", help="The registry's prefix, such as registry.example/team.")
+@click.option("--tag", metavar="NAME", help="The name that it was built under, if another.")
+def push_image(registry: str | None, tag: str | None) -> None:
+    """Push the runtime image to a registry, so that it is pulled elsewhere rather than built."""
+    prefix = _registry(registry, _settings())
+    if not tag and not prefix:
+        raise ConfigError(
+            'There is no registry to push to. Say --registry PREFIX, or set  registry = "registry.example/team"  in [tool.pyflow.docker].'
+        )
+    name = tag or runtime_tag(registry=prefix)
+    engine = open_engine()
+    try:
+        push(engine, name, tell=lambda line: click.echo(line, err=True))
+    finally:
+        engine.close()
+    click.echo(name)
+
+
+@image.command()
+@json_option
+def ls(*, as_json: bool) -> None:
+    """List the runtime images that the engine has; * marks the ones that this pyflow and Python use."""
+    engine = open_engine()
+    try:
+        images = list_runtime_images(engine)
+    finally:
+        engine.close()
+    wanted = runtime_archive().digest
+    if as_json:
+        print_json(
+            [
+                {
+                    "tag": found.tag,
+                    "id": found.id,
+                    "size_bytes": found.size_bytes,
+                    "created_at": int(found.created),
+                    "is_current": found.runtime == wanted,
+                }
+                for found in images
+            ]
+        )
+        return
+    if not images:
+        click.echo(
+            "There is no runtime image yet. The first run on executor 'docker' builds it, or 'pyflow image build'.",
+            err=True,
+        )
+        return
+    rows = [
+        (
+            ("* " if found.runtime == wanted else "  ") + found.tag,
+            f"{found.size_bytes / 1e6:.0f} MB",
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(int(found.created))),
+        )
+        for found in images
+    ]
+    click.echo("\n".join(table(("  IMAGE", "SIZE", "BUILT"), rows)))
+
+
+def _settings() -> dict[str, str]:
+    return dict(load_settings(os.environ, Path.cwd()).docker or {})
+
+
+def _registry(given: str | None, settings: dict[str, str]) -> str:
+    return given or settings.get("registry") or ""
