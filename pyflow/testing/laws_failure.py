@@ -312,7 +312,7 @@ def a_timeout_ends_a_task(stage: Stage) -> None:
 
 def a_timeout_ends_children_too(stage: Stage) -> None:
     """What a task has started ends with it."""
-    if not stage.has_processes:
+    if not (stage.has_processes and stage.sees_caller):
         return
     pid_file = stage.shared / "pid"
 

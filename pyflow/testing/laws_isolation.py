@@ -32,6 +32,8 @@ def look() -> dict[str, Any]:
 
 def tasks_stand_where_the_caller_stands(stage: Stage) -> None:
     """On this machine a task's working folder and environment are the caller's, and it has nothing to read from."""
+    if not stage.sees_caller:
+        return
 
     @task
     def where() -> Any:

@@ -32,6 +32,8 @@ class Stage:
     """An empty folder that tasks can write to, by the same path as the caller."""
     has_processes: bool
     """Tasks run in processes that can be ended from outside, side by side."""
+    sees_caller: bool = True
+    """Tasks run beside the caller: in its folder, with its environment and its process ids."""
 
     def on(self, pipeline: Pipeline[P, R], **options: Any) -> Pipeline[P, R]:
         """The pipeline, set to run here."""

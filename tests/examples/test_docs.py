@@ -8,12 +8,24 @@ import pytest
 from docs_runner import REPO, blocks_of, run_page
 from indexes import need_index
 
+from pyflow.images import has_engine
+
 # Those below examples/argo need a cluster: tests/integration runs them.
 PAGES = [REPO / "README.md", *sorted(REPO.glob("docs/**/*.md")), *sorted(REPO.glob("examples/[0-9]*/README.md"))]
 EXAMPLES = sorted(folder for folder in REPO.glob("examples/[0-9][0-9]_*") if folder.is_dir())
 
+NEED_DOCKER = {REPO / "docs" / "containers.md"}
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+
+def _marked(page: Path):
+    """Pages about containers need an engine, and say so where there is none."""
+    if page not in NEED_DOCKER:
+        return page
+    without = pytest.mark.skipif(not has_engine(), reason="no Docker engine answers")
+    return pytest.param(page, marks=[pytest.mark.docker, without])
+
+
+@pytest.mark.parametrize("page", map(_marked, PAGES), ids=lambda page: str(page.relative_to(REPO)))
 def test_page(page: Path, tmp_path: Path) -> None:
     """The code of a page works when a reader follows it from top to bottom."""
     if "<!-- needs: package index -->" in page.read_text():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pyflow.images import has_engine
 from pyflow.testing import Stage, executor_laws
 
 
@@ -35,3 +36,35 @@ def test_executor_keeps_the_law(tmp_path, monkeypatch, executor, law):
     shared = tmp_path / "shared"
     shared.mkdir()
     law(Stage(executor=executor, store=str(tmp_path / "store"), shared=shared, has_processes=executor != "inprocess"))
+
+
+# Each takes a container for every task, so these are the ones that ask most of a place.
+IN_CONTAINERS = {
+    "a_call_gives_the_value",
+    "every_structure_is_returned",
+    "a_task_may_return_nothing",
+    "results_are_found_in_structures",
+    "one_result_for_two_arguments_is_one_object",
+    "inputs_are_the_tasks_own",
+    "async_functions_run_to_their_end",
+    "a_result_is_unpacked",
+    "tasks_stand_where_the_caller_stands",
+    "a_timeout_ends_children_too",
+}
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(not has_engine(), reason="no Docker engine answers")
+@pytest.mark.parametrize(
+    "law", [law for law in executor_laws() if law.__name__ in IN_CONTAINERS], ids=lambda law: law.__name__
+)
+def test_containers_keep_the_law(tmp_path, monkeypatch, law):
+    """The same pipelines give the same values and the same errors in containers."""
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    # The store's folder is what containers see of this machine.
+    shared = tmp_path / "store" / "shared"
+    shared.mkdir(parents=True)
+    stage = Stage(
+        executor="docker", store=str(tmp_path / "store"), shared=shared, has_processes=True, sees_caller=False
+    )
+    law(stage)
