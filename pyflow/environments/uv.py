@@ -98,7 +98,7 @@ def run_uv(
 
 def error_of(told: str, request: Request, target: Target, *, doing: str) -> PyflowError:
     """What a failure of uv means, in words for the author."""
-    text = _USER_INFO.sub(r"\1", told)
+    text = _in_one_line(_USER_INFO.sub(r"\1", told))
     why = shortened(text)
     if any(sign in text for sign in _REFUSED):
         return ExecutorError(
@@ -128,10 +128,18 @@ def error_of(told: str, request: Request, target: Target, *, doing: str) -> Pyfl
 
 
 def shortened(text: str) -> str:
-    """An explanation of uv's as one paragraph without its frame, cut where it becomes a list."""
-    lines = [re.sub(r"^\s*(?:error:|cause:|×|╰─▶|├─▶|│|hint:)\s*", "", line).strip() for line in text.splitlines()]
-    kept = [line for line in lines if line and not line.startswith("warning:")]
-    if len(kept) > 1 and kept[0].startswith(("No solution found", "Request failed")):
-        del kept[0]
-    words = " ".join(kept).rstrip(". ")
+    """An explanation of uv's as one paragraph, cut where it becomes a list."""
+    words = _in_one_line(text)
+    words = (_HEADING.sub("", words) or words).rstrip(". ")
     return words if len(words) <= _MOST_TOLD else words[:_MOST_TOLD].rsplit(" ", 1)[0] + " …"
+
+
+_HEADING: Final = re.compile(
+    r"^(?:No solution found(?: when resolving dependencies)?|Request failed after \d+ retries in \S+s):?\s*"
+)
+
+
+def _in_one_line(text: str) -> str:
+    """What uv prints, without the frame that it draws around it and the line breaks that it puts into sentences."""
+    lines = [re.sub(r"^\s*(?:error:|cause:|×|╰─▶|├─▶|│|hint:)\s*", "", line).strip() for line in text.splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("warning:"))

@@ -35,7 +35,8 @@ hint: Wheels are required for `docopt` because building from source is disabled 
 """
 PLATFORM = """\
   × No solution found when resolving dependencies:
-  ╰─▶ Because tensorflow-macos>=2.12.0 has no wheels with a matching platform tag (e.g., `manylinux_2_28_x86_64`) and you require
+  ╰─▶ Because tensorflow-macos>=2.12.0 has no wheels with a matching
+      platform tag (e.g., `manylinux_2_28_x86_64`) and you require
       tensorflow-macos, we can conclude that your requirements are unsatisfiable.
 """
 NO_INDEX = """\
