@@ -88,3 +88,8 @@ def without_effect():
 @pipeline
 def in_process():
     return without_effect()
+
+
+@pipeline
+def packaged_only():
+    return old_version(), older_version()

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from indexes import need_index
-from integration.packaged import in_process, leaky, mapped, three_places, with_child
+from integration.packaged import in_process, leaky, mapped, packaged_only, three_places, with_child
 
 from pyflow.environments import Target, build, read_request, this_target
 from pyflow.environments.uv import find_uv
 from pyflow.errors import DefinitionError, ExecutorError
+from pyflow.images import has_engine
 from pyflow.store import ContentStore, Keys, open_blobs
 
 pytestmark = [pytest.mark.slow]
@@ -63,6 +64,22 @@ def test_each_task_sees_its_own_packages_and_nothing_else(cache):
     assert not [entry for entry in path if entry.endswith("site-packages")]
     assert for_children.startswith(str(cache))
     assert (version, visible, here) == ("1.1.1", ["iniconfig"], pytest.__version__)
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(not has_engine(), reason="no Docker engine answers")
+def test_a_container_has_the_same_packages_as_a_local_process(tmp_path):
+    """The archive that served on this machine serves in containers: same digest, same versions, and it is not unpacked there again."""
+    store = str(tmp_path / "s")
+    digests, seen = [], []
+    for executor in ("local", "docker"):
+        done = packaged_only.with_options(executor=executor, progress=False, store=store).submit()
+        (file, _, _), (version, _) = done.result()
+        digests.append([options.environment["digest"] for options in done.graph.options if options.environment])
+        seen.append((Path(file).parts[-3:], version))
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == 2
+    assert seen == [(("tree", "iniconfig", "__init__.py"), "1.1.1")] * 2
 
 
 def test_what_is_installed_here_does_not_leak_in():
