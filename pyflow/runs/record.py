@@ -14,6 +14,9 @@ from pyflow.runs.state import ENDED, Status
 from pyflow.store import ContentStore, about, advice
 
 RECORD_VERSION: Final = 1
+_MOST_BYTES: Final = 16 * 1024 * 1024
+"""Of a record; what is longer is none, and is not read into memory."""
+
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
@@ -49,7 +52,7 @@ class RunRecord:
             NotFoundError: The store has no such run.
         """
         try:
-            data = content.blobs.get(content.keys.run_info(run_id))
+            data = bytes(content.blobs.read(content.keys.run_info(run_id), 0, _MOST_BYTES))
         except NotFoundError as error:
             raise NotFoundError(
                 f"The store {content.blobs.url} has no run {run_id!r} of {content.keys.owner!r} in project "
@@ -113,7 +116,7 @@ class RunSummary:
     def read(cls, content: ContentStore, run_id: str) -> RunSummary | None:
         """The summary of a run that has ended; None for one that has not."""
         try:
-            data = content.blobs.get(content.keys.summary(run_id))
+            data = bytes(content.blobs.read(content.keys.summary(run_id), 0, _MOST_BYTES))
         except NotFoundError:
             return None
         return _read(cls, data, content.keys.summary(run_id))
