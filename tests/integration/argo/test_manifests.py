@@ -1,0 +1,71 @@
+"""Every kind of manifest passes the real server's own check, and the CRDs of the cluster."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from golden.test_argo import made
+from unit.executors.argo.compiling import manifest_of
+
+from pyflow import Secret, Volume, container, pipeline, task
+from pyflow.executors.argo import argo_settings, open_cluster
+from pyflow.executors.argo.place import Travelling
+
+pytestmark = [
+    pytest.mark.argo,
+    pytest.mark.skipif("ARGO_SERVER" not in os.environ, reason="no cluster with Argo: see CONTRIBUTING.md"),
+]
+
+
+@task
+def give(x):
+    return x
+
+
+@task
+def add(*xs):
+    return sum(xs)
+
+
+@container(image="busybox:1.36", outputs={"out": "/work/out.txt"})
+def shell(text):
+    return ["sh", "-c", f"echo {text}"]
+
+
+@pipeline
+def wide(n):
+    return add(*[give(i) for i in range(n)])
+
+
+@pipeline
+def all_options():
+    known, unknown = shell("{{x}} $(HOME)"), shell(give("later"))
+    every = give.with_options(
+        cpus=1.5, memory="1Gi", memory_on_oom="4Gi", gpus=1, disk="2Gi", retries=3, timeout="10m", run_as_root=True,
+        env={"TOKEN": Secret("db", key="password")}, labels={"team": "a"}, node_selector={"pool": "big"},
+        tolerations=[{"key": "gpu", "operator": "Exists"}], service_account="worker", platform="linux/amd64",
+        volumes={"/mnt/a": Volume.named("shared-data"), "/mnt/b": Volume.claim("claim"), "/mnt/c": Volume.secret("s"),
+                 "/mnt/d": Volume.config("c"), "/mnt/e": Volume.host("/data"), "/mnt/f": Volume.scratch("1Gi")},
+        pod_patch={"hostname": "{{workflow.name}}"},
+    )(1)  # fmt: skip
+    return known, unknown, every
+
+
+@pytest.fixture(scope="module", params=["server", "kubernetes"])
+def cluster(request: pytest.FixtureRequest) -> Any:
+    return open_cluster(argo_settings({"api": request.param}, os.environ))
+
+
+@pytest.mark.parametrize("name", ["golden", "wide", "options"])
+def test_the_cluster_takes_it(cluster: Any, name: str) -> None:
+    """The real Argo Server lints the manifest, and the Kubernetes API would take it."""
+    runtime = Travelling(key="v1/runtimes/" + "e" * 64, sha256="e" * 64)
+    manifest = {
+        "golden": made,
+        "wide": lambda: manifest_of(wide, 1000, runtime=runtime),
+        "options": lambda: manifest_of(all_options, runtime=runtime),
+    }[name]()
+    manifest["metadata"].pop("namespace", None)
+    cluster.lint(manifest)
