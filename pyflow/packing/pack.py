@@ -41,7 +41,7 @@ from pyflow.graph import (
     operands,
     refs_of,
 )
-from pyflow.jsontext import Json
+from pyflow.jsontext import Json, dump
 from pyflow.packed import (
     PackedBranch,
     PackedCall,
@@ -148,11 +148,17 @@ class _Packer:
         Parts that tasks use need no such look, because the task fails that does not find its part.
         """
         by_id = {node.id: node for node in region.nodes}
-        for leaf in dict.fromkeys(leaf for leaf in leaves(region.output) if isinstance(leaf, Ref) and leaf.path):
+        seen: set[str] = set()
+        for leaf in leaves(region.output):
+            if not isinstance(leaf, Ref) or not leaf.path:
+                continue
             fact = ["part", self.expr(leaf, "the result")]
+            if (text := dump(fact)) in seen:
+                continue
+            seen.add(text)
             node = by_id.get(leaf.node)
             if isinstance(node, CallNode):
-                self._fact(node.id, fact)
+                self._facts.setdefault(node.id, []).append(fact)
             elif isinstance(node, (MapNode, SelectNode)):
                 yield self._helper(node, f"{node.name}.part", "nothing", [], [fact])
 
