@@ -74,7 +74,7 @@ def blocks_of(page: str) -> list[Block]:
     return blocks
 
 
-def run_page(page: Path, folder: Path) -> list[str]:
+def run_page(page: Path, folder: Path, *, time_limit_s: float = TIME_LIMIT_S) -> list[str]:
     """Run a page in a folder and say what is wrong with it, one text per fault.
 
     Blocks behind a fault are not run: they would only fail for the same reason.
@@ -83,7 +83,7 @@ def run_page(page: Path, folder: Path) -> list[str]:
     shutil.copytree(REPO / "examples", folder / "examples", ignore=shutil.ignore_patterns(".pyflow", "__pycache__"))
     plan = folder / ".plan.json"
     plan.write_text(json.dumps([asdict(block) for block in blocks]))
-    printed, ended = _drive(plan, folder)
+    printed, ended = _drive(plan, folder, time_limit_s)
     faults = []
     for block, result in zip(blocks, printed, strict=False):
         fault = _fault(block, result["printed"], result["error"])
@@ -136,7 +136,7 @@ def _with_console_output(block: Block) -> Block:
     return Block("console", commands, block.line, block.directives, expected)
 
 
-def _drive(plan: Path, folder: Path) -> tuple[list[dict[str, str]], str]:
+def _drive(plan: Path, folder: Path, time_limit_s: float) -> tuple[list[dict[str, str]], str]:
     """What each block that finished printed, and how the process ended."""
     driver = Path(__file__).with_name("docs_driver.py")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYFLOW_")}
@@ -146,11 +146,11 @@ def _drive(plan: Path, folder: Path) -> tuple[list[dict[str, str]], str]:
         [sys.executable, driver, plan], cwd=folder, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        ended = f"the process ended with {process.wait(TIME_LIMIT_S)}"
+        ended = f"the process ended with {process.wait(time_limit_s)}"
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        ended = f"the page took longer than {TIME_LIMIT_S} s"
+        ended = f"the page took longer than {time_limit_s:g} s"
     results = folder / ".results.jsonl"
     return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else [], ended
 
