@@ -26,7 +26,7 @@ from pyflow.testing import Stage
 IMAGE = "python:{}.{}-slim".format(*sys.version_info)
 LAWS_IMAGE = "pyflow-laws:{}.{}".format(*sys.version_info)
 """The same with the packages that some laws use."""
-TABLE = {"service_account": "pyflow", "key_secret": "pyflow-key-runs", "s3_secret": "s3-credentials", "image": IMAGE}
+TABLE = {"service_account": "pyflow", "s3_secret": "s3-credentials", "image": IMAGE}
 TESTBED = Path(__file__).parents[2] / "shared" / "testbed"
 
 needs_argo = [
@@ -38,8 +38,11 @@ needs_argo = [
 @cache
 def prepared() -> dict[str, Any]:
     """The table of settings for the cluster, after the objects that runs need were applied and the image was loaded."""
-    table = {**TABLE, "namespace": os.environ["PYFLOW_TEST_NAMESPACE"]}
-    keys = [key.secret.hex() for key in Trust().keys]
+    found = Trust().keys
+    # Each process that tests has a key of its own, so each has a Secret of its own.
+    key_secret = f"pyflow-key-{found[0].id}"
+    table = {**TABLE, "namespace": os.environ["PYFLOW_TEST_NAMESPACE"], "key_secret": key_secret}
+    keys = [key.secret.hex() for key in found]
     objects = yaml.safe_dump_all(setup_objects(argo_settings(table, os.environ), keys))
     subprocess.run(["kubectl", "apply", "-f", "-"], input=objects, text=True, check=True, capture_output=True)
     if TESTBED.is_dir():

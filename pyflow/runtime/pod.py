@@ -93,7 +93,7 @@ def _run_handler(place: PodPlace, reporter: Reporter, node: int, retries: int, b
     """Run the exit handler, as often as its options say."""
     attempt = 1
     while True:
-        reporter.note("started", slot=slot_of(node, ()), attempt=attempt, worker=place.pod)
+        reporter.note("started", slot=slot_of(node, ()), attempt=attempt, worker=place.writer)
         outcome = run_once([place.invocation(node, (), attempt)])[0]
         status = "succeeded" if outcome.is_committed else "failed"
         error = {} if outcome.error is None else {"error": outcome.error.to_wire()}

@@ -97,7 +97,7 @@ class Work:
         return None
 
     def _note_begun(self, invocation: Invocation) -> None:
-        self._reporter.note("started", slot=invocation.slot, attempt=invocation.attempt, worker=self._place.pod)
+        self._reporter.note("started", slot=invocation.slot, attempt=invocation.attempt, worker=self._place.writer)
 
     def _note_end(self, outcome: Outcome) -> None:
         brief = brief_of(outcome) | {"attempt": self._attempt}
