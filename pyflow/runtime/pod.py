@@ -27,6 +27,7 @@ from pyflow.runtime.marks import read_marks
 from pyflow.runtime.pod_place import PodPlace, Reporter, say_why
 from pyflow.runtime.pod_work import Work
 from pyflow.runtime.program import Program
+from pyflow.runtime.request import writer_of
 from pyflow.runtime.resolve import Resolver
 from pyflow.runtime.session import open_home
 from pyflow.runtime.supervisor import run_once
@@ -93,8 +94,9 @@ def _run_handler(place: PodPlace, reporter: Reporter, node: int, retries: int, b
     """Run the exit handler, as often as its options say."""
     attempt = 1
     while True:
-        reporter.note("started", slot=slot_of(node, ()), attempt=attempt, worker=place.writer)
-        outcome = run_once([place.invocation(node, (), attempt)])[0]
+        invocation = place.invocation(node, (), attempt)
+        reporter.note("started", slot=slot_of(node, ()), attempt=attempt, worker=writer_of([invocation]))
+        outcome = run_once([invocation])[0]
         status = "succeeded" if outcome.is_committed else "failed"
         error = {} if outcome.error is None else {"error": outcome.error.to_wire()}
         reporter.note("ended", **brief_of(outcome), status=status, **error)

@@ -19,6 +19,7 @@ from pyflow.runtime.marks import Marks, is_spoilt, mark_failed, read_marks
 from pyflow.runtime.pod_container import Collector, stage_in_pod
 from pyflow.runtime.pod_place import PodPlace, Reporter, say_why
 from pyflow.runtime.program import Program
+from pyflow.runtime.request import writer_of
 from pyflow.runtime.resolve import Resolver
 from pyflow.runtime.supervisor import exit_code_of, run_once
 
@@ -52,6 +53,8 @@ class Work:
         self._reporter = reporter
         self._marks = marks
         self._attempt = attempt
+        self._writer = place.writer
+        """Of the log of the tasks that run now: whoever follows it looks for it by this name."""
         self._resolver = resolver
 
     def run(self, node: int, share: sharing.Share) -> int:
@@ -67,6 +70,7 @@ class Work:
             else:
                 codes.append(code)
         if invocations:
+            self._writer = writer_of(invocations)
             outcomes = run_once(invocations, on_begun=self._note_begun, on_ended=self._note_end)
             codes.append(exit_code_of(outcomes))
         bad = [code for code in codes if code != ExitCode.COMMITTED]
@@ -97,7 +101,7 @@ class Work:
         return None
 
     def _note_begun(self, invocation: Invocation) -> None:
-        self._reporter.note("started", slot=invocation.slot, attempt=invocation.attempt, worker=self._place.writer)
+        self._reporter.note("started", slot=invocation.slot, attempt=invocation.attempt, worker=self._writer)
 
     def _note_end(self, outcome: Outcome) -> None:
         brief = brief_of(outcome) | {"attempt": self._attempt}

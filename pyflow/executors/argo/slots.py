@@ -36,13 +36,14 @@ def slots_of(pod: PodNode, view: RunView) -> list[str]:
 
 def under_way(pod: PodNode, view: RunView) -> list[tuple[str, int]]:
     """Slots and attempts that a pod had begun and not ended, by its own words."""
-    own = f"{pod.pod}."
+    mine = set(slots_of(pod, view))
     return [
         (slot.slot, attempt.number)
         for node in view.nodes.values()
         for slot in node.slots.values()
+        if slot.slot in mine
         for attempt in slot.attempts
-        if attempt.status == "running" and (attempt.worker == pod.pod or attempt.worker.startswith(own))
+        if attempt.status == "running" and attempt.number == pod.attempt
     ]
 
 
