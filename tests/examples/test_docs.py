@@ -25,7 +25,7 @@ def _marked(page: Path):
     return pytest.param(page, marks=[pytest.mark.docker, without])
 
 
-@pytest.mark.parametrize("page", map(_marked, PAGES), ids=lambda page: str(page.relative_to(REPO)))
+@pytest.mark.parametrize("page", [_marked(page) for page in PAGES], ids=lambda page: str(page.relative_to(REPO)))
 def test_page(page: Path, tmp_path: Path) -> None:
     """The code of a page works when a reader follows it from top to bottom."""
     if "<!-- needs: package index -->" in page.read_text():
