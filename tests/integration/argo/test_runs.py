@@ -16,6 +16,7 @@ from pyflow import errors, load_run
 from pyflow.api import list_runs, load_deployment, open_workplace
 from pyflow.config import Settings
 from pyflow.executors.argo import argo_settings, open_cluster
+from pyflow.executors.argo.workflow import pod_nodes
 
 pytestmark = [*needs_argo, pytest.mark.timeout(400)]
 
@@ -135,10 +136,7 @@ def test_a_deleted_pod_is_replaced(flows):
     """The attempt is lost, with its reason; another one gives the value."""
     run = flows.naps.submit(8)
     until(lambda: "napping" in run.logs("nap"))
-    pod = (
-        run.nodes["nap"].slots["0"].attempts[0].worker.rpartition(".")[0]
-        or run.nodes["nap"].slots["0"].attempts[0].worker
-    )
+    (pod,) = [node.pod for node in pod_nodes(cluster().get(run.record.place["workflow"])) if node.phase == "Running"]
     subprocess.run(["kubectl", "delete", "pod", pod, "--grace-period=0", "--force"], check=True, capture_output=True)
     assert run.wait(200) == "succeeded"
     assert run.result() == 8
