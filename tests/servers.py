@@ -223,11 +223,19 @@ class Deaf(Proxy):
         return dict(request.headers.items())
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing of clients that have gone."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextlib.contextmanager
 def running_proxy(server: Server, kind: type[Proxy]) -> Iterator[Server]:
     """A proxy of a kind before a server."""
     handler = type(kind.__name__, (kind,), {"upstream": server.port})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
+    with QuietServer(("127.0.0.1", 0), handler) as proxy:
         proxy.daemon_threads = True
         thread = threading.Thread(target=partial(proxy.serve_forever, 0.05), daemon=True)
         thread.start()

@@ -28,6 +28,7 @@ from pyflow.testing.commit_laws import (
     the_first_commit_holds,
     twins_agree_behind_a_false_record,
 )
+from pyflow.testing.upkeep_laws import UPKEEP_LAWS
 
 StoreLaw: TypeAlias = Callable[[BlobStore], None]
 T = TypeVar("T")
@@ -435,6 +436,7 @@ _LAWS: Final[tuple[StoreLaw, ...]] = (
     hostile_keys_are_refused,
     hostile_slots_are_refused,
     content_is_verified,
+    *UPKEEP_LAWS,
 )
 
 

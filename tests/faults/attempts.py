@@ -67,6 +67,9 @@ class Program:
     def forget_results(self) -> None:
         """Remove the blobs of results: what is there already is not written again, and each attempt has to make its own."""
         blobs = self.content.blobs
+        if self.home.store_url.startswith("/"):
+            # Runs that have ended would fill a small disk.
+            blobs.delete([info.key for info in blobs.list(self.content.keys.runs())])
         blobs.delete([info.key for info in blobs.list(self.content.keys.blobs()) if info.key not in self.needed])
 
     def invocation(self, run_id: str, attempt: int) -> Invocation:
@@ -130,7 +133,7 @@ class Attempt:
 def _run(invocation: Invocation, writer_name: str, marker: Path, outcomes: int, failpoint: str) -> None:
     os.environ[MARKER] = str(marker)
     failpoints.arm(failpoint)
-    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    folder = Path(tempfile.mkdtemp(prefix="attempt-", dir=marker.parent))
     spool = Spool(folder / "spool")
     spool.take_standard_streams()
     commands, sender = os.pipe()

@@ -119,7 +119,7 @@ def _one(injection: Injection, proxy: Server, server: Server, plan: Plan, clean:
         data = b"input" * 3000
         given = direct.put_blob([data])
     with entered(proxy):
-        episode = Episode(S3Blobs(url, patience=Patience(deadline_s=20)), is_large=injection.is_large)
+        episode = Episode(S3Blobs(url, patience=Patience(deadline_s=60)), is_large=injection.is_large)
         plan.arm(injection.operation, injection.nth, injection.kind, injection.times)
         error: BaseException | None = None
         try:
