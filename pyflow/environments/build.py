@@ -114,6 +114,8 @@ def locked(
     tell(f"Choosing packages for {target}, for the {request.asker}.")
     lock = resolve(request, target)
     _replace(note, lock.requirements)
+    # What was built of the choice before must not be taken for this one's.
+    note.with_suffix(".json").unlink(missing_ok=True)
     return lock
 
 

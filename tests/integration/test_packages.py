@@ -13,7 +13,7 @@ import pytest
 from indexes import need_index
 from integration.packaged import in_process, leaky, mapped, packaged_only, three_places, with_child
 
-from pyflow.environments import Target, build, read_request, this_target
+from pyflow.environments import Target, build, locked, read_request, this_target
 from pyflow.environments.uv import find_uv
 from pyflow.errors import DefinitionError, ExecutorError
 from pyflow.images import has_engine
@@ -118,6 +118,13 @@ def test_the_outcome_says_in_which_packages_it_came_to_be(tmp_path):
 def _home_of(store: Path) -> tuple[str, str]:
     [runs] = store.glob("v1/*/runs/*")
     return runs.parts[-3], runs.parts[-1]
+
+
+def test_a_choice_that_was_made_anew_is_what_is_installed(content, tmp_path):
+    """After ``pyflow env lock --upgrade`` what was built of the choice before is not taken for the new one's."""
+    make(content, ["six"], tmp_path)
+    locked(read_request(["six"], [tmp_path], "option 'packages' of task 'fit'"), this_target(), is_anew=True)
+    assert make(content, ["six"], tmp_path).is_new
 
 
 def test_an_unchanged_request_costs_no_uv_and_no_upload(content, tmp_path, monkeypatch):
