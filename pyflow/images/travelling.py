@@ -34,7 +34,7 @@ else:
     compileall = late("compileall")
     py_compile = late("py_compile")
 
-NEEDED: Final = ("boto3", "cloudpickle", "pathspec", "tblib", "tomli", "typing_extensions")
+NEEDED: Final = ("boto3", "cloudpickle", "pathspec", "tomli", "typing_extensions")
 """What pyflow imports beside a task; the last two on Python 3.10 only, where they are installed."""
 
 DEPENDENCIES: Final = "pyflow-dependencies"

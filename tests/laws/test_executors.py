@@ -38,7 +38,7 @@ def test_executor_keeps_the_law(tmp_path, monkeypatch, executor, law):
     law(Stage(executor=executor, store=str(tmp_path / "store"), shared=shared, has_processes=executor != "inprocess"))
 
 
-# Each takes a container for every task, so these are the ones that ask most of a place.
+# Each takes a container for every task, so these few stand for all.
 IN_CONTAINERS = {
     "a_call_gives_the_value",
     "every_structure_is_returned",
