@@ -22,7 +22,7 @@ else:
     futures = late("concurrent.futures")
 
 # What was flipped on the way is right the next time; what is stored so stays so.
-_MOST_DAMAGED: Final = 3
+_MOST_DAMAGED: Final = 5
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
