@@ -57,7 +57,7 @@ def test_the_folder_works_by_itself(folder):
     """Without anything else installed, a store in a bucket can be opened with what the folder brings."""
     line = (
         "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]; "
-        "import boto3, cloudpickle, tblib, pathspec; "
+        "import boto3, cloudpickle, pathspec; "
         "boto3.client('s3', region_name='x'); boto3.client('sts', region_name='us-east-1'); "
         "import pyflow.runtime.supervisor, pyflow.store.s3; print(pyflow.__file__, boto3.__file__)"
     )
