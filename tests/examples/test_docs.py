@@ -8,7 +8,7 @@ import pytest
 from docs_runner import REPO, blocks_of, run_page
 from indexes import need_index
 
-from pyflow.images import has_engine
+from pyflow.images import ensure_runtime_image, has_engine, open_engine
 
 # Those below examples/argo need a cluster: tests/integration runs them.
 PAGES = [REPO / "README.md", *sorted(REPO.glob("docs/**/*.md")), *sorted(REPO.glob("examples/[0-9]*/README.md"))]
@@ -30,6 +30,8 @@ def test_page(page: Path, tmp_path: Path) -> None:
     """The code of a page works when a reader follows it from top to bottom."""
     if "<!-- needs: package index -->" in page.read_text():
         need_index()
+    if page in NEED_DOCKER:  # the first run of all builds the image, and shows that it does
+        ensure_runtime_image(open_engine())
     faults = run_page(page, tmp_path)
     if faults:
         pytest.fail("\n\n".join(faults), pytrace=False)
