@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from pyflow.config import Settings, absolute
 from pyflow.errors import ConfigError
+from pyflow.executors.containers import Beside
 from pyflow.executors.driver import Ending, Job
-from pyflow.executors.launcher import Launcher
 from pyflow.executors.remote import RemoteExecutor
 from pyflow.graph import suggestion
 from pyflow.jsontext import Json
@@ -61,24 +62,19 @@ def open_executor(
     if name == "inprocess":
         from pyflow.executors.selfdriven import InprocessExecutor
 
-        return InprocessExecutor(settings, secrets=SecretFinder(absolute(settings.secrets)))
+        beside = partial(open_containers, settings=settings, executor=name)
+        return InprocessExecutor(SecretFinder(absolute(settings.secrets)), beside)
     if name == "local":
         from pyflow.executors.selfdriven import LocalExecutor
 
-        return LocalExecutor(settings, secrets=SecretFinder(absolute(settings.secrets)))
+        beside = partial(open_containers, settings=settings, executor=name)
+        return LocalExecutor(SecretFinder(absolute(settings.secrets)), beside)
     if name == "docker":
         from pyflow.executors.docker.executor import DockerExecutor
         from pyflow.executors.docker.settings import DockerSettings
 
         return DockerExecutor(DockerSettings.of(settings), secrets=SecretFinder(absolute(settings.secrets)))
     raise ConfigError(f"There is no executor {name!r}.{suggestion(name, NAMES)}")
-
-
-class Beside(Protocol):
-    """Runs the container tasks of an executor whose Python tasks run elsewhere."""
-
-    def launcher(self, job: Job, others: Launcher) -> Launcher:
-        """A launcher of both."""
 
 
 def open_containers(graph: PackedGraph, settings: Settings, *, executor: str) -> Beside | None:

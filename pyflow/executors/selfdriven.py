@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from pyflow.config import Settings
 from pyflow.environments import unpacked
 from pyflow.executors.carrying import carry_out
+from pyflow.executors.containers import Beside, OpenContainers
 from pyflow.executors.driver import Ending, Job
 from pyflow.executors.inprocess import InprocessLauncher
 from pyflow.executors.interrupts import counted_interrupts
@@ -15,7 +15,6 @@ from pyflow.executors.launcher import Launcher
 from pyflow.executors.local.launcher import PoolLauncher
 from pyflow.executors.local.several import SeveralPools, packages_by_node
 from pyflow.executors.local.worker import Kind
-from pyflow.executors.registry import Beside, open_containers
 from pyflow.executors.support import (
     check_options,
     check_size,
@@ -32,16 +31,16 @@ from pyflow.secrecy import Masker, SecretFinder
 class InprocessExecutor:
     """Tasks run in the caller's process, one after the other."""
 
-    settings: Settings = field(default_factory=Settings)
+    secrets: SecretFinder
+    open_containers: OpenContainers
     name: str = "inprocess"
-    secrets: SecretFinder = field(default_factory=SecretFinder)
     _containers: Beside | None = None
 
     def check(self, graph: PackedGraph) -> None:
         """Refuse what cannot be honoured, before anything runs."""
         check_options(graph, self.name)
         secrets_of(graph, self.secrets)
-        self._containers = open_containers(graph, self.settings, executor=self.name)
+        self._containers = self.open_containers(graph)
 
     def run(self, job: Job) -> Ending:
         """Carry the run out; returns when nothing of it runs any more."""
@@ -57,9 +56,9 @@ class InprocessExecutor:
 class LocalExecutor:
     """Tasks run in a pool of worker processes of this machine."""
 
-    settings: Settings = field(default_factory=Settings)
+    secrets: SecretFinder
+    open_containers: OpenContainers
     name: str = "local"
-    secrets: SecretFinder = field(default_factory=SecretFinder)
     _containers: Beside | None = None
 
     def check(self, graph: PackedGraph) -> None:
@@ -67,7 +66,7 @@ class LocalExecutor:
         check_size(graph, cpus=machine_cpus(), memory_mib=machine_memory_mib())
         check_options(graph, self.name)
         secrets_of(graph, self.secrets)
-        self._containers = open_containers(graph, self.settings, executor=self.name)
+        self._containers = self.open_containers(graph)
 
     def run(self, job: Job) -> Ending:
         """Carry the run out; returns when nothing of it runs any more."""
