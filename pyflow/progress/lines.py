@@ -100,7 +100,7 @@ class PlainLines:
         self._out.line(f"Run {self._counter.run_id} {closing_sentence(self._counter, now)}")
 
     def _say(self, text: str) -> None:
-        self._out.line(f"{self._counter.seconds(self._counter.now):8.1f} s  {one_line(text, 300)}")
+        self._out.line(f"{self._counter.seconds(self._counter.now):8.1f} s  {one_line(text, 600)}")
 
 
 def _ended_text(line: Line, now: float) -> str:
