@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import CHUNK_SIZE, DIGEST_BYTES, BlobDigest, Buffer, bad_chunks, digest_of, sha256_hex
@@ -25,6 +24,7 @@ from pyflow.store.trust import Trust
 
 if TYPE_CHECKING:
     from concurrent import futures
+    from pathlib import Path
 else:
     futures = late("concurrent.futures")
 
