@@ -65,7 +65,7 @@ def die(number):
 
 @task
 def variables():
-    return sorted(name for name in os.environ if name.startswith("PYFLOW_"))
+    return sorted(name for name in os.environ if name.startswith("PYFLOW_") and not name.startswith("PYFLOW_TEST_"))
 
 
 @pipeline
