@@ -58,8 +58,9 @@ def library_here() -> str | None:
         _, found, inside = file.rpartition(site)
         if found:
             return inside.partition(os.sep)[0].removesuffix(".py")
-    file = file.removeprefix("<frozen ").removesuffix(">")
-    return os.path.basename(file).removesuffix(".py")  # noqa: PTH119 (as above)
+    if file.startswith(_STANDARD_LIBRARY):  # a package of several files goes by its own name
+        return file[len(_STANDARD_LIBRARY) :].strip(os.sep).partition(os.sep)[0].removesuffix(".py")
+    return os.path.basename(file.removeprefix("<frozen ").removesuffix(">")).removesuffix(".py")  # noqa: PTH119 (as above)
 
 
 def is_foreign(file: str) -> bool:
