@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pyflow.testing.executor_laws import check_executor, executor_laws
 from pyflow.testing.laws_launcher import Pad, launcher_laws
-from pyflow.testing.stage import Stage
+from pyflow.testing.stage import NotAskedError, Stage
 from pyflow.testing.store_laws import check_blob_store, store_laws
 from pyflow.testing.store_races import store_races
 
 __all__ = [
+    "NotAskedError",
     "Pad",
     "Stage",
     "check_blob_store",

@@ -153,8 +153,8 @@ def maps_of_maps_go_item_by_item(stage: Stage) -> None:
 
 def an_item_does_not_wait_for_the_others(stage: Stage) -> None:
     """Where tasks run side by side, the second map's first item runs while the first map's last one does."""
-    if not stage.has_processes:
-        return
+    stage.asks("has_processes")
+    stage.asks("is_item_by_item")
 
     @task
     def slow_at_end(x: int) -> tuple[int, float]:

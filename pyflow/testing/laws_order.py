@@ -42,8 +42,7 @@ def boom(text: str = "boom") -> Any:
 
 def calls_without_order_need_not_wait(stage: Stage) -> None:
     """Without data or order between them, tasks run side by side where the executor can."""
-    if not stage.has_processes:
-        return
+    stage.asks("has_processes")
 
     @pipeline
     def free() -> Any:
@@ -268,8 +267,7 @@ def an_exit_handler_is_told_how_it_ended(stage: Stage) -> None:
 
 def an_exit_handler_runs_after_cancellation(stage: Stage) -> None:
     """A run that is cancelled still tells its handler."""
-    if not stage.has_processes:
-        return
+    stage.asks("has_processes")
 
     @task
     def handler(outcome: ExitOutcome) -> str:
@@ -280,9 +278,9 @@ def an_exit_handler_runs_after_cancellation(stage: Stage) -> None:
         return note("x", lasts_s=30)
 
     run = stage.start(long)
-    _until(lambda: run.nodes["note"].status == "running")
+    _until(lambda: run.nodes["note"].status == "running", stage.patience_s)
     run.cancel()
-    same(run.wait(20), "cancelled", "the status")
+    same(run.wait(stage.patience_s), "cancelled", "the status")
     same(run.result("handler"), "cancelled", "what the handler was told")
     raises(RunCancelledError, run.result, run.id)
 
@@ -328,7 +326,7 @@ def _in_order(before: list[Span], behind: list[Span]) -> None:
     holds(last <= first, f"what comes first ended ({last:.3f}) before the rest started ({first:.3f})")
 
 
-def _until(is_true: Any, timeout_s: float = 20) -> None:
+def _until(is_true: Any, timeout_s: float) -> None:
     end = time.monotonic() + timeout_s
     while not is_true():
         holds(time.monotonic() < end, f"it came true within {timeout_s} s")

@@ -163,7 +163,7 @@ def equal_results_are_kept_once(stage: Stage) -> None:
 def a_submitted_run_is_a_handle(stage: Stage) -> None:
     """``submit`` gives a run that can be waited for, also by several; its result can be asked for again and again."""
     run = stage.start(sums, 2)
-    same(run.wait(60), "succeeded", "the status")
+    same(run.wait(3 * stage.patience_s), "succeeded", "the status")
     same([run.result()["total"], load_run(run.id, stage.store).result()["total"]], [11, 11], "the results")
     same([r.id for r in list_runs(stage.store)], [run.id], "the runs that are listed")
     holds(run.id in repr(run) and "succeeded" in repr(run), "the repr says id and status")
@@ -171,8 +171,7 @@ def a_submitted_run_is_a_handle(stage: Stage) -> None:
 
 def a_running_run_can_be_watched(stage: Stage) -> None:
     """While a run goes on its status is running, and its log can be followed line by line to the end."""
-    if not stage.has_processes:
-        return
+    stage.asks("has_processes")
 
     @pipeline
     def slow() -> Any:
@@ -181,13 +180,12 @@ def a_running_run_can_be_watched(stage: Stage) -> None:
     run = stage.start(slow)
     same((run.wait(0.01), run.status), ("running", "running"), "the status meanwhile")
     same(list(run.logs(follow=True)), ["sleeping"], "the lines")
-    same(run.wait(20), "succeeded", "the status then")
+    same(run.wait(stage.patience_s), "succeeded", "the status then")
 
 
 def a_run_can_be_cancelled(stage: Stage) -> None:
     """Who cancels ends what runs; what had finished is kept; the result is RunCancelledError; twice is as good as once."""
-    if not stage.has_processes:
-        return
+    stage.asks("has_processes")
 
     @pipeline
     def long() -> Any:
@@ -195,10 +193,10 @@ def a_run_can_be_cancelled(stage: Stage) -> None:
         return total([done, sleep.after(done)(60)])  # type: ignore[list-item]
 
     run = stage.start(long)
-    _until_running(run, "sleep")
+    _until_running(stage, run, "sleep")
     load_run(run.id, stage.store).cancel()
     run.cancel()
-    same(run.wait(20), "cancelled", "the status")
+    same(run.wait(stage.patience_s), "cancelled", "the status")
     raises(RunCancelledError, run.result, run.id)
     same(run.result("add"), 2, "what had finished")
     states = {name: node.status for name, node in run.nodes.items()}
@@ -217,16 +215,15 @@ def a_run_that_has_ended_stays_as_it_is(stage: Stage) -> None:
 
 def runs_in_threads_do_not_mix(stage: Stage) -> None:
     """Several runs of one process at once give each its own result."""
-    if not stage.has_processes:
-        return
+    stage.asks("has_processes")
     runs = [stage.start(sums, n) for n in range(4)]
-    same([run.wait(60) for run in runs], ["succeeded"] * 4, "states")
+    same([run.wait(3 * stage.patience_s) for run in runs], ["succeeded"] * 4, "states")
     same([run.result()["total"] for run in runs], [0, 5, 11, 18], "results")
     same(len({run.id for run in runs}), 4, "the number of ids")
 
 
-def _until_running(run: Run, node: str) -> None:
-    end = time.monotonic() + 20
+def _until_running(stage: Stage, run: Run, node: str) -> None:
+    end = time.monotonic() + stage.patience_s
     while run.nodes[node].status != "running":
         holds(run.status not in ENDED and time.monotonic() < end, f"{node} starts")
         time.sleep(0.02)

@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from pyflow.api import Pipeline, Run
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class NotAskedError(Exception):
+    """A law asks nothing of such an executor; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,12 @@ class Stage:
     """Tasks run in processes that can be ended from outside, side by side."""
     sees_caller: bool = True
     """Tasks run beside the caller: in its folder, with its environment and its process ids."""
+    is_item_by_item: bool = True
+    """An item of a map of a map need not wait for the other items of the first map."""
+    meaningless: tuple[str, Any] = ("gpus", 1)
+    """An option, with a value, that the executor leaves out with a warning."""
+    patience_s: float = 20
+    """How long what takes no time at all may take."""
 
     def on(self, pipeline: Pipeline[P, R], **options: Any) -> Pipeline[P, R]:
         """The pipeline, set to run here."""
@@ -50,8 +60,17 @@ class Stage:
     def finish(self, pipeline: Pipeline[P, R], *args: P.args, **kwargs: P.kwargs) -> Run:
         """A run of the pipeline that was submitted here, and has ended."""
         run = self.start(pipeline, *args, **kwargs)
-        run.wait(60)
+        run.wait(3 * self.patience_s)
         return run
+
+    def asks(self, ability: Literal["has_processes", "sees_caller", "is_item_by_item"]) -> None:
+        """Go on with a law only where the executor can do this.
+
+        Raises:
+            NotAskedError: It cannot.
+        """
+        if not getattr(self, ability):
+            raise NotAskedError(f"executor {self.executor!r}: not {ability}")
 
     def counter(self) -> Counter:
         """Counts what tasks do, whatever process they run in."""

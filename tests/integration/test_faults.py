@@ -18,7 +18,6 @@ import pytest
 from pyflow import load_run, pipeline, task
 from pyflow.api import list_runs
 from pyflow.errors import IntegrityError, LostTaskError, StoreError, TaskTimeoutError
-from pyflow.testing.laws_failure import is_alive
 
 HERE = {"executor": "local", "progress": False}
 
@@ -26,6 +25,15 @@ HERE = {"executor": "local", "progress": False}
 @task
 def give(value):
     return value
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
 
 
 def until(is_true, timeout_s=20):

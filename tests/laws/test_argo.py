@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from argo_world import ArgoStage, needs_argo, new_store, pyproject
 
-from pyflow.testing import executor_laws
+from pyflow.testing import NotAskedError, executor_laws
 
 pytestmark = [*needs_argo, pytest.mark.timeout(600)]
 
@@ -31,4 +31,11 @@ def test_argo_keeps_the_law(tmp_path, monkeypatch, law):
     shared.mkdir()
     for folder in (shared, *list(shared.parents)[:-2]):
         folder.chmod(0o777)  # pods run as somebody else
-    law(ArgoStage(executor="argo", store=new_store(), shared=shared, has_processes=True))
+    stage = ArgoStage(
+        executor="argo", store=new_store(), shared=shared, has_processes=True, sees_caller=False, is_item_by_item=False,
+        meaningless=("network", "none"), patience_s=100,
+    )  # fmt: skip
+    try:
+        law(stage)
+    except NotAskedError as reason:
+        pytest.skip(str(reason))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyflow.images import has_engine
-from pyflow.testing import Stage, executor_laws
+from pyflow.testing import NotAskedError, Stage, executor_laws
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,13 @@ def test_executor_keeps_the_law(tmp_path, monkeypatch, executor, law):
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     shared = tmp_path / "shared"
     shared.mkdir()
-    law(Stage(executor=executor, store=str(tmp_path / "store"), shared=shared, has_processes=executor != "inprocess"))
+    stage = Stage(
+        executor=executor, store=str(tmp_path / "store"), shared=shared, has_processes=executor != "inprocess"
+    )
+    try:
+        law(stage)
+    except NotAskedError as reason:
+        pytest.skip(str(reason))
 
 
 # Each takes a container for every task, so these few stand for all.
@@ -48,7 +54,6 @@ IN_CONTAINERS = {
     "inputs_are_the_tasks_own",
     "async_functions_run_to_their_end",
     "a_result_is_unpacked",
-    "tasks_stand_where_the_caller_stands",
     "a_timeout_ends_children_too",
 }
 
@@ -65,6 +70,7 @@ def test_containers_keep_the_law(tmp_path, monkeypatch, law):
     shared = tmp_path / "store" / "shared"
     shared.mkdir(parents=True)
     stage = Stage(
-        executor="docker", store=str(tmp_path / "store"), shared=shared, has_processes=True, sees_caller=False
-    )
+        executor="docker", store=str(tmp_path / "store"), shared=shared, has_processes=True, sees_caller=False,
+        meaningless=("disk", "1Gi"),
+    )  # fmt: skip
     law(stage)
