@@ -21,11 +21,13 @@ class FakeCluster:
         self.kept: dict[tuple[str, str], Any] = {}
         self.calls: list[tuple[str, str]] = []
         self.fails: Exception | None = None
+        self.runs = "v4.0.7"
         self.denied: set[str] = set()
         self.warned: list[str] = []
+        self.printed: list[str] = []
 
     def version(self) -> str:
-        return "v0"
+        return self.runs
 
     def create(self, manifest: Mapping[str, Any]) -> Any:
         self._try("create", "")
@@ -57,7 +59,7 @@ class FakeCluster:
         del self.workflows[name]
 
     def logs(self, name: str, pod: str, *, container: str = "main", follow: bool = False) -> Iterator[str]:
-        yield from ()
+        yield from self.printed
 
     def pods(self, name: str) -> Sequence[Any]:
         return []
@@ -77,6 +79,7 @@ class FakeCluster:
         return self.kept[kind, name]
 
     def remove(self, kind: str, name: str) -> None:
+        self.read(kind, name)
         del self.kept[kind, name]
 
     def start(self, template: str, parameters: Mapping[str, str]) -> Any:

@@ -20,7 +20,7 @@ from pyflow.api.opening import open_run
 from pyflow.api.run import Run
 from pyflow.api.start import packed_job, started_elsewhere
 from pyflow.errors import DefinitionError
-from pyflow.executors import Deployed, open_remote
+from pyflow.executors import Deployed, Job, open_remote
 from pyflow.graph import Graph, Parameter
 from pyflow.tracing import Definition, task, trace, trace_template
 
@@ -114,6 +114,8 @@ class Deployment:
     def remove(self) -> None:
         """Take it off the cluster; its runs stay."""
         open_remote("argo", self._workplace.settings).undeploy(self._deployed)
+        content = self._workplace.content
+        content.blobs.delete([content.keys.deployment(self.name)])
 
 
 def deploy(
@@ -148,8 +150,19 @@ def deploy(
         timezone=timezone,
         scheduled=fixed,
     )
-    done = executor.deploy(packed_job(graph, workplace, executor), deployed)
-    return Deployment(name, schedule, workplace, done)
+    job = packed_job(graph, workplace, executor)
+    _pin(job, name)
+    return Deployment(name, schedule, workplace, executor.deploy(job, deployed))
+
+
+def _pin(job: Job, name: str) -> None:
+    """Let nobody collect what runs of a deployed pipeline will need, though there may be no run of it for long.
+
+    Whatever looks like a digest below ``deployments`` is kept, so the packed graph itself is what is written.
+    """
+    packed = json.loads(bytes(job.content.read_blob(job.graph_digest, job.graph_size)))
+    text = json.dumps({"graph": job.graph_digest, "size": job.graph_size, "packed": packed}, separators=(",", ":"))
+    job.content.blobs.put(job.content.keys.deployment(name), [text.encode()])
 
 
 def deployable(definition: Definition) -> tuple[Graph, tuple[Parameter, ...]]:

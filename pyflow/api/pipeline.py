@@ -140,7 +140,7 @@ class Pipeline(Generic[P, R]):
     def compile(self, *args: Any, target: str = "argo", **kwargs: Any) -> dict[str, Any]:
         """What ``submit`` with these arguments would hand to a cluster, as plain JSON: a manifest to look at, keep or apply.
 
-        The packed graph goes into the store, as for a run; the cluster is asked for nothing.
+        A notebook shows it as a tree. The packed graph goes into the store, as for a run; the cluster is asked for nothing.
 
         Raises:
             PyflowError: Something stands against the run.

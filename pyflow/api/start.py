@@ -11,6 +11,7 @@ from typing import Any
 
 from pyflow.api.asking import ask_what_to_do
 from pyflow.api.home import Workplace
+from pyflow.api.manifest import Manifest
 from pyflow.api.opening import open_run
 from pyflow.api.packages import packages_for
 from pyflow.api.run import Run
@@ -109,7 +110,7 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
     return Started(run, job, executor, settings.progress, is_aside)
 
 
-def compile_graph(graph: Graph, workplace: Workplace, target: str) -> dict[str, Any]:
+def compile_graph(graph: Graph, workplace: Workplace, target: str) -> Manifest:
     """What would be handed to a place whose runs go on by themselves: packed into the store, and nothing started.
 
     Raises:
@@ -117,7 +118,7 @@ def compile_graph(graph: Graph, workplace: Workplace, target: str) -> dict[str, 
         PyflowError: Something stands against the run.
     """
     executor = open_remote(target, workplace.settings)
-    return executor.compile(packed_job(graph, workplace, executor))
+    return Manifest(executor.compile(packed_job(graph, workplace, executor)))
 
 
 def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:

@@ -18,16 +18,17 @@ from pyflow.graph import Graph, refs_of, regions_of
 from pyflow.terminal import clean
 from pyflow.tracing import trace_template
 
-OWN: Final[Mapping[str, bool]] = {"format": True, "json": False}
+OWN: Final[Mapping[str, bool]] = {"format": True, "store": False, "json": False}
 FORMATS: Final = ("text", "mermaid")
 
 
 @click.command(context_settings=PASS_ON, options_metavar="[OPTIONS]")
 @click.option("--format", "style", type=click.Choice(FORMATS), default=None, help="text (default) or mermaid.")
+@click.option("--store", "has_store", is_flag=True, help="With mermaid: draw what lies in the store between tasks.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.argument("file", metavar="FILE[:PIPELINE]")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--PARAMETER VALUE]...")
-def graph(file: str, words: tuple[str, ...], style: str | None, *, as_json: bool) -> None:
+def graph(file: str, words: tuple[str, ...], style: str | None, *, has_store: bool, as_json: bool) -> None:
     """Draw a pipeline without running its tasks.
 
     Parameters are given as for 'pyflow run'. Without those that are required, the pipeline is drawn as it
@@ -48,7 +49,8 @@ def graph(file: str, words: tuple[str, ...], style: str | None, *, as_json: bool
     if as_json or "json" in found.own:
         print_json(_to_wire(drawn))
     else:
-        click.echo(clean(drawn.to_mermaid() if style == "mermaid" else str(drawn)).rstrip("\n"))
+        has_store = has_store or "store" in found.own
+        click.echo(clean(drawn.to_mermaid(has_store=has_store) if style == "mermaid" else str(drawn)).rstrip("\n"))
 
 
 def graph_of(pipeline: Pipeline[..., Any], parameters: list[Parameter], found: Words) -> Graph:

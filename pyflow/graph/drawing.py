@@ -169,13 +169,23 @@ def _inside(node: Node, labels: Labels) -> Iterator[str]:
 # Mermaid
 
 
-def to_mermaid(name: str, region: Region, on_exit: CallNode | None = None) -> str:
-    """The graph in the language of Mermaid: arrows are data, dotted ones order alone."""
+def to_mermaid(name: str, region: Region, on_exit: CallNode | None = None, *, has_store: bool = False) -> str:
+    """The graph in the language of Mermaid: arrows are data, dotted ones order alone.
+
+    Args:
+        name: Of the pipeline.
+        region: Its body.
+        on_exit: Its exit handler.
+        has_store: Draw what lies in the store between those who make it and those who use it.
+    """
     labels = Labels(region)
     lines = ["---", f"title: {_title(name)}", "---", "flowchart TD"]
     lines += [f'    in{i}[/"{_escaped(parameter)}"/]' for i, parameter in enumerate(region.inputs)]
     lines += _boxes(region.nodes, labels, "    ")
-    lines += _arrows(region, labels)
+    kept = _kept(region) if has_store else []
+    lines += [f'    s{key}[("{_escaped(labels.node_by_id[key].name)}, in the store")]' for key in kept]
+    lines += [f"    n{key} --> s{key}" for key in kept]
+    lines += _arrows(region, labels, frozenset(kept))
     if on_exit is not None:
         lines.append(f'    n{on_exit.id}(["{_escaped(on_exit.name)} (on exit)"])')
     return "\n".join(lines) + "\n"
@@ -207,20 +217,26 @@ def _subgraph(key: str, title: str, region: Region, labels: Labels, indent: str)
     yield f"{indent}end"
 
 
-def _arrows(region: Region, labels: Labels, *, is_top: bool = True) -> Iterator[str]:
+def _kept(region: Region) -> list[int]:
+    """Whose results somebody else uses, each once, in the order of the trace."""
+    used = {needed for node in region.walk() for needed in needed_by(node)}
+    return [node.id for node in region.walk() if node.id in used]
+
+
+def _arrows(region: Region, labels: Labels, kept: frozenset[int], *, is_top: bool = True) -> Iterator[str]:
     for node in region.nodes:
         used = needed_by(node)
-        yield from (f"    n{needed} --> n{node.id}" for needed in used)
+        yield from (f"    {'s' if needed in kept else 'n'}{needed} --> n{node.id}" for needed in used)
         if is_top:
             yield from (f"    in{index} --> n{node.id}" for index in inputs_of(node))
         yield from (f"    n{early} -.-> n{node.id}" for early in node.after if early not in used)
         if isinstance(node, MapNode) and not is_simple(node):
-            yield from _arrows(node.body, labels, is_top=False)
+            yield from _arrows(node.body, labels, kept, is_top=False)
         elif isinstance(node, BranchNode):
             for word, answer, side in (("then", "yes", node.then), ("otherwise", "no", node.otherwise)):
                 if side.nodes:
                     yield f"    n{node.id} -->|{answer}| n{node.id}{word}"
-                    yield from _arrows(side, labels, is_top=is_top)
+                    yield from _arrows(side, labels, kept, is_top=is_top)
 
 
 def inputs_of(node: Node) -> list[int]:

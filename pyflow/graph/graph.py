@@ -45,9 +45,13 @@ class Graph:
     def __str__(self) -> str:
         return to_text(self.name, self.region)
 
-    def to_mermaid(self) -> str:
-        """The graph in the language of Mermaid, which Markdown pages and notebooks draw."""
-        return to_mermaid(self.name, self.region, self.on_exit)
+    def to_mermaid(self, *, has_store: bool = False) -> str:
+        """The graph in the language of Mermaid, which Markdown pages and notebooks draw.
+
+        Args:
+            has_store: Draw what lies in the store between those who make it and those who use it.
+        """
+        return to_mermaid(self.name, self.region, self.on_exit, has_store=has_store)
 
     def _repr_html_(self) -> str:
         """A picture for a notebook, whole in itself: nothing is fetched and nothing runs in the browser."""

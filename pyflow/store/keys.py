@@ -5,6 +5,7 @@ Version 1 of the layout::
     v1/<project>/blobs/<first 2 of digest>/<digest>            a blob; above one chunk beside it <digest>.chunks
     v1/<project>/sweeps/<id>                                   a batch of blobs that ``pyflow gc`` is about to remove
     v1/<project>/runtimes/<digest>                             pyflow's own runtime, for clusters
+    v1/<project>/deployments/<owner>/<name>                    what a cluster keeps, and so needs the blobs of
     v1/<project>/runs/<owner>/<run id>/run.json                what was started, by whom, where
     v1/<project>/runs/<owner>/<run id>/summary.json            how it ended
     v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
@@ -184,6 +185,10 @@ class Keys:
     def heartbeat(self, run_id: str, slot: str, attempt: int, nonce: str) -> str:
         """When an attempt was last alive, and how much memory it had."""
         return f"{self.run(run_id)}/heartbeats/{attempt_name(slot, attempt, nonce)}"
+
+    def deployment(self, name: str) -> str:
+        """What names the blobs that a pipeline needs which a cluster keeps."""
+        return f"{self.project_prefix()}/deployments/{self.owner}/{check_segment(name, what='name of a deployment')}"
 
     def commits(self, run_id: str) -> str:
         """The book of commits."""

@@ -23,6 +23,7 @@ from pyflow.executors.argo.profiles import (
     secret_variables,
 )
 from pyflow.executors.argo.text import BRACE, escaped, plain
+from pyflow.executors.argo.versions import reads_arguments_from_file, version_of
 from pyflow.packed import PackedContainer, PackedOptions
 from pyflow.runtime import pod_container as inside
 
@@ -88,6 +89,7 @@ def _main(node: PackedContainer, options: PackedOptions, place: Place) -> Templa
         *secret_variables(options),
     ]
     if known < len(node.command):
+        _check_target(node, place)
         environment.append({"name": inside.ARGUMENTS_VARIABLE, "value": inside.ARGUMENTS})
     container: Template = {
         "image": plain(node.image, what="image"),
@@ -100,6 +102,17 @@ def _main(node: PackedContainer, options: PackedOptions, place: Place) -> Templa
         "securityContext": container_security(options),
     }
     return {key: value for key, value in container.items() if value}
+
+
+def _check_target(node: PackedContainer, place: Place) -> None:
+    """Refuse words that only run time knows where Argo would not read them."""
+    target = place.settings.target
+    version = None if target is None else version_of(target)
+    if version is not None and not reads_arguments_from_file(version):
+        raise ExecutorError(
+            f"The command of container task {node.name!r} (called at {node.at}) holds a value that another task makes, and Argo {target} cannot "
+            "read such words: that needs 3.7.10, 4.0.1 or newer. Hand the value over as a file (inputs=), or let a Python task do it."
+        )
 
 
 def _variable(name: str) -> str:

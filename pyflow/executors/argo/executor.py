@@ -15,13 +15,14 @@ from pyflow.executors.argo.deployment import deployed_of, schedule_of, template_
 from pyflow.executors.argo.diagnosis import findings
 from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.settings import ArgoSettings
+from pyflow.executors.argo.versions import version_of
 from pyflow.executors.argo.watch import Followed, Watch, counts_of
 from pyflow.executors.driver import Ending, Failure, Job
 from pyflow.executors.interrupts import Interrupts, counted_interrupts
 from pyflow.executors.remote import Begun, Deployed, Finding
 from pyflow.executors.support import check_options
 from pyflow.jsontext import Json
-from pyflow.packed import PackedGraph
+from pyflow.packed import PackedContainer, PackedGraph
 from pyflow.runs import Event, RunRecord, RunSummary, RunView, Status, slot_name
 from pyflow.store import ContentStore
 
@@ -77,7 +78,7 @@ class ArgoExecutor:
         """
         check_store(job.content, job.home.store_url)
         check_key(self._settings, trusts_store=job.content.trust.trusts_store)
-        return _begun(self._cluster.create(self.compile(job)))
+        return _begun(self._cluster.create(self._make(job, self._settings_there(job.graph))))
 
     def run(self, job: Job) -> Ending:
         """Follow the run to its end, or until Ctrl-C leaves it alone."""
@@ -110,7 +111,8 @@ class ArgoExecutor:
         check_store(job.content, job.home.store_url)
         check_key(self._settings, trusts_store=job.content.trust.trusts_store)
         done = replace(deployed, graph_digest=job.graph_digest, graph_size=job.graph_size)
-        self._cluster.apply("WorkflowTemplate", template_of(self.compile(job), done))
+        made = self._make(job, self._settings_there(job.graph))
+        self._cluster.apply("WorkflowTemplate", template_of(dict(made), done))
         if done.schedule is not None:
             self._cluster.apply("CronWorkflow", schedule_of(done))
         else:
@@ -129,6 +131,14 @@ class ArgoExecutor:
         """Keep it no longer."""
         for kind in _KINDS:
             self._remove(kind, deployed.name)
+
+    def _settings_there(self, graph: PackedGraph) -> ArgoSettings:
+        """The settings, with the server's version as the target where it matters and nobody has said one."""
+        if self._settings.target is not None or not any(isinstance(node, PackedContainer) for node in graph.walk()):
+            return self._settings
+        found = self._cluster.version()
+        # The Kubernetes API tells its own version, which says nothing of Argo's.
+        return replace(self._settings, target=found) if version_of(found) is not None else self._settings
 
     def _remove(self, kind: Kind, name: str) -> None:
         with contextlib.suppress(MissingError):

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pyflow.errors import ConfigError, DefinitionError
+from pyflow.executors.argo.versions import OLDEST, version_of
 from pyflow.graph import seconds
 
 Api = Literal["server", "kubernetes"]
@@ -29,7 +30,6 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "s3_credentials": ("secret", "workload-identity", "node"),
     "image_pull_policy": ("Always", "IfNotPresent", "Never"),
     "pod_gc": ("OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess", "Never"),
-    "target": ("3.7", "4.0", "4.1"),
 }
 # A namespace is a DNS label (RFC 1123): at most 63 lower-case letters, digits and dashes.
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -103,8 +103,9 @@ class ArgoSettings:
     """How long Argo keeps a workflow that has ended; None: as the cluster is set up."""
     pod_gc: str = "OnPodSuccess"
     """Which pods are removed, and when: their logs are in the store by then."""
-    target: str = "3.7"
-    """The oldest Argo that must understand the manifest."""
+    target: str | None = None
+    """The oldest Argo that must understand the manifest: ``3.7.3``, or ``3.7`` for the newest of these; None: what the
+    server says that it is, where one is asked."""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -117,6 +118,10 @@ class ArgoSettings:
             )
         if self.parallelism is not None and self.parallelism < 1:
             raise ConfigError(f"argo.parallelism must be 1 or more, got {self.parallelism!r}.")
+        if self.target is not None and (version_of(self.target) or (0, 0, 0)) < OLDEST:
+            raise ConfigError(
+                f"argo.target must be a version of Argo from 3.7 on, as '3.7.3' or '4.0', got {self.target!r}."
+            )
         if self.timeout_s <= 0:
             raise ConfigError(f"argo.timeout_s must be more than 0, got {self.timeout_s!r}.")
         if self.s3_credentials == "secret" and self.s3_secret is None:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pyflow.contract import ErrorRecord, parse_slot
@@ -38,6 +39,9 @@ _SLOW_S: Final = 5.0
 """When a pod that is on its way is worth a question."""
 _UNNOTICED_S: Final = 15.0
 """When a workflow that no controller has looked at is worth a word."""
+_LAST_LINES: Final = 5
+_MOST_LAST_WORDS: Final = 3
+"""Of how many pods that ended without a word somebody wants to read what they printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class Watch:
         self._trouble = ""
         self._ask_at = 0.0
         self._dead: set[str] = set()
+        self._asked_for_words = 0
         self.view = RunView(run.graph)
 
     def begin(self) -> None:
@@ -174,6 +179,8 @@ class Watch:
 
     def _note_death(self, slot: str, attempt: int, node: PodNode) -> None:
         death = why_it_died(node, memory_mib=self._memory.get(parse_slot(slot)[0]))
+        if death.kind == "other":
+            death = replace(death, reason=death.reason + self._last_words(node))
         kind = "TaskTimeoutError" if death.is_timeout else "LostTaskError"
         error = ErrorRecord(type=f"pyflow.errors.{kind}", message=death.reason, traceback=death.reason)
         status: Status = "failed" if death.is_timeout else "lost"
@@ -182,6 +189,17 @@ class Watch:
         if not self._has_started(slot, attempt):
             self._tell(self._journal.add("started", slot=slot, attempt=attempt, worker=node.pod))
         self._tell(self._journal.add("ended", slot=slot, attempt=attempt, status=status, error=error.to_wire()))
+
+    def _last_words(self, node: PodNode) -> str:
+        """What a pod printed before it ended, where nothing of it is in the store: it may never have come to that."""
+        if self._asked_for_words >= _MOST_LAST_WORDS:
+            return ""
+        self._asked_for_words += 1
+        try:
+            lines = deque(self._cluster.logs(self._run.workflow, node.pod), maxlen=_LAST_LINES)
+        except ExecutorError:
+            return ""  # the pod is gone, or not everybody may read logs
+        return f" Its last lines: {' / '.join(line[:200] for line in lines)}" if lines else ""
 
     def _note_waits(self, nodes: Sequence[PodNode], workflow: Json) -> None:
         """Tell why pods wait; end the run when waiting cannot help."""

@@ -7,12 +7,14 @@ import json
 
 import pytest
 from fake_cluster import FakeCluster
+from servers import BUCKET
 
 from pyflow import pipeline, task
 from pyflow.api import deploying, load_deployment, open_workplace
 from pyflow.config import Settings
 from pyflow.errors import DefinitionError, ExecutorError
 from pyflow.executors.argo import executor as argo_executor
+from pyflow.upkeep import Collector
 
 
 @task
@@ -94,3 +96,14 @@ def test_somebody_elses_template_is_not_started(cluster):
     cluster.kept["WorkflowTemplate", "other"] = {"metadata": {"name": "other"}}
     with pytest.raises(ExecutorError, match="was not put there by pyflow"):
         load_deployment("other", open_workplace(Settings(store="s3://bucket/team")))
+
+
+def test_what_a_deployment_needs_is_not_collected(cluster, monkeypatch, moto):
+    """There may be no run of it for months; when it is taken off, its blobs may go."""
+    moto.enter(monkeypatch)
+    store = f"s3://{BUCKET}/deployed"
+    kept = nightly.with_options(store=store, argo={"trust_bucket": True}).deploy()
+    content = open_workplace(Settings(store=store)).content
+    assert Collector(content, grace=None).collect().blobs == 0
+    kept.remove()
+    assert Collector(content, grace=None).collect().blobs > 0

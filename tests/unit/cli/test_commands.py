@@ -247,6 +247,7 @@ def test_graph(pyflow):
     assert "fit × n" in pyflow("graph", "flow.py").out
     assert "flowchart" in pyflow("graph", "flow.py", "--format", "mermaid").out
     assert "flowchart" in pyflow("graph", "--format", "mermaid", "flow.py", "--n", "2").out
+    assert "in the store" in pyflow("graph", "flow.py", "--format", "mermaid", "--store").out
     names = [node["name"] for node in json.loads(pyflow("graph", "flow.py", "--json").out)["nodes"]]
     assert names == ["load", "fit", "fit", "save"]
     assert not Path(".pyflow").exists()

@@ -121,6 +121,15 @@ def test_mermaid_has_every_kind(whole):
     assert sum(line.startswith("subgraph") for line in lines) == sum(line == "end" for line in lines)
 
 
+def test_mermaid_shows_the_store_when_asked(whole):
+    """What somebody uses lies between the one who made it and those who use it; order stays between the two."""
+    lines = [line.strip() for line in whole.to_mermaid(has_store=True).splitlines()]
+    for line in ('s0[("load, in the store")]', "n0 --> s0", "s0 --> n1", "n0 -.-> n10", "in0 --> n0"):
+        assert line in lines
+    assert "n0 --> n1" not in lines
+    assert not any(line.startswith("s10") for line in lines), "nobody uses it"
+
+
 def test_the_picture_is_whole_in_itself(whole):
     """The picture is well-formed, shows every name, and neither fetches nor runs anything."""
     html = whole._repr_html_()

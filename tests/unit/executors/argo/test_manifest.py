@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
-from unit.executors.argo.compiling import manifest_of, size_of, templates_of
+from unit.executors.argo.compiling import SETTINGS, manifest_of, size_of, templates_of
 
 from pyflow import Secret, Volume, container, each, first_of, otherwise, pipeline, task, when
 from pyflow.errors import ExecutorError, PyflowError
@@ -276,6 +277,27 @@ def test_words_that_only_run_time_knows_come_from_a_file() -> None:
     assert len(pod["container"]["args"]) == 2
     assert {"name": "ARGO_CONTAINER_ARGS_FILE", "value": "/pyflow/inputs/.arguments"} in pod["container"]["env"]
     assert [pod["initContainers"][0]["name"], pod["sidecars"][0]["name"]] == ["stage", "collect"]
+
+
+@pytest.mark.parametrize(("target", "is_fine"), [("3.7.9", False), ("3.7", True), ("4.0.0", False), ("v4.0.7", True)])
+def test_such_words_need_an_argo_that_reads_them(target: str, is_fine: bool) -> None:
+    """An Argo that would leave them out is refused by name; known words it can run."""
+
+    @pipeline
+    def main():
+        return shout("x", give(3))
+
+    @pipeline
+    def known():
+        return shout("x", 3)
+
+    settings = replace(SETTINGS, target=target)
+    assert manifest_of(known, settings=settings)
+    if is_fine:
+        assert manifest_of(main, settings=settings)
+    else:
+        with pytest.raises(ExecutorError, match=f"'shout' .*Argo {target} cannot.*3.7.10, 4.0.1 or newer"):
+            manifest_of(main, settings=settings)
 
 
 def test_a_file_in_a_system_folder_is_refused() -> None:

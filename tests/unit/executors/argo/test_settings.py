@@ -132,3 +132,9 @@ def test_a_token_is_in_no_repr():
     assert "s3cret" not in repr(argo_settings(table, {})) + repr(checked({"argo": table}, source="here"))
     assert "s3cret" not in repr(Settings(argo=table))
     assert ArgoSettings().token is None
+
+
+@pytest.mark.parametrize("target", ["3.6", "latest", "4"])
+def test_a_target_is_a_version_that_is_supported(target):
+    """Manifests are made for 3.7 and newer."""
+    assert "must be a version of Argo from 3.7 on" in complaint({"target": target})

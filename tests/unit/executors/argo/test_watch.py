@@ -216,3 +216,11 @@ def test_a_pod_that_cannot_mount_something_is_explained(scene):
     assert event["slot"] == str(scene.first)
     assert 'secret "pyflow-key" not found' in event["reason"]
     assert "pyflow argo setup" in event["reason"]
+
+
+def test_a_pod_that_never_told_anything_is_quoted(scene):
+    """Nothing of it is in the store, so what it printed is in its error."""
+    scene.cluster.printed = ["a", "b", "c", "d", "e", "sh: python3: not found"]
+    scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "Error (exit code 127)"))
+    (failure,) = scene.watch.look().failures
+    assert failure[3].endswith("Its last lines: b / c / d / e / sh: python3: not found")
