@@ -7,7 +7,7 @@ cluster. Nothing of the caller's memory crosses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -54,6 +54,25 @@ class Home:
     """The folder in which secrets are looked up on this machine."""
     allow_secrets: str = ""
     """Variables that look secret and whose values may be stored, separated by commas."""
+
+    def to_wire(self) -> dict[str, Json]:
+        """The part that holds on every machine, for workers in containers and pods. Keys and secrets are mounted there."""
+        wire: dict[str, Json] = {"store": self.store_url, "project": self.project, "owner": self.owner}
+        return {**wire, "allow": self.allow_secrets} if self.allow_secrets else wire
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Json]) -> Home:
+        """What ``to_wire`` gave.
+
+        Raises:
+            KeyError: Something is missing.
+        """
+        return cls(
+            store_url=str(wire["store"]),
+            project=str(wire["project"]),
+            owner=str(wire["owner"]),
+            allow_secrets=str(wire.get("allow", "")),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,7 @@ class PodPlace:
             spec = json.loads(urlsafe_b64decode(word + "=" * (-len(word) % 4)))
             namespace, _, workflow = environment["PYFLOW_WORKFLOW"].partition("/")
             return cls(
-                home=Home(store_url=spec["store"], project=spec["project"], owner=spec["owner"]),
+                home=Home.from_wire(spec),
                 graph_digest=spec["graph"],
                 graph_size=spec["size"],
                 most=spec["most"],

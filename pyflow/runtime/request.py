@@ -23,19 +23,11 @@ RUN_VARIABLE: Final = "PYFLOW_RUN"
 _USAGE: Final = "python -m pyflow.runtime task NODE INDICES ATTEMPT NONCE [INDICES ATTEMPT NONCE …]"
 
 
-def run_variable(invocation: Invocation, *, store_url: str | None = None) -> str:
-    """The value of ``PYFLOW_RUN``.
-
-    Args:
-        invocation: Any of the run's.
-        store_url: Where the worker finds the store, when that is not where the caller does.
-    """
-    home = invocation.home
+def run_variable(invocation: Invocation) -> str:
+    """The value of ``PYFLOW_RUN`` for any invocation of a run."""
     return dump(
         {
-            "store": store_url or home.store_url,
-            "project": home.project,
-            "owner": home.owner,
+            **invocation.home.to_wire(),
             "run": invocation.run_id,
             "graph": invocation.graph_digest,
             "size": invocation.graph_size,
@@ -95,13 +87,12 @@ def run_in(variable: str | None) -> Invocation:
         raise ConfigError(f"{RUN_VARIABLE} is not set, which says which run a task belongs to.")
     try:
         wire = json.loads(variable)
-        home = Home(store_url=str(wire["store"]), project=str(wire["project"]), owner=str(wire["owner"]))
         return Invocation(
-            home=home,
+            home=Home.from_wire(wire),
             run_id=str(wire["run"]),
             graph_digest=str(wire["graph"]),
             graph_size=int(wire["size"]),
             node=-1,
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{RUN_VARIABLE} is not what pyflow writes there: {error!r}.") from error

@@ -98,9 +98,7 @@ class Place:
     def spec(self) -> str:
         """What every pod must know, as one word: it is encoded, for a store's URL is a user's text."""
         spec: Json = {
-            "store": self.home.store_url,
-            "project": self.home.project,
-            "owner": self.home.owner,
+            **self.home.to_wire(),
             "graph": self.graph_digest,
             "size": self.graph_size,
             "most": self.most,

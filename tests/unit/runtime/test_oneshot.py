@@ -21,7 +21,6 @@ from pyflow.runtime import (
     is_lost,
     left_outcome,
     open_home,
-    run_in,
     run_variable,
     task_words,
 )
@@ -68,10 +67,16 @@ def variables():
     return sorted(name for name in os.environ if name.startswith("PYFLOW_") and not name.startswith("PYFLOW_TEST_"))
 
 
+@task
+def read_token():
+    return os.environ["SITE_TOKEN"]
+
+
 @pipeline
 def several():
     return [
         double.map([1, 2, 3]), fail.map([0, 1]), nap.map([0, 30]), sleep(60), die.map([signal.SIGKILL, signal.SIGSEGV]), variables(),
+        read_token(),
     ]  # fmt: skip
 
 
@@ -219,7 +224,18 @@ def test_words_and_variable_say_which_invocations():
     second = Invocation(home=home, run_id="r", graph_digest="d" * 64, graph_size=5, node=3, indices=(1, 1), attempt=2)
     assert indices_word(()) == "-"
     assert invocations_asked(task_words([first, second]), run_variable(first)) == [first, second]
-    assert run_in(run_variable(first, store_url="file:///elsewhere")).home.store_url == "file:///elsewhere"
+
+
+def test_what_the_caller_allows_is_allowed_in_a_container(place, monkeypatch):
+    """A variable whose value the caller allows to be stored is allowed where the task runs, though no setting of his is there."""
+    monkeypatch.setenv("SITE_TOKEN", "a-public-token")
+    code, _, (left,) = place.run("read_token", None)
+    assert (code, place.result("read_token", None)) == (71, None)
+    assert "SITE_TOKEN" in left.error.message
+    place.home = replace(place.home, allow_secrets="OTHER,SITE_TOKEN")
+    code, _, _ = place.run("read_token", None)
+    assert code == 0
+    assert '"a-public-token"' in place.result("read_token", None)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +245,7 @@ def test_words_and_variable_say_which_invocations():
         (["task", "1", "-", "1"], "{}", "by itself"),
         (["task", "1", "-", "1", "n"], None, "is not set"),
         (["task", "1", "-", "1", "n"], "{}", "not what pyflow writes"),
+        (["task", "1", "-", "1", "n"], "[]", "not what pyflow writes"),
         (["task", "1", "x", "1", "n"], None, "is not set"),
     ],
 )

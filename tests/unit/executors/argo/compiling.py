@@ -61,14 +61,21 @@ class Ran:
     value: Any
 
 
-def ran(folder: Path, pipeline: Pipeline[Any, Any], *arguments: Any, most: int = 500) -> Ran:
+def ran(
+    folder: Path,
+    pipeline: Pipeline[Any, Any],
+    *arguments: Any,
+    most: int = 500,
+    allow_secrets: str = "",
+    environment: dict[str, str] | None = None,
+) -> Ran:
     """Run a pipeline on the stand-in, with a folder as its store."""
-    home = Home(store_url=str(folder), project="p", owner="o")
+    home = Home(store_url=str(folder), project="p", owner="o", allow_secrets=allow_secrets)
     packed = packed_in(pipeline, arguments, home)
     manifest = to_workflow(
         packed.graph, digest=packed.digest, size=packed.size_bytes, home=home, settings=ArgoSettings(), most=most
     )
-    argo = SmallArgo(manifest)
+    argo = SmallArgo(manifest, environment)
     phase = argo.run()
     content = open_home(home)
     summary = RunSummary.read(content, argo.uid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,22 @@ def test_the_exit_handler_gets_the_outcome(tmp_path: Path) -> None:
     found = ran(tmp_path, main)
     assert (found.phase, found.summary.status) == ("Failed", "failed")
     assert found.summary.counts == {"succeeded": 1, "failed": 1}
+
+
+@task
+def read_token():
+    return os.environ["SITE_TOKEN"]
+
+
+@pipeline
+def tell_token():
+    return read_token()
+
+
+def test_what_the_caller_allows_is_allowed_in_pods(tmp_path: Path) -> None:
+    """A variable whose value the caller allows to be stored is allowed in a pod, too, which knows nothing of his settings."""
+    site = {"SITE_TOKEN": "a-public-token"}
+    refused = ran(tmp_path / "a", tell_token, environment=site)
+    assert refused.phase == "Failed"
+    allowed = ran(tmp_path / "b", tell_token, environment=site, allow_secrets="SITE_TOKEN")
+    assert allowed.value == "a-public-token"
