@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import uuid
 from collections.abc import Iterator
@@ -34,16 +35,15 @@ class Injection:
     is_large: bool = False
 
 
-def injections(count: int, dice: random.Random, *, is_honest: bool) -> Iterator[Injection]:
-    """So many, of all kinds in turn.
+def injections(dice: random.Random, *, is_honest: bool) -> Iterator[Injection]:
+    """One after the other without end, of all kinds in turn.
 
     Args:
-        count: How many.
         dice: For what is left to chance.
         is_honest: Whether the server verifies what is sent to it.
     """
     kinds = [*HEALING, *OF_BODIES, *REFUSED, *(["flipped request"] if is_honest else []), "burst"]
-    for number in range(count):
+    for number in itertools.count():
         kind = kinds[number % len(kinds)]
         times = dice.randint(1, 3)
         if kind == "burst":
@@ -67,15 +67,18 @@ def injections(count: int, dice: random.Random, *, is_honest: bool) -> Iterator[
 
 def try_requests(table: Table, server: Server, store: str, count: int, seed: int, *, is_honest: bool) -> None:
     """Inject so many faults, and see that each ends as promised."""
-    dice = random.Random(f"{seed} requests {store}")
+    dice, happened = random.Random(f"{seed} requests {store}"), 0
     clean = S3Blobs(f"s3://{BUCKET}/clean", patience=Patience(deadline_s=30))
     with running_faults(server) as (proxy, plan):
         plan.dice = dice
-        for number, injection in enumerate(injections(count, dice, is_honest=is_honest)):
+        for number, injection in enumerate(injections(dice, is_honest=is_honest)):
+            if happened == count or number == 2 * count:
+                break
             name = f"{injection.kind} at {injection.operation}" if injection.times < 4 else "burst of 503"
             why = _one(injection, proxy, server, plan, clean)
             if why is None:
                 continue  # the request that was meant never came
+            happened += 1
             table.add(_row(name), store, why and f"number {number} of seed {seed}, {injection}: {why}")
 
 
@@ -202,10 +205,12 @@ class Episode:
 
 def try_collector(table: Table, server: Server, store: str, count: int, seed: int) -> None:
     """A collection with faults on its way never removes what a run refers to, and ends in success or in a word."""
-    dice = random.Random(f"{seed} collector {store}")
+    dice, seen = random.Random(f"{seed} collector {store}"), 0
     with running_faults(server) as (proxy, plan):
         plan.dice = dice
-        for number in range(count):
+        for number in range(2 * count):
+            if seen == count:
+                break
             url = f"s3://{BUCKET}/{uuid.uuid4().hex}"
             with entered(server):
                 direct = ContentStore(S3Blobs(url), KEYS)
@@ -230,6 +235,7 @@ def try_collector(table: Table, server: Server, store: str, count: int, seed: in
                 except (AssertionError, PyflowError) as error:
                     why = f"a blob that is referred to is gone: {error}"
             if happened:
+                seen += 1
                 table.add(
                     "any of these during gc",
                     store,
