@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pyflow.environments import environments_folder, locked, read_request, this_target, unpacked
+from pyflow.environments import build, environments_folder, locked, read_request, this_target, unpacked
 from pyflow.environments.archive import write_archive
-from pyflow.environments.build import build
 from pyflow.environments.resolve import install
 from pyflow.environments.tree import tidy
 from pyflow.store import ContentStore, Keys, open_blobs

@@ -3,11 +3,29 @@
 Nothing heavy is loaded with this folder: parsing, zip files and processes wait until they are used.
 """
 
-from pyflow.bundle.archive import CodeBundle, install
-from pyflow.bundle.discovery import discover, installed, is_by_value
-from pyflow.bundle.fingerprint import fingerprint
-from pyflow.bundle.importable import Missing, ShippedFunction, check_importable
-from pyflow.bundle.imports import computed_imports
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyflow.late import late_names
+
+if TYPE_CHECKING:
+    from pyflow.bundle.archive import CodeBundle, install
+    from pyflow.bundle.discovery import discover, installed, is_by_value
+    from pyflow.bundle.fingerprints import fingerprint
+    from pyflow.bundle.importable import Missing, ShippedFunction, check_importable
+    from pyflow.bundle.imports import computed_imports
+else:
+    __getattr__ = late_names(
+        globals(),
+        {
+            "pyflow.bundle.archive": "CodeBundle install",
+            "pyflow.bundle.discovery": "discover installed is_by_value",
+            "pyflow.bundle.fingerprints": "fingerprint",
+            "pyflow.bundle.importable": "Missing ShippedFunction check_importable",
+            "pyflow.bundle.imports": "computed_imports",
+        },
+    )
 
 __all__ = [
     "CodeBundle",

@@ -3,12 +3,31 @@
 The first half runs once, on the author's machine, with uv; the second wherever a task runs, with nothing but the store.
 """
 
-from pyflow.environments.build import Environment, build, locked
-from pyflow.environments.cache import environments_folder
-from pyflow.environments.lock import Lock, parse_lock
-from pyflow.environments.request import AUTO, Request, read_request
-from pyflow.environments.target import PYTHON_MINOR, Target, container_target, this_target
-from pyflow.environments.unpack import is_unpacked, unpacked
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyflow.late import late_names
+
+if TYPE_CHECKING:
+    from pyflow.environments.building import Environment, build, locked
+    from pyflow.environments.cache import environments_folder
+    from pyflow.environments.lock import Lock, parse_lock
+    from pyflow.environments.request import AUTO, Request, read_request
+    from pyflow.environments.target import PYTHON_MINOR, Target, container_target, this_target
+    from pyflow.environments.unpack import is_unpacked, unpacked
+else:
+    __getattr__ = late_names(
+        globals(),
+        {
+            "pyflow.environments.building": "Environment build locked",
+            "pyflow.environments.cache": "environments_folder",
+            "pyflow.environments.lock": "Lock parse_lock",
+            "pyflow.environments.request": "AUTO Request read_request",
+            "pyflow.environments.target": "PYTHON_MINOR Target container_target this_target",
+            "pyflow.environments.unpack": "is_unpacked unpacked",
+        },
+    )
 
 __all__ = [
     "AUTO",

@@ -1,39 +1,63 @@
 """What runs beside the author's code, in whatever place: small, and light to import."""
 
-from pyflow.runtime import pod_container, sharing
-from pyflow.runtime.attempts import (
-    CANCELLED,
-    LOST,
-    OUT_OF_MEMORY,
-    TIMED_OUT,
-    Heartbeat,
-    is_lost,
-    last_heartbeat,
-    leave_outcome,
-    left_outcome,
-    lost_outcome,
-    out_of_memory_reason,
-)
-from pyflow.runtime.capture import Spool
-from pyflow.runtime.commands import command_of, invocation_in, packet_of
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyflow.late import late_names
 from pyflow.runtime.execute import Site, execute
-from pyflow.runtime.processes import signal_tree, what_ended
-from pyflow.runtime.program import Place, Program
-from pyflow.runtime.request import RUN_VARIABLE, indices_word, run_in, run_variable, task_words, writer_of
-from pyflow.runtime.resolve import EXIT_SLOT, Resolver
-from pyflow.runtime.session import Session, open_home
-from pyflow.runtime.staging import (
-    INPUTS,
-    ContainerEnd,
-    StagedContainer,
-    collect,
-    committed_outcome,
-    not_staged,
-    parents_of,
-    stage,
-)
-from pyflow.runtime.wire import Messages, send
-from pyflow.runtime.worker import importing_module
+
+if TYPE_CHECKING:
+    from pyflow.runtime import pod_container, sharing
+    from pyflow.runtime.attempts import (
+        CANCELLED,
+        LOST,
+        OUT_OF_MEMORY,
+        TIMED_OUT,
+        Heartbeat,
+        is_lost,
+        last_heartbeat,
+        leave_outcome,
+        left_outcome,
+        lost_outcome,
+        out_of_memory_reason,
+    )
+    from pyflow.runtime.capture import Spool
+    from pyflow.runtime.commands import command_of, invocation_in, packet_of
+    from pyflow.runtime.processes import signal_tree, what_ended
+    from pyflow.runtime.program import Place, Program
+    from pyflow.runtime.request import RUN_VARIABLE, indices_word, run_in, run_variable, task_words, writer_of
+    from pyflow.runtime.resolve import EXIT_SLOT, Resolver
+    from pyflow.runtime.session import Session, open_home
+    from pyflow.runtime.staging import (
+        INPUTS,
+        ContainerEnd,
+        StagedContainer,
+        collect,
+        committed_outcome,
+        not_staged,
+        parents_of,
+        stage,
+    )
+    from pyflow.runtime.wire import Messages, send
+    from pyflow.runtime.worker import importing_module
+else:
+    __getattr__ = late_names(
+        globals(),
+        {
+            "pyflow.runtime.attempts": "CANCELLED LOST OUT_OF_MEMORY TIMED_OUT Heartbeat is_lost last_heartbeat leave_outcome left_outcome lost_outcome out_of_memory_reason",
+            "pyflow.runtime.capture": "Spool",
+            "pyflow.runtime.commands": "command_of invocation_in packet_of",
+            "pyflow.runtime.processes": "signal_tree what_ended",
+            "pyflow.runtime.program": "Place Program",
+            "pyflow.runtime.request": "RUN_VARIABLE indices_word run_in run_variable task_words writer_of",
+            "pyflow.runtime.resolve": "EXIT_SLOT Resolver",
+            "pyflow.runtime.session": "Session open_home",
+            "pyflow.runtime.staging": "INPUTS ContainerEnd StagedContainer collect committed_outcome not_staged parents_of stage",
+            "pyflow.runtime.wire": "Messages send",
+            "pyflow.runtime.worker": "importing_module",
+        },
+    )
 
 __all__ = [
     "CANCELLED",

@@ -39,3 +39,29 @@ def test_what_a_worker_imports_is_light(package: str) -> None:
     if subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True, check=False).returncode:
         pytest.skip(f"{package} is not built yet")
     assert loaded_by(f"import {package}") & HEAVY == set()
+
+
+@pytest.mark.parametrize("package", ["pyflow", "pyflow.bundle", "pyflow.environments", "pyflow.runtime"])
+def test_late_names_are_there(package: str) -> None:
+    """What a package loads late is what it offers, each name stands for itself, and no file of the package takes its place."""
+    code = (
+        f"import {package} as package, types\n"
+        "for name in package.__all__:\n"
+        f"    exec(f'from {package} import {{name}} as value')\n"
+        "    modules = {'errors', 'pod_container', 'sharing'}\n"
+        "    assert isinstance(value, types.ModuleType) == (name in modules), name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_task_waits_for_little() -> None:
+    """The one-shot worker loads nothing that finds, resolves or stages; what a task needs of that comes when it is needed."""
+    code = "import sys, pyflow.runtime.__main__; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    late = {
+        "pyflow.bundle.discovery", "pyflow.environments.building", "pyflow.runtime.staging", "pyflow.runtime.worker",
+        "pyflow.graph", "pyflow.tracing", "subprocess", "zipfile", "tarfile", "email",
+    }  # fmt: skip
+    assert loaded & late == set()
