@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
+import textwrap
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,7 +23,8 @@ import yaml
 
 from pyflow import Volume
 from pyflow.api import Pipeline
-from pyflow.executors.argo import argo_settings, setup_objects
+from pyflow.executors.argo import argo_settings, open_cluster, setup_objects
+from pyflow.executors.argo.cluster import Cluster
 from pyflow.images import travelling
 from pyflow.store.trust import Trust
 from pyflow.testing import Stage
@@ -73,6 +79,44 @@ def pyproject(folder: Path) -> None:
     """The settings as a project keeps them, for what is started in this folder."""
     lines = [f'{name} = "{value}"' for name, value in prepared_for_laws().items()]
     (folder / "pyproject.toml").write_text("[tool.pyflow.argo]\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def project(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, **table: Any) -> ModuleType:
+    """A file of an author's with pipelines, imported, and the settings of a project beside it, whose default is the cluster."""
+    (folder / "flows.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    settings = {**prepared(), **table}
+    lines = [f"{name} = {value if isinstance(value, int) else repr(str(value))}" for name, value in settings.items()]
+    head = f'[tool.pyflow]\nexecutor = "argo"\nstore = "{new_store()}"\nprogress = false\n[tool.pyflow.argo]\n'
+    (folder / "pyproject.toml").write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "flows", raising=False)
+    return importlib.import_module("flows")
+
+
+def cluster(**table: Any) -> Cluster:
+    """The way to the cluster that the variables name."""
+    return open_cluster(argo_settings({**prepared(), **table}, os.environ))
+
+
+def pyflow(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """The command, with its output."""
+    command = [sys.executable, "-m", "pyflow.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=200, **more)
+
+
+def kubectl(*words: str, **more: Any) -> str:
+    """What the administrator's command prints."""
+    command = ["kubectl", "-n", prepared()["namespace"], *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, **more).stdout
+
+
+def until(is_so: Callable[[], Any], within_s: float = 120) -> Any:
+    """Wait until something is true; what it is then."""
+    end = time.monotonic() + within_s
+    while not (found := is_so()):
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.5)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

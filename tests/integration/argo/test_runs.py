@@ -6,16 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
-import time
 
 import pytest
-from argo_world import needs_argo, new_store, prepared
+from argo_world import cluster, needs_argo, prepared, project, pyflow, until
 
 from pyflow import errors, load_run
 from pyflow.api import list_runs, load_deployment, open_workplace
 from pyflow.config import Settings
-from pyflow.executors.argo import argo_settings, open_cluster
 from pyflow.executors.argo.workflow import pod_nodes
 
 pytestmark = [*needs_argo, pytest.mark.timeout(400)]
@@ -78,34 +75,7 @@ FLOW = """
 @pytest.fixture
 def flows(tmp_path, monkeypatch):
     """The pipelines in a file of an author's, with the settings of a project beside it."""
-    (tmp_path / "flows.py").write_text(textwrap.dedent(FLOW), encoding="utf-8")
-    lines = [f'{name} = "{value}"' for name, value in prepared().items()]
-    store = new_store()
-    head = f'[tool.pyflow]\nexecutor = "argo"\nstore = "{store}"\nprogress = false\n[tool.pyflow.argo]\n'
-    (tmp_path / "pyproject.toml").write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    sys.modules.pop("flows", None)
-    import flows
-
-    yield flows
-    sys.modules.pop("flows", None)
-
-
-def cluster():
-    return open_cluster(argo_settings(prepared(), os.environ))
-
-
-def pyflow(*words, **more):
-    return subprocess.run(
-        [sys.executable, "-m", "pyflow.cli", *words], capture_output=True, text=True, check=False, timeout=200, **more
-    )
-
-
-def until(is_so, within_s=120):
-    end = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.5)
+    return project(tmp_path, monkeypatch, FLOW)
 
 
 def test_values_errors_and_logs_come_back(flows):
