@@ -1,4 +1,4 @@
-"""Random programs as data, and the pipelines that they stand for."""
+"""Programs as data → the pipelines that they stand for. Tasks travel with this module, so it needs nothing but pyflow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import strategies as st
 from property.reference import pick
 
 from pyflow import first_of, otherwise, pipeline, task, when
@@ -65,33 +64,6 @@ def plus(x):
 
 TASKS = {"add": add, "risky": risky, "dead": dead, "numbers": numbers, "total": total, "first": first, "plus": plus}
 PLAIN = {**{name: each.fn for name, each in TASKS.items()}, "heal": lambda x: x + 1}
-
-number = st.integers(0, 99)
-an_int, a_list = st.tuples(number, st.just(False)), st.tuples(number, st.just(True))
-call = st.one_of(
-    st.tuples(st.just("add"), an_int, an_int),
-    st.tuples(st.just("risky"), an_int),
-    st.tuples(st.just("heal"), an_int),
-    st.tuples(st.just("numbers"), an_int),
-    st.tuples(st.just("numbers"), an_int),
-    st.tuples(st.just("total"), a_list),
-    st.tuples(st.just("first"), a_list),
-    st.tuples(st.just("after"), number, number),
-    st.tuples(st.just("map"), number, st.sampled_from(["plus", "plus", "risky"]), st.integers(1, 3)),
-)
-rare = st.tuples(st.just("dead"), an_int)
-statement = st.deferred(
-    lambda: st.one_of(
-        call,
-        call,
-        call,
-        rare,
-        st.tuples(st.just("sub"), number, number, program),
-        st.tuples(st.just("inline"), number, program),
-        st.tuples(st.just("when"), number, st.integers(0, 8), program, st.none() | program, st.none() | st.just(7)),
-    )
-)
-program = st.lists(statement, max_size=5)
 
 
 def numbered(statements: list[Any], count: itertools.count) -> list[Any]:

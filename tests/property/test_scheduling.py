@@ -7,7 +7,8 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from property.programs import build, numbered, program
+from property.programs import build, numbered
+from property.random_programs import program
 from unit.scheduling.simulation import Simulation, packed
 
 from pyflow import pipeline
