@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Runs on a cluster with Argo beside the same DAG written in Hera, whose pods run ``python -c pass`` in the same image.
+
+    python benchmarks/cluster.py [--rounds 3] [--tasks 10] [--wide 200]
+
+The settings are those of the folder that it is started in: ``[tool.pyflow]`` with a store in a bucket and ``[tool.pyflow.argo]``. The two take
+turns, and the medians count. ``--wide N`` runs one fan-out of N without and with chunks, once each, and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+from hera.workflows import DAG, Container, Task, Workflow, WorkflowsService
+
+from pyflow import pipeline, task
+from pyflow.api import Pipeline, open_workplace
+from pyflow.config import Settings
+from pyflow.executors.argo import ArgoSettings, argo_settings, open_cluster
+from pyflow.executors.argo.workflow import FINAL, phase_of, pod_nodes
+
+MOST_BESIDE_HERA = 1.2
+MOST_TO_FIRST_LINE = 1.15
+_LOOK_S = 0.2
+_LIMIT_S = 900.0
+
+
+@task
+def touch(x: int) -> int:
+    """What takes no time."""
+    return x
+
+
+@task
+def total(xs: list[int]) -> int:
+    """The join."""
+    return sum(xs)
+
+
+@task
+def now() -> float:
+    """When the first line of the author's code runs."""
+    return time.time()
+
+
+@pipeline
+def fan(count: int) -> Any:
+    """Tasks side by side, and one behind them."""
+    return total([touch(x) for x in range(count)])
+
+
+@pipeline
+def wide(count: int, batch: int) -> Any:
+    """A map, with so many items in each pod."""
+    return total(touch.with_options(batch=batch).map(range(count)))
+
+
+@pipeline
+def first() -> Any:
+    """One task."""
+    return now()
+
+
+class Bench:
+    """The cluster, and both ways to use it."""
+
+    def __init__(self) -> None:
+        self.settings: ArgoSettings = argo_settings(open_workplace(Settings()).settings.argo, os.environ)
+        self.cluster = open_cluster(self.settings)
+        self.image = self.settings.image or f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
+        self._hera = WorkflowsService(
+            host=self.settings.url, token=f"Bearer {self.settings.token}", namespace=self.settings.namespace
+        )
+
+    def ended(self, name: str, began: float) -> tuple[float, int]:
+        """Seconds from a moment until a workflow has ended well, and how many pods it had."""
+        while time.time() - began < _LIMIT_S:
+            found = self.cluster.get(name)
+            if phase_of(found) in FINAL:
+                if phase_of(found) != "Succeeded":
+                    raise SystemExit(f"{name} ended as {phase_of(found)}")
+                return time.time() - began, sum(1 for _ in pod_nodes(found))
+            time.sleep(_LOOK_S)
+        raise SystemExit(f"{name} has not ended within {_LIMIT_S:.0f} s")
+
+    def ours(self, chosen: Pipeline[Any, Any], *arguments: Any) -> tuple[float, int, Any]:
+        """Seconds of one run, its pods, and its value."""
+        began = time.time()
+        run = chosen.with_options(executor="argo", progress=False).submit(*arguments)
+        seconds, pods = self.ended(run.record.place["workflow"], began)
+        return seconds, pods, run.result()
+
+    def hera(self, count: int) -> tuple[float, int]:
+        """Seconds of the same DAG by hand, and its pods."""
+        with Workflow(
+            generate_name="hera-", entrypoint="main", service_account_name=self.settings.service_account
+        ) as made:
+            nothing = self._container("pass")
+            with DAG(name="main"):
+                last = Task(name="total", template=nothing)
+                for number in range(count):
+                    Task(name=f"t{number}", template=nothing) >> last
+        return self.ended(*self._created(made))
+
+    def hera_first_line(self) -> float:
+        """Seconds from the creation of a workflow by hand to its first line."""
+        with Workflow(
+            generate_name="hera-", entrypoint="say", service_account_name=self.settings.service_account
+        ) as made:
+            self._container("import time; print(time.time())", name="say")
+        name, began = self._created(made)
+        self.ended(name, began)
+        (pod,) = pod_nodes(self.cluster.get(name))
+        return float(next(iter(self.cluster.logs(name, pod.pod)))) - began
+
+    def _container(self, code: str, name: str = "nothing") -> Container:
+        policy = self.settings.image_pull_policy
+        return Container(name=name, image=self.image, command=["python", "-c", code], image_pull_policy=policy)
+
+    def _created(self, made: Workflow) -> tuple[str, float]:
+        made.workflows_service = self._hera
+        made.namespace = self.settings.namespace
+        began = time.time()
+        return str(made.create().metadata.name), began
+
+
+def rounds_of(rounds: int, *measures: Callable[[], float]) -> list[float]:
+    """The medians of measures that take turns; one round before, which nobody counts, fills caches."""
+    found = [[measure() for measure in measures] for _ in range(rounds + 1)][1:]
+    return [median(column) for column in zip(*found, strict=True)]
+
+
+def main() -> int:
+    """Print tables; 1 when a limit was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tasks", type=int, default=10)
+    parser.add_argument("--wide", type=int, help="a fan-out of so many, and nothing else")
+    parser.add_argument("--chunk", type=int, default=25, help="items in a pod, for --wide")
+    given = parser.parse_args()
+    bench = Bench()
+    if given.wide:
+        print("| items in a pod | pods | pods a task | seconds | ms a task |\n|---|---|---|---|---|")
+        for chunk in (given.chunk, 1):
+            seconds, pods, value = bench.ours(wide, given.wide, chunk)
+            assert value == sum(range(given.wide))
+            print(
+                f"| {chunk} | {pods} | {pods / (given.wide + 1):.2f} | {seconds:.1f} | {seconds / given.wide * 1000:.0f} |"
+            )
+        return 0
+    count = given.tasks
+    ours_s, hera_s = rounds_of(given.rounds, lambda: bench.ours(fan, count)[0], lambda: bench.hera(count)[0])
+    first_s, hera_first_s = rounds_of(given.rounds, lambda: first_line(bench), bench.hera_first_line)
+    print("| work | pyflow | Hera | ratio | limit |\n|---|---|---|---|---|")
+    rows = [
+        (f"{count} side by side and a join, a task", ours_s / (count + 1), hera_s / (count + 1), MOST_BESIDE_HERA),
+        ("submit to the first line of the author's", first_s, hera_first_s, MOST_TO_FIRST_LINE),
+    ]
+    for work, ours, theirs, limit in rows:
+        print(f"| {work} | {ours:.2f} s | {theirs:.2f} s | {ours / theirs:.2f} | {limit} |")
+    return 0 if all(ours / theirs <= limit for _, ours, theirs, limit in rows) else 1
+
+
+def first_line(bench: Bench) -> float:
+    """Seconds from ``submit()`` to the first line of a task."""
+    began = time.time()
+    return float(bench.ours(first)[2]) - began
+
+
+if __name__ == "__main__":
+    sys.exit(main())
