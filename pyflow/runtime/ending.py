@@ -1,7 +1,9 @@
 """The end of a run that nobody drives: what became of each slot, the exit handler, the summary.
 
 It runs in a pod of its own when all others have ended, however they did. What the cluster says, succeeded or not, is
-compared with what the store holds: each slot that should have a result must have one.
+compared with what the store holds: each slot that should have a result must have one. The store is asked which slots have
+a record, a thousand at a time; a record itself is read, and believed or not, where a branch or a failure depends on it,
+and by whoever reads the result.
 """
 
 from __future__ import annotations
@@ -80,7 +82,8 @@ class _End:
         self._program = program
         self._reporter = reporter
         self._record = RunRecord.read(content, place.run_id)
-        self._committed: set[str] = set()
+        self._present: set[str] = set()
+        """Slots that have a record."""
         self._skipped: set[str] = set()
         self._failures: dict[str, tuple[ErrorRecord, str]] = {}
         """Slots that did not succeed: why, and their status."""
@@ -88,7 +91,7 @@ class _End:
 
     def look(self, *, has_succeeded: bool) -> None:
         """Find out what became of each slot."""
-        self._committed = {slot for slot, _ in self._commits.all() if slot != EXIT_SLOT}
+        self._present = set(self._commits.slots()) - {EXIT_SLOT}
         self._read_events()
         is_cancelled = read_marks(self._content, self._place.run_id).is_cancelled
         if has_succeeded and not self._failures:
@@ -103,6 +106,9 @@ class _End:
     def _commits(self) -> RunCommits:
         return self._content.commits(self._place.run_id, self._program.digest)
 
+    def _is_committed(self, slot: str) -> bool:
+        return slot in self._present and self._commits.committed(slot) is not None
+
     def _read_events(self) -> None:
         ended: dict[str, Json] = {}
         open_attempts: dict[str, Json] = {}
@@ -116,13 +122,13 @@ class _End:
             elif kind == "skipped":
                 self._skipped.add(slot)
         for slot, event in open_attempts.items():
-            if slot not in self._committed:
+            if not self._is_committed(slot):
                 error = ErrorRecord(type="pyflow.errors.LostTaskError", message=_KILLED, traceback=_KILLED)
                 self._reporter.note("ended", slot=slot, attempt=event["attempt"], status="lost", error=error.to_wire())
                 self._failures[slot] = (error, "lost")
                 ended.pop(slot, None)
         for slot, event in ended.items():
-            if slot not in self._committed and event.get("error"):
+            if event.get("error") and not self._is_committed(slot):
                 self._failures[slot] = (ErrorRecord(**event["error"]), event.get("status", "failed"))
 
     def _check_all(self) -> None:
@@ -140,11 +146,11 @@ class _End:
         for node in region.nodes:
             slot = slot_of(node.id, indices)
             if isinstance(node, (PackedCall, PackedContainer)):
-                if slot not in self._committed:
+                if slot not in self._present:
                     yield slot, self._passed_over(node.name, slot)
             elif isinstance(node, PackedBranch):
                 maker, fact = node.fact
-                if slot_of(maker, indices) in self._committed:
+                if slot_of(maker, indices) in self._present:
                     taken = node.then if resolver.outcome(maker, indices).facts[fact] else node.otherwise
                     yield from self._missing(taken, indices, resolver)
             elif isinstance(node, PackedMap):
@@ -186,7 +192,7 @@ class _End:
     def add_handler(self, handler: PackedCall, outcome: Outcome) -> None:
         """What came of the exit handler; one that fails makes the run a failed one."""
         if outcome.is_committed:
-            self._committed.add(outcome.slot)
+            self._present.add(outcome.slot)
         elif outcome.error is not None:
             self._failures[slot_of(handler.id, ())] = (outcome.error, "failed")
             self._status = "failed" if self._status == "succeeded" else self._status
@@ -208,7 +214,7 @@ class _End:
         return self._status
 
     def _counts(self) -> dict[str, int]:
-        counts: dict[str, int] = {"succeeded": len(self._committed), "skipped": len(self._skipped - self._committed)}
+        counts: dict[str, int] = {"succeeded": len(self._present), "skipped": len(self._skipped - self._present)}
         for _, status in self._failures.values():
             counts[status] = counts.get(status, 0) + 1
         return {status: count for status, count in counts.items() if count}

@@ -61,6 +61,10 @@ class RunCommits:
         """Somebody is about to ask for these records: bring near what is far, many at once."""
         self._blobs.prefetch(self.book, slots)
 
+    def slots(self) -> Sequence[str]:
+        """All slots that have a record; who wants to rely on one asks for it by ``committed``."""
+        return self._blobs.slots(self.book)
+
     def all(self) -> Iterator[tuple[str, bytes]]:
         """All slots that have a record that holds, with it."""
         for slot, record in self._blobs.commits(self.book, accepts=self._accepts):

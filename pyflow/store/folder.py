@@ -238,6 +238,13 @@ class FolderBlobs:
     def prefetch(self, book: str, slots: Sequence[str]) -> None:
         """Nothing to do: the book is read forward, and once."""
 
+    def slots(self, book: str) -> Sequence[str]:
+        """All slots of a book that have a record, in the order of their commits."""
+        try:
+            return self._book(book).slots()
+        except OSError as error:
+            raise folder_error(error, f"read {book!r}", self._url) from error
+
     def commits(self, book: str, *, accepts: Judge = anything) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their commits."""
         try:

@@ -158,6 +158,12 @@ class MemoryBlobs:
     def prefetch(self, book: str, slots: Sequence[str]) -> None:
         """Nothing to do: all is near."""
 
+    def slots(self, book: str) -> Sequence[str]:
+        """All slots of a book that have a record, in the order of their commits."""
+        check_key(book)
+        with self._lock:
+            return tuple(self._slots_by_book.get(book, ()))
+
     def commits(self, book: str, *, accepts: Judge = anything) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their commits."""
         check_key(book)

@@ -145,6 +145,9 @@ class BlobStore(Protocol):
     def prefetch(self, book: str, slots: Sequence[str]) -> None:
         """Somebody is about to ask for these records: bring near what is far, many at once. Changes nothing else."""
 
+    def slots(self, book: str) -> Sequence[str]:
+        """All slots of a book that have a record, whether or not somebody would let it hold; the records are not looked at."""
+
     def commits(self, book: str, *, accepts: Judge = anything) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold."""
 

@@ -24,6 +24,7 @@ def the_first_commit_holds(store: BlobStore) -> None:
     same(store.committed(BOOK, "1"), b'{"a":1}', "committed")
     same(store.committed(BOOK, "2"), None, "a slot without a record")
     same(sorted(store.commits(BOOK)), [("1", b'{"a":1}'), ("1.0.12", b"{}")], "commits")
+    same(sorted(store.slots(BOOK)), ["1", "1.0.12"], "slots")
 
 
 def records_of_any_size_are_committed(store: BlobStore) -> None:
@@ -44,6 +45,7 @@ def a_false_record_keeps_no_slot(store: BlobStore) -> None:
         store.commit(BOOK, "1", record, accepts=partial(_is, record))
     same(store.committed(BOOK, "1", accepts=_is_true), None, "committed, while there are false records only")
     same(dict(store.commits(BOOK, accepts=_is_true)), {}, "commits, while there are false records only")
+    same(set(store.slots(BOOK)), {"1"}, "slots, while there are false records only")
     same(store.commit(BOOK, "1", b"true 1", accepts=_is_true), b"true 1", "the first true one")
     same(store.commit(BOOK, "1", b"true 2", accepts=_is_true), b"true 1", "the second true one")
     same(store.commit(BOOK, "2", b"true 3", accepts=_is_true), b"true 3", "another slot")

@@ -197,6 +197,10 @@ class S3Blobs:
                 for _ in threads.map(lambda slot: self.committed(book, slot), unknown):
                     pass
 
+    def slots(self, book: str) -> Sequence[str]:
+        """All slots of a book that have a record, in the order of their names: a listing, a thousand of them at a time."""
+        return tuple(dict.fromkeys(slot for slot, _ in self._placed(book)))
+
     def commits(self, book: str, *, accepts: Judge = anything) -> Iterator[tuple[str, bytes]]:
         """All slots of a book with the records that hold, in the order of their names."""
         last = None
@@ -207,10 +211,7 @@ class S3Blobs:
 
     def records(self, book: str) -> Iterator[tuple[str, bytes]]:
         """All records of a book with their slots, in the order of names; those that came later than one that holds were not kept."""
-        check_key(book)
-        self._marker.check()
-        placed = [(slot_at(info.key), info.key) for info in self._bucket.listed_flat(f"{book}/")]
-        found = sorted((slot, key) for slot, key in placed if slot is not None)
+        found = self._placed(book)
         if not found:
             return
         with futures.ThreadPoolExecutor(max_workers=_READERS) as threads:
@@ -254,6 +255,13 @@ class S3Blobs:
         if found is None:
             raise NotFoundError(f"The store {self.url} holds nothing under {key!r}.")
         return found
+
+    def _placed(self, book: str) -> Sequence[tuple[str, str]]:
+        """The slots of a book with the keys of their records, in the order of names."""
+        check_key(book)
+        self._marker.check()
+        placed = [(slot_at(info.key), info.key) for info in self._bucket.listed_flat(f"{book}/")]
+        return sorted((slot, key) for slot, key in placed if slot is not None)
 
     def _offered(self, key: str, record: bytes) -> bytes:
         """The record at a key, which is this one if there was none."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from golden.test_argo import made
-from unit.executors.argo.compiling import manifest_of
+from unit.executors.argo.compiling import SETTINGS, manifest_of
 
 from pyflow import Secret, Volume, container, pipeline, task
 from pyflow.executors.argo import argo_settings, open_cluster
@@ -53,6 +54,14 @@ def all_options():
     return known, unknown, every
 
 
+SITE: dict[str, Any] = {
+    "image_pull_secrets": ("registry",), "labels": {"team": "a"}, "annotations": {"note": "b"}, "node_selector": {"pool": "all"},
+    "tolerations": ({"key": "spot", "operator": "Exists"},), "priority_class": "low", "parallelism": 3, "run_timeout_s": 60.0,
+    "keep_for_s": 3600.0, "s3_credentials": "workload-identity",
+}  # fmt: skip
+"""Settings of a site that the testbed has no use for."""
+
+
 @pytest.fixture(scope="module", params=["server", "kubernetes"])
 def cluster(request: pytest.FixtureRequest) -> Any:
     return open_cluster(argo_settings({"api": request.param}, os.environ))
@@ -65,7 +74,7 @@ def test_the_cluster_takes_it(cluster: Any, name: str) -> None:
     manifest = {
         "golden": made,
         "wide": lambda: manifest_of(wide, 1000, runtime=runtime),
-        "options": lambda: manifest_of(all_options, runtime=runtime),
+        "options": lambda: manifest_of(all_options, runtime=runtime, settings=replace(SETTINGS, **SITE)),
     }[name]()
     manifest["metadata"].pop("namespace", None)
     cluster.lint(manifest)
