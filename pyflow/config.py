@@ -219,9 +219,10 @@ _INSTEAD: Final = {"argo": "Set ARGO_SERVER, ARGO_TOKEN and ARGO_NAMESPACE as fo
 
 def _from_environment(environment: Mapping[str, str]) -> Settings:
     settings = Settings()
-    for variable, text in environment.items():
+    for variable in environment:  # of most only the name matters, and ``os.environ`` decodes what it is asked for
         if not variable.startswith(PREFIX) or variable.startswith(_NOT_SETTINGS):
             continue
+        text = environment[variable]
         name = variable[len(PREFIX) :].lower()
         if _KINDS.get(name) is dict:
             raise ConfigError(

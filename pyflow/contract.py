@@ -88,11 +88,14 @@ class Invocation:
     attempt: int = 1
     nonce: str = ""
     """Tells two attempts with one number apart."""
+    _slot: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def slot(self) -> str:
         """The name of what is to be committed, unique in the run."""
-        return slot_of(self.node, self.indices)
+        if not self._slot:
+            object.__setattr__(self, "_slot", slot_of(self.node, self.indices))
+        return self._slot
 
 
 def slot_of(node: int, indices: tuple[int, ...]) -> str:

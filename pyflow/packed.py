@@ -301,7 +301,8 @@ def _region(wire: dict[str, Any]) -> PackedRegion:
 
 def _node(wire: dict[str, Any]) -> Any:
     make = _KINDS[wire.pop("kind")]
-    for name in ("body", "then", "otherwise"):
-        if name in wire:
-            wire[name] = _region(wire[name])
+    if make is not PackedCall:
+        for name in ("body", "then", "otherwise"):
+            if name in wire:
+                wire[name] = _region(wire[name])
     return make(**wire)

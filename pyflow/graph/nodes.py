@@ -169,6 +169,8 @@ def values_of(node: Node) -> tuple[Expr, ...]:
 def refs_of(node: Node) -> Iterator[Ref]:
     """The results of other nodes that a node uses, inner regions left out."""
     for value in values_of(node):
+        if type(value) is Literal:
+            continue  # most are, and ask for nothing
         for leaf in leaves(value):
             if isinstance(leaf, Ref):
                 yield leaf

@@ -67,20 +67,16 @@ class Spool:
             self._target = (blobs, key, writer)
             self._log_end = 0
 
-    @contextlib.contextmanager
-    def capture(self) -> Iterator[Callable[[], LogSpan | None]]:
-        """Keep what is printed within; the function tells where, after the block; None for nothing."""
-        start = self._log_end
+    def capture(self) -> _Capture:
+        """Keep what is printed within; the function that the block gets tells where, after it; None for nothing."""
+        return _Capture(self)
+
+    def begin(self) -> int:
+        """An attempt begins to print; where in the log that will be."""
         if self._is_taken:
             # The attempt before may have closed the descriptors; these are two system calls, and each a microsecond.
             _point_at(self._fd)
-        streams = sys.stdout, sys.stderr
-        try:
-            yield lambda: self._span(start)
-        finally:
-            _flush_python()
-            sys.stdout, sys.stderr = map(_opened, streams)
-            self.ship(is_end=True)
+        return self._log_end
 
     def ship(self, *, is_end: bool = False) -> None:
         """Append what is new to the log in the store."""
@@ -116,7 +112,8 @@ class Spool:
         """Let go of the file."""
         os.close(self._fd)
 
-    def _span(self, start: int) -> LogSpan | None:
+    def span(self, start: int) -> LogSpan | None:
+        """What was shipped since the log ended there; None for nothing."""
         if self._target is None or self._log_end == start:
             return None
         return LogSpan(writer=self._target[2], start=start, end=self._log_end)
@@ -157,6 +154,25 @@ class Spool:
     def _ship_until(self, stop: threading.Event) -> None:
         while not stop.wait(_ECHO_INTERVAL_S):
             self.ship()
+
+
+class _Capture:
+    """One attempt's part of a spool, as a block; a generator would take three times as long."""
+
+    __slots__ = ("_spool", "_start", "_streams")
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+
+    def __enter__(self) -> Callable[[], LogSpan | None]:
+        self._start = self._spool.begin()
+        self._streams = sys.stdout, sys.stderr
+        return lambda: self._spool.span(self._start)
+
+    def __exit__(self, *_raised: object) -> None:
+        _flush_python()
+        sys.stdout, sys.stderr = map(_opened, self._streams)
+        self._spool.ship(is_end=True)
 
 
 def _write_all(fd: int, piece: bytes) -> None:

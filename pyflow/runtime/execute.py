@@ -215,15 +215,16 @@ class _Attempt:
         return self._outcome(failed.exit_code, error=failed.error)
 
     def _outcome(self, exit_code: ExitCode, **what: Any) -> Outcome:
+        taken = self._usage.so_far()
         return Outcome(
             slot=self._invocation.slot,
             attempt=self._invocation.attempt,
             nonce=self._invocation.nonce,
             exit_code=int(exit_code),
             started_at=self._started_at,
-            duration_s=self._usage.wall_s(),
-            cpu_s=self._usage.cpu_s(),
-            peak_memory_bytes=self._usage.peak_memory_bytes(),
+            duration_s=taken.wall_s,
+            cpu_s=taken.cpu_s,
+            peak_memory_bytes=taken.peak_memory_bytes,
             log=self._log,
             fingerprint=self._program.graph.functions[self._node.function].fingerprint,
             environment=_environment_text(self._options.environment),

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 
-@contextlib.contextmanager
-def isolated(env: Mapping[str, str]) -> Iterator[None]:
+class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that is a generator takes three times as long
     """Within the block the environment has ``env`` on top; afterwards environment, folder and path are as before."""
-    environment = _snapshot()
-    folder = os.getcwd()
-    path = sys.path.copy()
-    if env:
-        os.environ.update(env)
-    try:
-        yield
-    finally:
-        if sys.path != path:
-            sys.path[:] = path
-        if _snapshot() != environment:
-            _restore(environment)
-        _return_to(folder)
+
+    __slots__ = ("_environment", "_folder", "_path", "_with")
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._with = env
+
+    def __enter__(self) -> None:
+        self._environment = _snapshot()
+        self._folder = os.getcwd()
+        self._path = sys.path.copy()
+        if self._with:
+            os.environ.update(self._with)
+
+    def __exit__(self, *_raised: object) -> None:
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        if _snapshot() != self._environment:
+            _restore(self._environment)
+        _return_to(self._folder)
 
 
 def _snapshot() -> dict[bytes, bytes]:

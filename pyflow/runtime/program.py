@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pyflow.artifacts import load, load_items
 from pyflow.errors import IntegrityError, NotFoundError, PyflowError
@@ -17,8 +17,7 @@ from pyflow.store import ContentStore
 _MOST_SEQUENCES: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a node stands in its graph."""
 
     node: PackedNode

@@ -25,8 +25,8 @@ class Scratch:
     def __init__(self, path: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
         self.path = path
-        self._path = str(path)
-        self._changed_at = os.stat(path).st_mtime_ns
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        self._changed_at = os.fstat(self._fd).st_mtime_ns
 
     def lend(self) -> str | None:
         """Let ``tempfile`` make its files here; the answer is where it made them before."""
@@ -43,11 +43,17 @@ class Scratch:
         if tempfile is not None:
             tempfile.tempdir = before
         # A folder's time changes with its entries, and looking at it costs a tenth of listing it.
-        if os.stat(self._path).st_mtime_ns == self._changed_at:
+        if os.fstat(self._fd).st_mtime_ns == self._changed_at:
             return
         for entry in list(os.scandir(self.path)):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 os.unlink(entry.path)
-        self._changed_at = os.stat(self.path).st_mtime_ns
+        self._changed_at = os.fstat(self._fd).st_mtime_ns
+
+    def close(self) -> None:
+        """Let go of the folder, which is for whoever made its parent to remove."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -98,14 +98,19 @@ class Session:
             self._scratch.take_back(before)
 
     def close(self) -> None:
-        """Take the code off ``sys.path`` again."""
+        """Take the code off ``sys.path`` again, and let go of the folder for files."""
+        self._scratch.close()
+        self._leave_code()
+
+    def _leave_code(self) -> None:
         if self._code_path is not None and self._code_path in sys.path:
             sys.path.remove(self._code_path)
             self._code_path = None
 
     def open(self, home: Home) -> ContentStore:
         """The store of a run, opened once."""
-        if self._content is None or home != self._home:
+        # Mostly the very same object, so that nothing needs comparing.
+        if self._content is None or (home is not self._home and home != self._home):
             content = open_home(home, self._blobs)
             # Read before any code of the author's runs, which may change the environment or the folder.
             assert content.trust.keys or content.trust.trusts_store
@@ -134,7 +139,7 @@ class Session:
         self._packages = digest
 
     def _install(self, graph: PackedGraph, content: ContentStore) -> None:
-        self.close()
+        self._leave_code()
         self._site.origins.clear()
         if graph.code is None:
             return

@@ -6,10 +6,19 @@ import os
 import resource
 import sys
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 # macOS counts bytes where Linux counts KiB (getrusage(2)).
 _MAXRSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+
+
+class Taken(NamedTuple):
+    """What an attempt took."""
+
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+    """The most memory that was resident at once; where that cannot be reset, since the process began."""
 
 
 class Usage:
@@ -20,17 +29,13 @@ class Usage:
         self._wall = time.monotonic()
         self._cpu = _cpu()
 
-    def wall_s(self) -> float:
-        """Seconds since the beginning."""
-        return round(time.monotonic() - self._wall, 6)
-
-    def cpu_s(self) -> float:
-        """Seconds of CPU time since the beginning."""
-        return round(_cpu() - self._cpu, 6)
-
-    def peak_memory_bytes(self) -> int:
-        """The most memory that was resident at once; where it cannot be reset, since the process began."""
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
+    def so_far(self) -> Taken:
+        """What was taken since the beginning."""
+        return Taken(
+            round(time.monotonic() - self._wall, 6),
+            round(_cpu() - self._cpu, 6),
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT,
+        )
 
 
 def _cpu() -> float:
@@ -42,23 +47,26 @@ class _PeakReset:
     """Resets the peak resident set size of this process, where the system can (proc(5): clear_refs)."""
 
     def __init__(self) -> None:
-        self._pid = 0
-        self._fd = -1
+        self._fd: int | None = None
+        # The file is that of the process which opened it.
+        os.register_at_fork(after_in_child=self._forget)
 
     def __call__(self) -> None:
-        if self._pid != os.getpid():
-            self._open()
-        if self._fd >= 0:
-            os.write(self._fd, b"5")
+        fd = self._opened() if self._fd is None else self._fd
+        if fd >= 0:
+            os.write(fd, b"5")
 
-    def _open(self) -> None:
-        # Kept open, because opening costs more than the rest; a fork has its own. Other systems do not
+    def _forget(self) -> None:
+        self._fd = None
+
+    def _opened(self) -> int:
+        # Kept open, because opening costs more than the rest. Other systems do not
         # have the file, and some containers do not allow it: the peak is then that of the whole process.
-        self._pid = os.getpid()
         try:
             self._fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
         except OSError:
             self._fd = -1
+        return self._fd
 
 
 _reset_peak = _PeakReset()

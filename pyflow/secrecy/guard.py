@@ -43,8 +43,8 @@ class Guard:
         is_open = "*" in names
         self._spellings: dict[str, tuple[bytes, ...]] = {}
         self._text_by_name: dict[str, str] = {}
-        for name, value in environment.items():
-            if not is_open and name not in names and looks_secret(name) and len(value) >= LEAST_LENGTH:
+        for name in () if is_open else environment:
+            if looks_secret(name) and name not in names and len(value := environment[name]) >= LEAST_LENGTH:
                 self._add(name, value)
 
     def learn(self, values: Mapping[str, str]) -> None:

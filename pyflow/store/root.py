@@ -66,7 +66,9 @@ class StoreRoot:
 
     def make_folder(self, path: str) -> None:
         """Make a folder somewhere in the store, and the store when there is none."""
-        self.prepare()
+        # The whole store may have been removed since it was looked at.
+        if not (self._is_known and os.path.exists(f"{self.path}/{MARKER}")):
+            self.prepare()
         make_folder(path)
 
     def write_aside(self, parts: Sequence[Buffer]) -> str:
