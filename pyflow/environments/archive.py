@@ -36,7 +36,8 @@ BLOCK_SIZE: Final = 4 * 1024 * 1024
 # Above it the archive shrinks by a few per cent, and packing takes three times as long.
 LEVEL: Final = 3
 _LENGTH_BYTES: Final = 8
-_MOST_INDEX_BYTES: Final = 256 * 1024 * 1024
+# Of an environment with half a million files; read, it takes some ten times as much memory.
+_MOST_INDEX_BYTES: Final = 64 * 1024 * 1024
 _THREADS: Final = min(8, os.cpu_count() or 1)
 
 
@@ -97,11 +98,11 @@ def read_contents(archive: Path) -> Contents:
                 raise ValueError("its index is longer than itself")
             file.seek(end - length)
             index = json.loads(_unzipped(file.read(length), _MOST_INDEX_BYTES))
-        contents = Contents([Member(p, s, bool(x)) for p, s, x in index["files"]], list(index["blocks"]))
+        contents = Contents([_member(*entry) for entry in index["files"]], list(map(_size, index["blocks"])))
         if len(MAGIC) + sum(contents.block_sizes) + length != end:
             raise ValueError("its blocks do not make its length")
         _check(contents)
-    except (OSError, ValueError, KeyError, TypeError, zlib.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise IntegrityError(
             f"The environment archive '{archive.name}' is not one that pyflow wrote: {error}."
         ) from error
@@ -117,6 +118,9 @@ def unpack_archive(archive: Path, contents: Contents, into: Path) -> None:
     """
     for folder in sorted({os.path.dirname(member.path) for member in contents.members}):  # noqa: PTH120  it is text
         (into / folder).mkdir(parents=True, exist_ok=True)
+    for member in contents.members:
+        if not member.size_bytes:
+            os.close(_opened(member, into))
     fd = os.open(archive, os.O_RDONLY)
     try:
         starts = accumulate(contents.block_sizes, initial=len(MAGIC))
@@ -128,7 +132,7 @@ def unpack_archive(archive: Path, contents: Contents, into: Path) -> None:
 
         for _ in _in_threads(unpack, work):
             pass
-    except zlib.error as error:
+    except (zlib.error, ValueError) as error:
         raise IntegrityError(f"The environment archive '{archive.name}' has a damaged block: {error}.") from error
     finally:
         os.close(fd)
@@ -145,12 +149,12 @@ class _Piece:
 
 
 def _pieces_of_blocks(members: Iterable[Member]) -> Iterator[list[_Piece]]:
-    """For each block, the parts of files in it. Files without bytes are in the block before which they come."""
+    """For each block, the parts of files in it. Files without bytes are in none."""
     pieces: list[_Piece] = []
     room = BLOCK_SIZE
     for member in members:
         offset = 0
-        while True:
+        while offset < member.size_bytes:
             length = min(room, member.size_bytes - offset)
             pieces.append(_Piece(member, offset, length))
             offset += length
@@ -158,8 +162,6 @@ def _pieces_of_blocks(members: Iterable[Member]) -> Iterator[list[_Piece]]:
             if room == 0:
                 yield pieces
                 pieces, room = [], BLOCK_SIZE
-            if offset == member.size_bytes:
-                break
     if pieces:
         yield pieces
 
@@ -171,9 +173,7 @@ def _write_block(packed: bytes, pieces: Sequence[_Piece], into: Path) -> None:
         raise IntegrityError(f"A block of an environment archive has {len(data)} bytes, and its index says {expected}.")
     start = 0
     for piece in pieces:
-        mode = 0o755 if piece.member.is_executable else 0o644
-        # Several blocks may hold parts of one file, in whatever order they come to be unpacked.
-        fd = os.open(into / piece.member.path, os.O_WRONLY | os.O_CREAT, mode)
+        fd = _opened(piece.member, into)
         try:
             rest, at = data[start : start + piece.length], piece.offset
             while rest:
@@ -182,6 +182,11 @@ def _write_block(packed: bytes, pieces: Sequence[_Piece], into: Path) -> None:
         finally:
             os.close(fd)
         start += piece.length
+
+
+def _opened(member: Member, into: Path) -> int:
+    """The file of a member. Several blocks may hold parts of one, in whatever order they come to be unpacked."""
+    return os.open(into / member.path, os.O_WRONLY | os.O_CREAT, 0o755 if member.is_executable else 0o644)
 
 
 def _unzipped(packed: bytes, most: int) -> bytes:
@@ -193,17 +198,36 @@ def _unzipped(packed: bytes, most: int) -> bytes:
     return data
 
 
+def _member(path: object, size: object, is_executable: object) -> Member:
+    if not isinstance(path, str) or not all(
+        part not in {"", ".", ".."} and "\0" not in part for part in path.split("/")
+    ):
+        raise ValueError(f"it names a file {path!r:.200}")
+    path.encode()  # half of a pair of surrogates is no name
+    return Member(path, _size(size), bool(is_executable))
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r:.200} is not a size")
+    return value
+
+
 def _check(contents: Contents) -> None:
-    seen: set[str] = set()
-    for member in contents.members:
-        parts = member.path.split("/")
-        if not all(part not in {"", ".", ".."} and "\0" not in part for part in parts) or member.path in seen:
-            raise ValueError(f"it names a file {member.path!r}")
-        if member.size_bytes < 0:
-            raise ValueError(f"the file {member.path!r} has a size below 0")
-        seen.add(member.path)
+    files = {member.path for member in contents.members}
+    if len(files) != len(contents.members):
+        raise ValueError("it names a file twice")
+    folders = {folder for path in files for folder in _folders_above(path)}
+    if both := sorted(files & folders):
+        raise ValueError(f"{both[0]!r:.200} is a file and a folder")
     if len(contents.block_sizes) != -(-contents.size_bytes // BLOCK_SIZE) and contents.size_bytes:
         raise ValueError("its files do not make its blocks")
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _members_below(folder: Path, prefix: str = "") -> Iterator[Member]:

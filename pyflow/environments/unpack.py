@@ -94,6 +94,11 @@ def _unpack(environment: Json, content: ContentStore, place: Path) -> None:
         reached("environment.fetch")
         content.copy_blob(environment["digest"], environment["size"], archive)
         contents = read_contents(archive)
+        if contents.size_bytes != environment.get("unpacked", contents.size_bytes):
+            raise IntegrityError(
+                f"The environment archive {environment['digest']} says that it unpacks to {contents.size_bytes} bytes, and the program "
+                f"that asks for it says {environment['unpacked']}. Nothing of it was unpacked."
+            )
         (aside / TREE).mkdir()
         reached("environment.unpack")
         unpack_archive(archive, contents, aside / TREE)
