@@ -84,7 +84,13 @@ def _make() -> Client:
     if not is_amazon(made):
         # Only now is it known where the requests go; a second client of one session costs a few milliseconds.
         made = session.client("s3", config=_config(for_amazon=False))
+        made.meta.events.register("before-call.s3", _stay_here)
     return made
+
+
+def _stay_here(context: dict[str, Any], **_: Any) -> None:
+    """Take no answer for "the bucket is in another region": off AWS, boto3 would ask for the region without end."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _config(*, for_amazon: bool) -> Any:

@@ -62,6 +62,9 @@ _KEYS: Final = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profil
 _LOGIN: Final = "Log in again (for single sign-on: 'aws sso login'), or set AWS_PROFILE or AWS_ACCESS_KEY_ID anew."
 _BUCKET: Final = "Check the bucket in the store's URL and AWS_ENDPOINT_URL, or make the bucket; pyflow makes none."
 _REGION: Final = "Set AWS_DEFAULT_REGION to the bucket's region."
+_ELSEWHERE: Final = (
+    "The store sends on to another address: check AWS_ENDPOINT_URL (http or https?) and AWS_DEFAULT_REGION."
+)
 _LATER: Final = "Try again later; what was committed is kept."
 _FULL: Final = "Free some space ('pyflow gc' shows what no run needs), raise the quota, or choose another store."
 
@@ -78,6 +81,7 @@ _ADVICE_BY_CODE: Final = {
     "ExpiredToken": _LOGIN,
     "RequestTimeTooSkewed": "Set this machine's clock: it differs from the store's by more than the store allows.",
     "PermanentRedirect": _REGION,
+    **dict.fromkeys(("301", "302", "307", "308"), _ELSEWHERE),
     "AuthorizationHeaderMalformed": _REGION,
     "IllegalLocationConstraintException": _REGION,
     "EntityTooLarge": "The store does not take objects of this size: choose another one.",
@@ -164,4 +168,6 @@ def _judge_answer(error: exceptions.ClientError) -> Verdict:
     is_busy = status >= 500 or status in _PATIENT_STATUSES or code in _PATIENT_CODES
     if is_busy and code not in _FULL_CODES and status != 501:
         return Verdict(Cure.PATIENCE, what, _LATER)
-    return Verdict(Cure.NONE, what, _ADVICE_BY_CODE.get(code, "Check the store's URL, and what its policies allow."))
+    return Verdict(
+        Cure.NONE, what, _ADVICE_BY_CODE.get(code or str(status), "Check the store's URL, and what its policies allow.")
+    )
