@@ -37,6 +37,10 @@ else:
 
 _READERS: Final = 8
 
+# Results of 8 KiB ride in a record; with all else it is far below this. What is longer was written by somebody else:
+# it is read this far, and not believed.
+MOST_RECORD_BYTES: Final = 8 * 1024 * 1024
+
 
 class S3Blobs:
     """A store in a bucket. Nothing is asked of it before it is used.
@@ -167,6 +171,10 @@ class S3Blobs:
         keys = places_of(book, slot)
         if b"\n" in record:
             raise StoreError(f"The record of slot {slot!r} has a line break; a record is one line.")
+        if len(record) >= MOST_RECORD_BYTES:
+            raise StoreError(
+                f"The record of slot {slot!r} has {len(record)} bytes, and must have fewer than {MOST_RECORD_BYTES}: hand over fewer outputs."
+            )
         for key in keys:
             held = self._offered(key, record)
             if held == record or accepts(slot, held):
@@ -215,9 +223,9 @@ class S3Blobs:
         if not found:
             return
         with futures.ThreadPoolExecutor(max_workers=_READERS) as threads:
-            for (slot, _), record in zip(found, threads.map(self._bucket.read, [key for _, key in found]), strict=True):
+            for (slot, _), record in zip(found, threads.map(self._record, [key for _, key in found]), strict=True):
                 if record is not None:
-                    yield slot, bytes(record)
+                    yield slot, record
 
     def damaged(self, book: str) -> Sequence[str]:
         """Nothing: an object is there whole or not at all."""
@@ -266,7 +274,7 @@ class S3Blobs:
     def _offered(self, key: str, record: bytes) -> bytes:
         """The record at a key, which is this one if there was none."""
         if not self._marker.has_create_only():
-            if self._bucket.read(key) is None:
+            if self._record(key) is None:
                 self._bucket.put(key, [record])
             return self._held(key)
         held = record if self._bucket.offer(key, record) else self._held(key)
@@ -276,20 +284,24 @@ class S3Blobs:
     def _record_at(self, key: str) -> bytes | None:
         found = self._records.get(key)
         if found is None:
-            read = self._bucket.read(key)
-            found = None if read is None else bytes(read)
+            found = self._record(key)
             if found is not None and self._marker.is_known_create_only:
                 self._records.add(key, found)
         return found
 
     def _held(self, key: str) -> bytes:
-        found = self._bucket.read(key)
+        found = self._record(key)
         if found is None:
             raise StoreError(
                 f"The store {self.url} said that there is a record {key!r}, and then that there is none: somebody deletes "
                 "what a run is writing, or the store does not keep what it confirms. Run again."
             )
-        return bytes(found)
+        return found
+
+    def _record(self, key: str) -> bytes | None:
+        """What lies at the key of a commit; of what is too long to be one, only its beginning."""
+        found = self._bucket.read(key, 0, MOST_RECORD_BYTES)
+        return None if found is None else bytes(found)
 
 
 _lock = threading.Lock()

@@ -13,6 +13,7 @@ from pyflow.errors import StoreError
 from pyflow.store import open_blobs
 from pyflow.store.s3 import S3Blobs
 from pyflow.store.s3.address import Address
+from pyflow.store.s3.blobs import MOST_RECORD_BYTES
 from pyflow.store.s3.body import Parts
 from pyflow.store.s3.records import Records
 
@@ -140,3 +141,23 @@ def test_large_blobs_go_and_come_in_parts(url):
     assert store.read("v1/large") == content
     for start, length in ((16 * 2**20 - 1, 2), (1, 17 * 2**20), (39_999_999, 5), (40_000_001, 5)):
         assert store.read("v1/large", start, length) == content[start : start + length]
+
+
+def test_a_record_that_is_no_record_is_read_no_further(url):
+    """An object of gigabytes in the place of a commit is neither believed nor read whole; the true one has its place behind it."""
+    store, book = S3Blobs(url), "v1/demo/runs/ann/r1/commits"
+    store.put(f"{book}/1", [b"{" + bytes(3 * MOST_RECORD_BYTES)])
+
+    def accepts(_slot: str, record: bytes) -> bool:
+        assert len(record) <= MOST_RECORD_BYTES
+        return record == b'{"mine":1}'
+
+    assert store.committed(book, "1", accepts=accepts) is None
+    assert store.commit(book, "1", b'{"mine":1}', accepts=accepts) == b'{"mine":1}'
+    assert list(S3Blobs(url).commits(book, accepts=accepts)) == [("1", b'{"mine":1}')]
+
+
+def test_a_record_that_would_not_be_read_is_not_written(url):
+    """What a reader would take for no record is refused by who would write it."""
+    with pytest.raises(StoreError, match="hand over fewer outputs"):
+        S3Blobs(url).commit("v1/demo/runs/ann/r1/commits", "1", bytes(MOST_RECORD_BYTES))
