@@ -5,14 +5,16 @@ What is visible can always be verified: the chunk digests of a large blob are wr
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import CHUNK_SIZE, DIGEST_BYTES, BlobDigest, Buffer, bad_chunks, digest_of, sha256_hex
-from pyflow.errors import IntegrityError, NotFoundError
+from pyflow.errors import IntegrityError, NotFoundError, StoreError
 from pyflow.failpoints import reached
 from pyflow.late import late
 from pyflow.secrecy import Guard
@@ -23,10 +25,15 @@ from pyflow.store.sweeps import RENEW_AFTER, is_condemned
 from pyflow.store.trust import Trust
 
 if TYPE_CHECKING:
+    import pathlib
+    import shutil
+    import tempfile
     from concurrent import futures
-    from pathlib import Path
 else:
     futures = late("concurrent.futures")
+    pathlib = late("pathlib")
+    shutil = late("shutil")
+    tempfile = late("tempfile")
 
 # What is there under the right size is not written again, so running alone would not heal it.
 _ADVICE: Final = "Nothing of it was used. Remove it and run again what made it, or restore it from a copy of the store."
@@ -86,8 +93,8 @@ class ContentStore:
                 "longer be referred to. Run again what made it."
             )
         if _is_old(found):
-            data = self.read_blob(digest, found.size_bytes)
-            self._renew(digest_of([data]), [data])
+            with self.lent_blob(digest, found.size_bytes) as data:
+                self._renew(digest_of([data]), [data])
 
     def has_blob(self, digest: str) -> bool:
         """True when there is a blob under this digest; its bytes are not looked at."""
@@ -115,7 +122,7 @@ class ContentStore:
             )
         return data
 
-    def copy_blob(self, digest: str, size_bytes: int, path: Path) -> None:
+    def copy_blob(self, digest: str, size_bytes: int, path: pathlib.Path) -> None:
         """Write the bytes with this digest to a file, verified, in the memory of a few chunks.
 
         Raises:
@@ -140,6 +147,36 @@ class ContentStore:
 
             for _ in threads.map(copy, range(-(-size_bytes // CHUNK_SIZE))):
                 pass
+
+    @contextlib.contextmanager
+    def lent_blob(self, digest: str, size_bytes: int) -> Iterator[memoryview]:
+        """The bytes with this digest, verified, while the block lasts, in the memory of a few chunks however large they are.
+
+        What a store cannot map lies in a temporary file meanwhile.
+
+        Raises:
+            NotFoundError: There is no such blob.
+            IntegrityError: The stored bytes are not those with this digest and size.
+            StoreError: The disk did not take the file.
+        """
+        if size_bytes <= CHUNK_SIZE or self.blobs.url.startswith("file://"):
+            yield self.read_blob(digest, size_bytes)
+            return
+        folder = tempfile.mkdtemp(prefix="pyflow-blob-")
+        try:
+            path = pathlib.Path(folder, "blob")
+            try:
+                self.copy_blob(digest, size_bytes, path)
+            except OSError as error:
+                raise StoreError(
+                    f"A blob of {size_bytes / 2**20:.0f} MiB on its way from {self.blobs.url} cannot be kept in {folder}: {error}. Let "
+                    "TMPDIR name a folder on a disk with room."
+                ) from error
+            with path.open("rb") as file, mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ) as mapped:
+                with memoryview(mapped) as data:
+                    yield data
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _read_chunk(self, key: str, index: int, length: int, expected: bytes) -> memoryview:
         chunk = self.blobs.read(key, index * CHUNK_SIZE, length)

@@ -95,7 +95,8 @@ def _copy_blob(source: ContentStore, target: ContentStore, digest: str, copied: 
         target.renew_blob(digest)
         copied.present += 1
         return
-    target.put_blob([source.read_blob(digest, info.size_bytes)])
+    with source.lent_blob(digest, info.size_bytes) as data:
+        target.put_blob([data])
     copied.blobs += 1
     copied.size_bytes += info.size_bytes
 

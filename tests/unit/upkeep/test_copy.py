@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+import tracemalloc
+import uuid
 
 import pytest
+from servers import BUCKET
 from unit.upkeep.conftest import again, content_of, digests, each_word, measure, run
 
 from pyflow import failpoints, load_run
-from pyflow.errors import IntegrityError
-from pyflow.upkeep import copy_run
+from pyflow.digest import CHUNK_SIZE
+from pyflow.errors import IntegrityError, StoreError
+from pyflow.store import ContentStore
+from pyflow.upkeep import Copied, copy_run
+from pyflow.upkeep.copy import _copy_blob
 
 COPY = """
 import sys
@@ -102,3 +110,39 @@ def test_another_run_of_the_same_name_is_not_replaced(tmp_path):
     with pytest.raises(IntegrityError, match="holds another run"):
         copy_run(here, there, done.id)
     assert there.blobs.committed(there.keys.commits(done.id), slot) == b'{"other": true}'
+
+
+def test_a_large_blob_travels_in_pieces(seaweed, monkeypatch, tmp_path):
+    """A result of a bucket that is copied takes the memory of a few chunks, not its own size; nothing is left on the disk."""
+    seaweed.enter(monkeypatch)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "aside"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (tmp_path / "aside").mkdir()
+    source, target = content_of(f"s3://{BUCKET}/{uuid.uuid4().hex}"), content_of(str(tmp_path / "there"))
+    size = 12 * CHUNK_SIZE + 17
+    digest = source.put_blob([bytes(size)]).hex
+    copied = Copied("r1")
+    tracemalloc.start()
+    try:
+        _copy_blob(source, target, digest, copied)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * CHUNK_SIZE
+    assert (copied.blobs, copied.size_bytes) == (1, size)
+    assert target.read_blob(digest, size) == bytes(size)
+    assert list((tmp_path / "aside").iterdir()) == []
+
+
+def test_no_room_for_a_blob_on_its_way_is_told(moto, monkeypatch, tmp_path):
+    """A temporary folder that takes nothing is named, with what would help."""
+    moto.enter(monkeypatch)
+    source, target = content_of(f"s3://{BUCKET}/{uuid.uuid4().hex}"), content_of(str(tmp_path / "there"))
+    digest = source.put_blob([bytes(CHUNK_SIZE + 1)]).hex
+
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ContentStore, "copy_blob", full)
+    with pytest.raises(StoreError, match=r"A blob of 16 MiB on its way from s3://.*No space left.*TMPDIR"):
+        _copy_blob(source, target, digest, Copied("r1"))
