@@ -1,5 +1,6 @@
 """The runtime that travels to where tasks run, the image that holds it, and images of the user's own."""
 
+from pyflow.images.compiled import COMPILED_AT, compiled_archive, install_runtime
 from pyflow.images.engine import has_engine, open_engine
 from pyflow.images.fitting import PROBE_LABEL, ImageFacts, check_said_python, image_facts, python_in
 from pyflow.images.image import (
@@ -13,9 +14,10 @@ from pyflow.images.image import (
     runtime_tag,
     this_minor,
 )
-from pyflow.images.travelling import DEPENDENCIES, RuntimeArchive, install_runtime, runtime_archive
+from pyflow.images.travelling import DEPENDENCIES, RuntimeArchive, runtime_archive
 
 __all__ = [
+    "COMPILED_AT",
     "DEPENDENCIES",
     "PROBE_LABEL",
     "RUNTIME_LABEL",
@@ -24,6 +26,7 @@ __all__ = [
     "RuntimeArchive",
     "build_runtime_image",
     "check_said_python",
+    "compiled_archive",
     "ensure_runtime_image",
     "has_engine",
     "image_facts",

@@ -5,9 +5,10 @@ versions. Unpacked, its folder goes on ``PYTHONPATH`` by itself::
 
     <folder>/pyflow/…                 found before anything else of that name
     <folder>/sitecustomize.py         puts the folder below at the end of the path
+    <folder>/pyflow_start.py          what it does that with, and what a pod starts with
     <folder>/pyflow-dependencies/…    found only where the image has nothing of that name
 
-So an image's own packages stay what they are, and pyflow brings what it lacks.
+So an image's own packages stay what they are, and pyflow brings what it lacks. ``compiled`` has it with its modules compiled.
 """
 
 from __future__ import annotations
@@ -20,19 +21,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from pyflow.bundle import CodeBundle, install
+from pyflow.bundle import CodeBundle
 from pyflow.digest import sha256_hex
 from pyflow.errors import EnvironmentMismatchError
-from pyflow.late import late
-
-if TYPE_CHECKING:
-    import compileall
-    import py_compile
-else:
-    compileall = late("compileall")
-    py_compile = late("py_compile")
 
 NEEDED: Final = ("boto3", "cloudpickle", "pathspec", "tomli", "typing_extensions")
 """What pyflow imports beside a task; the last two on Python 3.10 only, where they are installed."""
@@ -51,19 +44,7 @@ _LEFT_OUT: Final = re.compile(
 )
 _LEFT_OUT_OF_PYFLOW: Final = re.compile(r"(?:^|/)__pycache__/|\.pyc$|^pyflow/(?:cli|ui)/")
 
-_SITECUSTOMIZE: Final = f'''\
-"""Puts what pyflow brings along behind what the image has, and then does what the image's own module of this name does."""
-
-import os
-import sys
-from importlib.machinery import PathFinder
-
-_here = os.path.dirname(os.path.abspath(__file__))
-_own = PathFinder.find_spec("sitecustomize", [p for p in sys.path if os.path.abspath(p or ".") != _here])
-sys.path.append(os.path.join(_here, {DEPENDENCIES!r}))
-if _own is not None and _own.loader is not None:
-    exec(_own.loader.get_code("sitecustomize"), {{**globals(), "__file__": _own.origin}})
-'''
+_CARRIED: Final = Path(__file__).parent / "carried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +70,9 @@ def runtime_archive() -> RuntimeArchive:
     return RuntimeArchive(data, sha256_hex(data), f"{sys.version_info.major}.{sys.version_info.minor}")
 
 
-def install_runtime(into: Path) -> Path:
-    """The folder, below ``into``, that holds the runtime with its modules compiled; made once, safely by several at once."""
-    folder = install(runtime_archive().data, into)
-    marker = folder.with_name(f"{folder.name}.compiled")
-    if not marker.exists():
-        compile_folder(folder)
-        marker.touch()
-    return folder
-
-
-def compile_folder(folder: Path) -> None:
-    """Compile all modules: where they run the folder is read-only, and nobody could keep what they compile.
-
-    The modules never change, so that nobody needs to look at the time of a source.
-    """
-    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    compileall.compile_dir(folder, quiet=2, invalidation_mode=mode, force=True)
-
-
 def _files() -> Iterator[tuple[str, str | bytes]]:
-    yield "sitecustomize.py", _SITECUSTOMIZE.encode()
+    for path in _CARRIED.glob("*.py"):
+        yield path.name, str(path)
     for path in _PACKAGE.rglob("*"):
         name = str(PurePosixPath(_PACKAGE.name, path.relative_to(_PACKAGE).as_posix()))
         if path.is_file() and not _LEFT_OUT_OF_PYFLOW.search(name):

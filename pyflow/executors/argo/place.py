@@ -11,24 +11,23 @@ from pyflow.errors import ExecutorError
 from pyflow.executors.argo.mounts import KEY_FOLDER, SCRATCH
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.text import encoded, plain
+from pyflow.images import COMPILED_AT
 from pyflow.jsontext import Json
 
 Template = dict[str, Any]
 
-RUNTIME_PATH: Final = "/pyflow-runtime"
-"""Where a pod finds the archive of pyflow's runtime, if that travels."""
-
-# It runs before anything of pyflow is there, on the standard library alone. What it unpacks has the digest in the manifest;
+# It runs before anything of pyflow is there, on the standard library alone. What it imports has the digest in the manifest;
 # 72 is contract.ExitCode.INTEGRITY.
 STUB: Final = """\
-import hashlib,sys,tempfile,zipfile
+import hashlib,sys
 p,d=sys.argv[1:3]
 f=open(p,'rb');h=hashlib.sha256()
 while b:=f.read(1<<20):h.update(b)
 if h.hexdigest()!=d:
  sys.stderr.write('pyflow: the runtime in this pod has another digest than the manifest says\\n');sys.exit(72)
-t=tempfile.mkdtemp(prefix='pyflow-runtime-');f.seek(0);zipfile.ZipFile(f).extractall(t)
-sys.path[:1]=[t];sys.path.append(t+'/pyflow-dependencies');del sys.argv[1:3]
+sys.path[:1]=[p]
+import pyflow_start
+pyflow_start.begin(p);del sys.argv[1:3]
 from pyflow.runtime.pod import main
 sys.exit(main())
 """
@@ -67,7 +66,7 @@ class Place:
         """Command and arguments that start pyflow's side of a pod."""
         if self.runtime is None:
             return {"command": ["python3", "-m", "pyflow.runtime.pod"], "args": arguments}
-        return {"command": ["python3", "-c", STUB], "args": [RUNTIME_PATH, self.runtime.sha256, *arguments]}
+        return {"command": ["python3", "-c", STUB], "args": [COMPILED_AT, self.runtime.sha256, *arguments]}
 
     def python_container(self, wanted: str | None, arguments: list[str]) -> Template:
         """A container that runs pyflow's runtime."""
@@ -133,7 +132,7 @@ class Place:
         return [
             {
                 "name": "pyflow",
-                "path": RUNTIME_PATH,
+                "path": COMPILED_AT,
                 "mode": 0o444,
                 "archive": {"none": {}},
                 "s3": self._object(self.runtime.key),

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from pyflow.contract import Home, Invocation
-from pyflow.images import install_runtime, runtime_archive
+from pyflow.images import compiled_archive, install_runtime, runtime_archive
 from pyflow.runtime import RUN_VARIABLE, run_variable, task_words
 
 
@@ -92,3 +92,62 @@ def test_modules_are_compiled_once(folder):
     before = (folder / "pyflow" / "runtime" / "__pycache__").stat().st_mtime_ns
     assert install_runtime(folder.parent) == folder
     assert (folder / "pyflow" / "runtime" / "__pycache__").stat().st_mtime_ns == before
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    path = tmp_path_factory.mktemp("compiled") / "runtime.zip"
+    path.write_bytes(compiled_archive(path.parent / "cache").data)
+    return path
+
+
+def begun(archive, line, **environment):
+    """What a line prints in a process without any packages that begins with the compiled archive, as pods do."""
+    start = f"import sys; sys.path[:1] = [{str(archive)!r}]; import pyflow_start; pyflow_start.begin({str(archive)!r})"
+    kept = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TMPDIR": str(archive.parent), **environment}
+    told = subprocess.run(
+        [sys.executable, "-S", "-c", f"{start}; {line}"],
+        check=False,
+        env=kept,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert told.returncode == 0, told.stderr
+    return told.stdout.split()
+
+
+def test_the_compiled_archive_is_the_same_bytes_each_time(compiled, tmp_path):
+    """Compiling gives one archive, so that a store holds one for each version."""
+    assert compiled.read_bytes() == compiled_archive(tmp_path).data
+
+
+def test_the_compiled_archive_is_imported_from(compiled):
+    """Pyflow and a client of S3 come from the archive and what it unpacks, with nothing else installed."""
+    line = (
+        "import pyflow.runtime.pod, boto3; boto3.client('s3', region_name='x'); "
+        "boto3.client('sts', region_name='us-east-1'); print(pyflow.__file__, boto3.__file__)"
+    )
+    assert begun(compiled, line) == [
+        f"{compiled}/pyflow/__init__.pyc",
+        f"{compiled}/pyflow-dependencies/boto3/__init__.pyc",
+    ]
+
+
+def test_frames_of_the_archive_are_known_as_pyflows(compiled):
+    """Its code says the place that pods have it at, so that its frames can be left out of a traceback."""
+    line = "import pyflow.errors; print(pyflow.errors.add_note.__code__.co_filename)"
+    assert begun(compiled, line) == ["/pyflow-runtime/pyflow/errors.py"]
+
+
+def test_the_library_is_used_for_its_own_source_only(compiled, tmp_path):
+    """A module of the standard library comes compiled from the archive when the source here is the one it was made of."""
+    (tmp_path / "fractions.py").write_text("mine = True")
+    line = (
+        "import marshal; library = sys.meta_path[0]; "
+        "library._compiled['fractions'] = library._compiled['hashlib']; "
+        f"sys.path.insert(0, {str(tmp_path)!r}); "
+        "import fractions, sys; sys.modules.pop('tempfile', None); sys.pycache_prefix = '/nonexistent'; import tempfile; "
+        "print(fractions.mine, type(tempfile.__loader__).__name__, tempfile.__file__ == tempfile.mkdtemp.__code__.co_filename)"
+    )
+    assert begun(compiled, line) == ["True", "_Compiled", "True"]

@@ -1,0 +1,79 @@
+"""The travelling runtime with its modules compiled: as a folder of this machine, and as one zip file for pods.
+
+A stock image of Python has no compiled modules, not even of its standard library, and a pod's root is read-only. So both
+forms bring the compiled modules of the standard library along that a task's start needs (see ``carried/pyflow_start.py``).
+The zip file is imported from as it is: unpacking a thousand files would take longer than what a pod does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pyflow.bundle import install
+from pyflow.digest import sha256_hex
+from pyflow.errors import EnvironmentMismatchError
+from pyflow.images.travelling import RuntimeArchive, runtime_archive
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    import subprocess
+    import tempfile
+else:
+    subprocess = late("subprocess")
+    tempfile = late("tempfile")
+
+COMPILED_AT: Final = "/pyflow-runtime"
+"""Where the zip file lies that is imported from; the file names in its code say so."""
+_PROGRAM: Final = Path(__file__).with_name("compiling.py")
+
+
+def install_runtime(into: Path) -> Path:
+    """The folder, below ``into``, that holds the runtime with its modules compiled; made once, safely by several at once.
+
+    Raises:
+        EnvironmentMismatchError: The modules cannot be compiled.
+    """
+    folder = install(runtime_archive().data, into)
+    marker = folder.with_name(f"{folder.name}.compiled")
+    if not marker.exists():
+        _compile("folder", str(folder))
+        marker.touch()
+    return folder
+
+
+def compiled_archive(cache: Path) -> RuntimeArchive:
+    """The runtime as a zip file to import from; the same bytes for the same versions, this Python's among them.
+
+    Args:
+        cache: A folder in which it is kept; compiling takes seconds.
+
+    Raises:
+        EnvironmentMismatchError: The modules cannot be compiled.
+    """
+    source = runtime_archive()
+    path = cache / f"{source.digest}-{sys.implementation.cache_tag}-{sys.hexversion:x}.zip"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".compiling-", dir=cache) as folder:
+            aside = Path(folder, "compiled.zip")
+            sources = Path(folder, "sources.zip")
+            sources.write_bytes(source.data)
+            _compile("zip", str(sources), str(aside), COMPILED_AT)
+            aside.replace(path)
+    data = path.read_bytes()
+    return RuntimeArchive(data, sha256_hex(data), source.python)
+
+
+def _compile(*words: str) -> None:
+    """Compile in a process of its own: the bytes of compiled code depend on what a process has loaded, and on its hash seed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV", "AWS"))}
+    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    command = [sys.executable, "-s", "-S", "-B", str(_PROGRAM), *words]
+    done: Any = subprocess.run(
+        command, env={**environment, **nothing, "PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise EnvironmentMismatchError(f"pyflow could not be compiled for where tasks run: {done.stderr.strip()}")

@@ -1,0 +1,105 @@
+"""Compiles the travelling runtime, as a program of its own with nothing else loaded: see ``compiled``.
+
+python compiling.py folder FOLDER                 in place
+python compiling.py zip SOURCES INTO COMPILED_AT  into another zip file
+"""
+
+from __future__ import annotations
+
+import compileall
+import importlib.util
+import marshal
+import os
+import re
+import sys
+import sysconfig
+import zipfile
+from py_compile import PycInvalidationMode
+from typing import Final
+
+_FIXED_DATE: Final = (1980, 1, 1, 0, 0, 0)
+DEPENDENCIES: Final = "pyflow-dependencies/"
+LIBRARY: Final = "pyflow-library"
+FILES: Final = "pyflow-files"
+_NEEDS_FILES: Final = re.compile(r"pyflow-dependencies/(botocore/.*)")
+
+# What a task's start loads, and what it loads later on. The client of S3 is made, for that loads most of botocore.
+_START: Final = """
+import pyflow.runtime.pod, pyflow.runtime.__main__, pyflow.runtime.pod_container, pyflow.store.s3, pyflow.bundle, pyflow.environments
+import asyncio, concurrent.futures.thread, hmac, inspect, pickle, shutil, subprocess, tarfile, tempfile, zipfile
+import boto3
+boto3.client("s3", region_name="x", aws_access_key_id="x", aws_secret_access_key="x")
+"""
+
+
+def compile_folder(folder: str) -> None:
+    """Compile all modules of a folder in place, and lay the library beside them.
+
+    The modules never change, so that nobody needs to look at the time of a source.
+    """
+    mode = PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=mode, force=True)
+    library = compiled_library(folder)
+    aside = os.path.join(folder, f"{LIBRARY}.{os.getpid()}")
+    with open(aside, "wb") as file:
+        file.write(library)
+    os.replace(aside, os.path.join(folder, LIBRARY))
+
+
+def compile_zip(sources: str, into: str, compiled_at: str) -> None:
+    """Write a zip file of compiled modules, without the sources of others than pyflow."""
+    files: dict[str, bytes] = {}
+    with zipfile.ZipFile(sources) as source, zipfile.ZipFile(into, "w") as made:
+        for name in source.namelist():
+            data = source.read(name)
+            compiled = _compiled(data, f"{compiled_at}/{name}", is_checked=False) if name.endswith(".py") else None
+            needs_file = _NEEDS_FILES.fullmatch(name)
+            if needs_file:
+                files[needs_file[1] + ("c" if compiled else "")] = compiled or data
+                continue
+            if compiled:
+                _add(made, f"{name}c", compiled)
+            if compiled is None or not name.startswith(DEPENDENCIES):
+                _add(made, name, data)
+        _add(made, FILES, marshal.dumps(files))
+        folder = f"{into}.unpacked"
+        source.extractall(folder)
+        _add(made, LIBRARY, compiled_library(folder))
+
+
+def compiled_library(folder: str) -> bytes:
+    """The modules of the standard library that the runtime in a folder loads, each compiled for exactly its source."""
+    path = sys.path.copy()
+    sys.path[:] = [folder, *path, os.path.join(folder, DEPENDENCIES)]
+    exec(_START, {})
+    sys.path[:] = path
+    library = os.path.realpath(sysconfig.get_path("stdlib")) + os.sep
+    compiled = {}
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.endswith(".py") and os.path.realpath(file).startswith(library) and name != "__main__":
+            with open(file, "rb") as source:
+                compiled[name] = _compiled(source.read(), file, is_checked=True)
+    return marshal.dumps(compiled)
+
+
+def _compiled(source: bytes, path: str, *, is_checked: bool) -> bytes:
+    """A compiled module as PEP 552 has it: one that is compared with its source by a digest, or never."""
+    code = compile(source, path, "exec", dont_inherit=True)
+    flags = 0b11 if is_checked else 0b01
+    head = importlib.util.MAGIC_NUMBER + flags.to_bytes(4, "little") + importlib.util.source_hash(source)
+    return head + marshal.dumps(code)
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, date_time=_FIXED_DATE)
+    info.create_system = 3
+    info.external_attr = 0o100644 << 16
+    archive.writestr(info, data)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "folder":
+        compile_folder(sys.argv[2])
+    else:
+        compile_zip(*sys.argv[2:5])
