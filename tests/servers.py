@@ -151,7 +151,7 @@ def running_seaweed(folder: Path) -> Iterator[Server]:
 
 def wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
     client = server.client()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while True:
         try:
             with contextlib.suppress(client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou):

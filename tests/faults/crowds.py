@@ -112,7 +112,8 @@ def try_restarts(table: Table, store: str, folder: Path, count: int, seed: int) 
 
 
 def _load(url: str, me: int, told: dict[str, tuple[str, int, bytes]], failed: list[str], stop: threading.Event) -> None:
-    content, number = ContentStore(S3Blobs(url, patience=Patience(deadline_s=60, contact_s=60)), KEYS), 0
+    # As patient as pyflow is: on a machine with much else to do the server takes its time to come back.
+    content, number = ContentStore(S3Blobs(url, patience=Patience(contact_s=600)), KEYS), 0
     while not stop.is_set():
         slot, number = f"{me}.{number}", number + 1
         try:
