@@ -17,7 +17,9 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, Typed
 
 import pytest
 
-from pyflow.cli.values import Unfit, is_flag, parse, type_text
+from pyflow.cli.hints import is_flag, type_text
+from pyflow.cli.scalars import Unfit
+from pyflow.cli.values import parse
 
 
 class Colour(enum.Enum):
