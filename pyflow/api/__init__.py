@@ -1,6 +1,7 @@
 """What users call: pipelines, runs, and where they are kept."""
 
 from pyflow.api.deploying import Deployment, load_deployment
+from pyflow.api.elsewhere import no_runs_text
 from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.load import list_runs, load_run
 from pyflow.api.lookup import find_run
@@ -24,6 +25,7 @@ __all__ = [
     "list_runs",
     "load_deployment",
     "load_run",
+    "no_runs_text",
     "open_workplace",
     "pipeline",
     "prepare",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pyflow.api.elsewhere import no_runs_text
 from pyflow.api.home import Workplace
 from pyflow.api.load import latest_runs
 from pyflow.api.opening import open_run
@@ -26,9 +27,11 @@ def find_run(text: str, workplace: Workplace) -> Run:
     if text == "latest":
         found = [run.id for run in latest_runs(workplace, ids, 1)]
         if not found:
-            raise NotFoundError(f"{where} no runs of {content.keys.owner!r} in project {content.keys.project!r} yet.")
+            raise NotFoundError(no_runs_text(workplace))
     else:
         found = [text] if text in ids else [one for one in ids if text and (one.startswith(text) or one.endswith(text))]
+    if not ids:
+        raise NotFoundError(no_runs_text(workplace))
     if not found:
         raise NotFoundError(f"{where} no run {text!r}. 'pyflow ls' lists what it has.")
     if len(found) > 1:

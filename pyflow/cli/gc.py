@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from pyflow.api import Workplace, find_run
+from pyflow.api import Workplace, find_run, no_runs_text
 from pyflow.cli.common import json_option, store_option, workplace_of
 from pyflow.cli.failures import BROKEN, Wrong
 from pyflow.cli.output import print_json
@@ -74,6 +74,8 @@ def gc(
         print_json({"removed": is_meant, **dataclasses.asdict(collected)})
     else:
         _tell(collected, is_meant=is_meant)
+        if not collected.run_count and not collected.runs:
+            click.echo(clean(no_runs_text(workplace)), err=True)
     if collected.failed:
         sys.exit(BROKEN)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from pyflow.api import Run, list_runs
-from pyflow.cli.common import json_option, short_id, store_option
+from pyflow.api import Run, list_runs, no_runs_text
+from pyflow.cli.common import json_option, short_id, store_option, workplace_of
 from pyflow.cli.output import clock, has_colour, iso, print_json, table
 from pyflow.progress import COLOUR
-from pyflow.terminal import coloured, duration_text, one_line
+from pyflow.terminal import clean, coloured, duration_text, one_line
 
 _NAME = 24
 
@@ -33,7 +33,7 @@ def ls(store: str | None, limit: int, *, is_all: bool, as_json: bool) -> None:
         print_json([to_wire(run) for run in runs])
         return
     if not runs:
-        click.echo("There are no runs yet. 'pyflow run FILE' starts one.", err=True)
+        click.echo(f"{clean(no_runs_text(workplace_of(store)))} 'pyflow run FILE' starts one.", err=True)
         return
     lines = table(("RUN", "PIPELINE", "STATUS", "STARTED", "TOOK", "EXECUTOR"), [_row(run) for run in runs])
     click.echo("\n".join(_painted(line, run) for line, run in zip(lines, [None, *runs], strict=True)))

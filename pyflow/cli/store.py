@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from pyflow.api import Workplace, find_run, open_workplace
+from pyflow.api import Workplace, find_run, no_runs_text, open_workplace
 from pyflow.cli.common import json_option
 from pyflow.cli.failures import FAILED, Wrong
 from pyflow.cli.output import has_colour, print_json
@@ -72,8 +72,10 @@ def copy(source: str, target: str, runs: tuple[str, ...], *, as_json: bool) -> N
             _tell_copied(one)
     if as_json:
         print_json([dataclasses.asdict(one) for one in copied])
+    elif not run_ids(here.content):
+        click.echo(f"There is nothing to copy. {clean(no_runs_text(here))}", err=True)
     elif not copied:
-        click.echo(f"There is nothing to copy: {here.content.blobs.url} has no runs that have ended.", err=True)
+        click.echo(f"There is nothing to copy: no run in {here.content.blobs.url} has ended.", err=True)
 
 
 def _tell(finding: Finding) -> None:

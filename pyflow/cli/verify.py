@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from pyflow.api import no_runs_text
 from pyflow.cli.common import json_option, run_of, store_option, workplace_of
 from pyflow.cli.failures import FAILED
 from pyflow.cli.output import has_colour, print_json
@@ -46,6 +47,8 @@ def verify(run_id: str | None, store: str | None, *, as_json: bool) -> None:
         wrong = sum(not flaw.is_harmless for flaw in found)
     else:
         wrong = _tell(flaws, verifier.checked)
+        if not ids:
+            click.echo(clean(no_runs_text(workplace)), err=True)
     if wrong:
         sys.exit(FAILED)
 

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from pyflow.cli import COMMANDS, cli
+from pyflow.config import slug
 
 FLOW = '''
 from pathlib import Path
@@ -137,7 +138,7 @@ def test_progress_goes_to_standard_error(pyflow):
         (("run", "flow.py", "--parallelism", "0"), "Error: --parallelism must be a whole number of 1 or more, got '0'."),
         (("run", "nofile.py"), "Error: There is no file 'nofile.py'."),
         (("show", "latest"), "has no runs of"),
-        (("show", "20261123"), "has no run '20261123'. 'pyflow ls' lists what it has."),
+        (("show", "20261123"), "has no runs of"),
         (("graph", "flow.py", "--format", "png"), "Error: --format must be text or mermaid, got 'png'."),
         (("nope",), "No such command 'nope'."),
     ],
@@ -186,7 +187,22 @@ def test_ls(ran):
     assert [line.split()[1] for line in lines[1:]] == ["again", "train"]
     assert len(json.loads(ran("ls", "--json", "--limit", 1).out)) == 1
     assert "Only the latest 1 are listed" in ran("ls", "--limit", 1).err
-    assert "There are no runs yet" in ran("ls", "--store", "other").err
+    assert "has no runs of" in ran("ls", "--store", "other").err
+
+
+def test_runs_of_other_projects_are_pointed_at(ran, monkeypatch, tmp_path):
+    """Who looks into a store by its path from another folder is told whose runs it has, and how to see them."""
+    project = slug(Path.cwd().name, otherwise="project")
+    store = str(Path(".pyflow").resolve())
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for words in (["ls"], ["show", "latest"], ["result", "latest"], ["show", "20261123"], ["verify"], ["gc"]):
+        assert f"To see those, set PYFLOW_PROJECT={project}." in ran(*words, "--store", store).err, words
+    assert f"set PYFLOW_PROJECT={project}." in ran("store", "copy", store, "there").err
+    monkeypatch.setenv("PYFLOW_PROJECT", project)
+    assert "train" in ran("ls", "--store", store).out
+    monkeypatch.setenv("PYFLOW_OWNER", "somebody")
+    assert "To see those, set PYFLOW_OWNER=" in ran("ls", "--store", store).err
 
 
 def test_a_run_has_many_names(ran):
@@ -195,6 +211,7 @@ def test_a_run_has_many_names(ran):
     for name in (run["id"], run["id"][:12], run["id"][-6:], "latest"):
         assert ran("show", name).out.startswith(run["id"])
     ran("run", "--executor", "inprocess", "--no-progress", "flow.py")
+    assert "has no run 'nope'. 'pyflow ls' lists what it has." in ran("show", "nope").err
     done = ran("show", run["id"][:8])
     assert (done.code, "2 runs are called" in done.err) == (2, True)
 

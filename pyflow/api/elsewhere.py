@@ -1,0 +1,43 @@
+"""Whose runs a store has, for somebody who looks for his own in vain: a store by its URL is often another project's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from pyflow.api.home import Workplace
+from pyflow.store import LAYOUT, ContentStore
+
+_MOST_SHOWN: Final = 3
+_MOST_PROJECTS: Final = 50
+"""How many are looked through: one request each."""
+
+
+def no_runs_text(workplace: Workplace) -> str:
+    """That there are no runs of this owner in this project, and where in the store there are some instead."""
+    content = workplace.content
+    found = list(islice(_others(content), _MOST_SHOWN + 1))
+    none = f"The store {content.blobs.url} has no runs of {content.keys.owner!r} in project {content.keys.project!r}"
+    if not found:
+        return f"{none} yet."
+    shown = ", ".join(f"of {owner!r} in {project!r}" for project, owner in found[:_MOST_SHOWN])
+    more = " …" if len(found) > _MOST_SHOWN else ""
+    project, owner = found[0]
+    whose = "" if owner == content.keys.owner else f" PYFLOW_OWNER={owner}"
+    where = "" if project == content.keys.project else f" PYFLOW_PROJECT={project}"
+    return f"{none}, but {shown}{more}. To see those, set{where}{whose}."
+
+
+def _others(content: ContentStore) -> Iterator[tuple[str, str]]:
+    """Project and owner of runs that are somebody else's: those of the same owner first, then those of the same project."""
+    blobs, own = content.blobs, content.keys
+    places = [
+        (project, owner)
+        for project in blobs.folders(LAYOUT)[:_MOST_PROJECTS]
+        for owner in blobs.folders(f"{LAYOUT}/{project}/runs")
+    ]
+    yield from sorted(
+        (place for place in places if place != (own.project, own.owner)),
+        key=lambda place: (place[1] != own.owner, place[0] != own.project, place),
+    )
