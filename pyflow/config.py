@@ -264,7 +264,7 @@ def _from_file(file: Path) -> Settings:
     settings = checked(found, source=source, line_of=partial(_line_in, text.splitlines()))
     for name in _PATHS:
         path = getattr(settings, name)
-        if path and "://" not in path:
+        if path and ":/" not in path:
             beside: dict[str, Any] = {name: _beside(file, path, name, source)}
             settings = replace(settings, **beside)
     if settings.volumes:

@@ -21,12 +21,12 @@ def no_runs_text(workplace: Workplace) -> str:
     none = f"The store {content.blobs.url} has no runs of {content.keys.owner!r} in project {content.keys.project!r}"
     if not found:
         return f"{none} yet."
-    shown = ", ".join(f"of {owner!r} in {project!r}" for project, owner in found[:_MOST_SHOWN])
+    shown = ", ".join(f"those of {owner!r} in project {project!r}" for project, owner in found[:_MOST_SHOWN])
     more = " …" if len(found) > _MOST_SHOWN else ""
     project, owner = found[0]
     whose = "" if owner == content.keys.owner else f" PYFLOW_OWNER={owner}"
     where = "" if project == content.keys.project else f" PYFLOW_PROJECT={project}"
-    return f"{none}, but {shown}{more}. To see those, set{where}{whose}."
+    return f"{none}. It has {shown}{more}: set{where}{whose} to see them."
 
 
 def _others(content: ContentStore) -> Iterator[tuple[str, str]]:

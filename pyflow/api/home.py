@@ -12,7 +12,7 @@ from pyflow.config import Settings, absolute, default_owner, load_settings, proj
 from pyflow.contract import Home
 from pyflow.errors import ConfigError, PyflowError
 from pyflow.runtime import open_home
-from pyflow.store import ContentStore
+from pyflow.store import ContentStore, folder_of, names_scheme
 
 STORE_FOLDER = ".pyflow"
 
@@ -51,7 +51,7 @@ def open_workplace(
         if slug(value, otherwise="") != value:
             raise ConfigError(f"The {name} {value!r} must be made of letters, digits, '.', '_' and '-', at most 64.")
     url = settings.store or str(base / STORE_FOLDER)
-    if "://" not in url:
+    if not names_scheme(url):
         # Not resolved: a link to a store on another disk may be moved.
         url = os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111
     home = Home(
@@ -64,10 +64,8 @@ def open_workplace(
         allow_secrets=settings.allow_secrets or "",
     )
     # Beside what they were made from, so that whoever chose a disk for the one has chosen it for the other.
-    folder = (
-        Path(url.removeprefix("file://")) if "://" not in url or url.startswith("file:///") else base / STORE_FOLDER
-    )
-    return Workplace(settings, home, open_home(home), folder / "results")
+    kept = Path(folder_of(url) or base / STORE_FOLDER)
+    return Workplace(settings, home, open_home(home), kept / "results")
 
 
 def command(words: str, run_id: str, store_url: str) -> str:

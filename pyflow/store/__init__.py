@@ -44,7 +44,9 @@ __all__ = [
     "check_key",
     "check_segment",
     "default_key_file",
+    "folder_of",
     "keys_in",
+    "names_scheme",
     "S3Trials",
     "condemn",
     "network_file_system",
@@ -52,6 +54,19 @@ __all__ = [
 ]
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
+
+
+def names_scheme(text: str) -> bool:
+    """Whether a text says of which kind a store is, as URLs do; else it is a path."""
+    return _SCHEME.match(text) is not None
+
+
+def folder_of(url: str) -> str | None:
+    """The folder that a path or a ``file://`` URL names; None for stores that are in none."""
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return os.path.expanduser(url)
+    return _path_of_file_url(url) if scheme[1].lower() == "file" else None
 
 
 def open_blobs(url: str | os.PathLike[str]) -> BlobStore:

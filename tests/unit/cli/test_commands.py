@@ -197,12 +197,12 @@ def test_runs_of_other_projects_are_pointed_at(ran, monkeypatch, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     for words in (["ls"], ["show", "latest"], ["result", "latest"], ["show", "20261123"], ["verify"], ["gc"]):
-        assert f"To see those, set PYFLOW_PROJECT={project}." in ran(*words, "--store", store).err, words
-    assert f"set PYFLOW_PROJECT={project}." in ran("store", "copy", store, "there").err
+        assert f": set PYFLOW_PROJECT={project} to see them." in ran(*words, "--store", store).err, words
+    assert f"set PYFLOW_PROJECT={project} to see them." in ran("store", "copy", store, "there").err
     monkeypatch.setenv("PYFLOW_PROJECT", project)
     assert "train" in ran("ls", "--store", store).out
     monkeypatch.setenv("PYFLOW_OWNER", "somebody")
-    assert "To see those, set PYFLOW_OWNER=" in ran("ls", "--store", store).err
+    assert ": set PYFLOW_OWNER=" in ran("ls", "--store", store).err
 
 
 def test_a_run_has_many_names(ran):
