@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pyflow.artifacts import keep_payload
 from pyflow.contract import ErrorRecord
+from pyflow.errors import add_note
 from pyflow.jsontext import Json
 from pyflow.payload import decode, encode
 from pyflow.store import ContentStore
@@ -21,6 +22,11 @@ _MAX_TEXT: Final = 64 * 1024
 _MAX_FRAMES: Final = 200
 _MAX_LINKED: Final = 20
 """Causes and contexts of one error, together; what lies further back is in the text alone."""
+
+_NO_TERMINAL: Final = (
+    "A debugger began in a process that has no terminal, and ended at once. Let the pipeline run in your own process: "
+    "my_pipeline.with_options(executor='inprocess')(...), or PYFLOW_EXECUTOR=inprocess."
+)
 
 
 def record_error(
@@ -34,6 +40,8 @@ def record_error(
         origins: Where the author's files lie that run here from the code bundle, by their paths here.
         about: See ``pyflow.store.about_error``; without it nobody rebuilds the error from its pickle.
     """
+    if _type_name(type(error)) == "bdb.BdbQuit" and not (sys.stdin and sys.stdin.isatty()):
+        add_note(error, _NO_TERMINAL)
     told = traceback.TracebackException.from_exception(error, compact=True)
     _clean(told, origins)
     return _record(error, told, content, about, "".join(told.format()), {id(error)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bdb
+import pdb  # noqa: T100
 import subprocess
 import sys
 
@@ -44,6 +46,12 @@ def stops(x):
     return x
 
 
+@task
+def stops_by_pdb(x):
+    pdb.set_trace()  # noqa: T100
+    return x
+
+
 @pipeline
 def one(x):
     return fail(x)
@@ -69,6 +77,11 @@ def said():
 @pipeline
 def debugged():
     return stops(1)
+
+
+@pipeline
+def debugged_by_pdb():
+    return stops_by_pdb(1)
 
 
 @pytest.fixture(autouse=True)
@@ -186,3 +199,10 @@ def test_a_failed_item_of_a_mapped_pipeline_has_one_name_everywhere(tmp_path):
     assert [failure[1] for failure in run.summary.failures] == [name]
     assert any(f"Raised by task {name!r}" in note for note in caught.value.__notes__)
     assert run.nodes["handler"].status == "succeeded"
+
+
+def test_pdb_in_a_worker_says_where_it_works():
+    """A debugger that ends at once, for nobody can type to it, ends with the same advice."""
+    with pytest.raises(bdb.BdbQuit) as caught:
+        debugged_by_pdb()
+    assert any("executor='inprocess'" in note for note in caught.value.__notes__)
