@@ -162,13 +162,59 @@ class PackedSelect:
 PackedNode: TypeAlias = "PackedCall | PackedContainer | PackedMap | PackedBranch | PackedSelect"
 
 
+class NodesInJson(Sequence["PackedNode"]):
+    """Nodes as JSON, each made when it is asked for: a worker runs a few of many.
+
+    Args:
+        wires: The nodes as ``to_bytes`` wrote them; they belong to this from now on.
+    """
+
+    __slots__ = ("_made", "_wires")
+
+    def __init__(self, wires: list[dict[str, Any]]) -> None:
+        self._wires = wires
+        self._made: list[PackedNode | None] = [None] * len(wires)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __iter__(self) -> Iterator[PackedNode]:
+        return map(self._node, range(len(self._made)))
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return list(self)[index]
+        return self._node(range(len(self._made))[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def heads(self) -> Iterator[tuple[int, bool]]:
+        """The id of each node, and whether it holds regions, without making it."""
+        return ((wire["id"], wire["kind"] in _HOLD_REGIONS) for wire in self._wires)
+
+    def _node(self, index: int) -> PackedNode:
+        made = self._made[index]
+        if made is None:
+            made = self._made[index] = _node(self._wires[index])
+        return made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedRegion:
     """A list of nodes with inputs and an output."""
 
-    nodes: list[PackedNode]
+    nodes: Sequence[PackedNode]
     inputs: list[str]
     output: Json
+
+    def heads(self) -> Iterator[tuple[int, bool]]:
+        """The id of each node, and whether it holds regions; inner regions left out."""
+        if isinstance(self.nodes, NodesInJson):
+            return self.nodes.heads()
+        return ((node.id, kind_of(node) in _HOLD_REGIONS) for node in self.nodes)
 
     def walk(self) -> Iterator[PackedNode]:
         """All nodes, those of inner regions behind the node that holds them."""
@@ -248,6 +294,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
     "select": PackedSelect,
 }
 _KIND_OF: Final = {kind: name for name, kind in _KINDS.items()}
+_HOLD_REGIONS: Final = frozenset({"map", "branch"})
 
 
 def kind_of(node: PackedNode) -> str:
@@ -282,8 +329,10 @@ def nodes_in(value: Json) -> Iterator[int]:
             yield from nodes_in(item)
 
 
-def _fields(value: Any) -> dict[str, Any]:
+def _fields(value: Any) -> Any:
     # dataclasses.asdict would copy every list on the way; json walks into the values by itself.
+    if isinstance(value, NodesInJson):
+        return list(value)
     wire = {name: getattr(value, name) for name in value.__slots__}
     if isinstance(value, PackedOptions):
         # Most tasks say little, and the list of options grows with every version.
@@ -296,13 +345,12 @@ _UNSAID: Final[dict[str, Json]] = {name: getattr(PackedOptions(), name) for name
 
 
 def _region(wire: dict[str, Any]) -> PackedRegion:
-    return PackedRegion(nodes=[_node(n) for n in wire["nodes"]], inputs=wire["inputs"], output=wire["output"])
+    return PackedRegion(nodes=NodesInJson(wire["nodes"]), inputs=wire["inputs"], output=wire["output"])
 
 
 def _node(wire: dict[str, Any]) -> Any:
-    make = _KINDS[wire.pop("kind")]
-    if make is not PackedCall:
-        for name in ("body", "then", "otherwise"):
-            if name in wire:
-                wire[name] = _region(wire[name])
-    return make(**wire)
+    said = wire.copy()
+    kind = said.pop("kind")
+    if kind in _HOLD_REGIONS:
+        said.update({name: _region(said[name]) for name in ("body", "then", "otherwise") if name in said})
+    return _KINDS[kind](**said)

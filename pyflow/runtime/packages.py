@@ -18,9 +18,8 @@ _INSTALLED: Final = ("site-packages", "dist-packages", "pyflow-dependencies")
 
 def packages_of(program: Program, node: int) -> Json:
     """Where the packages lie that a node asks for; None when it takes what there is."""
-    place = program.places.get(node)
     # Of a node that does not exist, whoever runs it tells.
-    found = None if place is None else place.node
+    found = program.place(node).node if program.has(node) else None
     return program.graph.options[found.options].environment if isinstance(found, PackedCall) else None
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pyflow.artifacts import load, load_items
 from pyflow.errors import IntegrityError, NotFoundError, PyflowError
@@ -34,15 +34,16 @@ class Program:
     graph: PackedGraph
     digest: str
     """Of the graph's bytes: what the commits of its runs are bound to."""
-    places: dict[int, Place] = field(default_factory=dict)
+    _spots: dict[int, _Spot] = field(default_factory=dict)
+    _places: dict[int, Place] = field(default_factory=dict)
     _functions: dict[int, Callable[..., Any]] = field(default_factory=dict)
     _retry_types: dict[int, tuple[type[BaseException], ...]] = field(default_factory=dict)
     _sequences: OrderedDict[str, Any] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
-        self.places.update(_places(self.graph.region, (), ()))
+        self._spots.update(_spots(self.graph.region, (), ()))
         if self.graph.on_exit is not None:
-            self.places[self.graph.on_exit.id] = Place(self.graph.on_exit, (), ())
+            self._places[self.graph.on_exit.id] = Place(self.graph.on_exit, (), ())
 
     def place(self, node: int) -> Place:
         """Where a node stands.
@@ -50,10 +51,17 @@ class Program:
         Raises:
             PyflowError: The graph has no such node.
         """
-        found = self.places.get(node)
+        found = self._places.get(node)
         if found is None:
-            raise PyflowError(f"The packed graph of {self.graph.name!r} has no node {node}.")
+            if node not in self._spots:
+                raise PyflowError(f"The packed graph of {self.graph.name!r} has no node {node}.")
+            nodes, index, maps, guards = self._spots[node]
+            found = self._places[node] = Place(nodes[index], maps, guards)
         return found
+
+    def has(self, node: int) -> bool:
+        """Whether there is such a node."""
+        return node in self._spots or node in self._places
 
     def map_of(self, node: int) -> PackedMap:
         """A node that must be a map."""
@@ -98,14 +106,21 @@ class Program:
         return items
 
 
-def _places(
+_Spot: TypeAlias = "tuple[Sequence[PackedNode], int, tuple[int, ...], tuple[tuple[PackedBranch, bool], ...]]"
+"""A node that need not be made yet: the list it is in and its index there, and what is around it, as in ``Place``."""
+
+
+def _spots(
     region: PackedRegion, maps: tuple[int, ...], guards: tuple[tuple[PackedBranch, bool], ...]
-) -> Iterator[tuple[int, Place]]:
-    for node in region.nodes:
-        yield node.id, Place(node, maps, guards)
+) -> Iterator[tuple[int, _Spot]]:
+    for index, (node_id, holds_regions) in enumerate(region.heads()):
+        yield node_id, (region.nodes, index, maps, guards)
+        if not holds_regions:
+            continue
+        node = region.nodes[index]
         if isinstance(node, PackedBranch):
-            yield from _places(node.then, maps, (*guards, (node, True)))
-            yield from _places(node.otherwise, maps, (*guards, (node, False)))
+            yield from _spots(node.then, maps, (*guards, (node, True)))
+            yield from _spots(node.otherwise, maps, (*guards, (node, False)))
         else:
             for inner in packed_regions_of(node):
-                yield from _places(inner, (*maps, node.id), ())
+                yield from _spots(inner, (*maps, node_id), ())

@@ -103,6 +103,7 @@ class _Run:
             data = bytes(self._content.read_blob(record.graph_digest, record.graph_size))
             wire = json.loads(data)
             graph = PackedGraph.from_bytes(data)
+            nodes = [*graph.walk(), *([graph.on_exit] if graph.on_exit is not None else [])]
         except StoreUnavailableError:
             raise
         except EnvironmentMismatchError:
@@ -110,7 +111,6 @@ class _Run:
         except _NOT_WRITTEN_SO as error:
             yield Flaw("graph", record.graph_digest, record.run_id, problem=str(error))
             return
-        nodes = [*graph.walk(), *([graph.on_exit] if graph.on_exit is not None else [])]
         self._name_by_node = {node.id: node.name for node in nodes}
         yield from self._blobs.artifacts(wire, run_id=record.run_id, node="")
 

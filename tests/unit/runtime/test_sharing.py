@@ -62,7 +62,7 @@ def test_a_failed_item_spoils_what_is_made_of_it() -> None:
         return give(second), give(1)
 
     program = program_of(main, [1, 2, 3])
-    by_name = {node.name: node.id for node in program.graph.walk() if node.id in program.places}
+    by_name = {node.name: node.id for node in program.graph.walk() if program.has(node.id)}
     first, second = (n.id for n in program.graph.region.nodes[:2])
     inner = {n: program.map_of(n).body.nodes[0].id for n in (first, second)}
     marks = Marks(((inner[first], (1,)),))
