@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from json import JSONEncoder, encoder
+from json import JSONDecoder, JSONEncoder, encoder
 from typing import Any, Final, TypeAlias
 
 Json: TypeAlias = Any
@@ -29,3 +29,18 @@ _dump: Final = _make_dump()
 def dump(value: Json) -> str:
     """A value as one line of ASCII."""
     return _dump(value)
+
+
+_read: Final = JSONDecoder().raw_decode
+
+
+def parse(text: bytes | bytearray) -> Json:
+    """What ``dump`` was given; ``json.loads`` asks for encodings and space around, which takes as long as a short line itself.
+
+    Raises:
+        ValueError: It is not such a line.
+    """
+    value, end = _read(str(text, "ascii"))
+    if end != len(text):
+        raise ValueError(f"there is more behind the value that ends at {end}")
+    return value

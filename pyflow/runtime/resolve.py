@@ -6,7 +6,6 @@ it runs. A value that several arguments share is loaded once and shared, as in a
 
 from __future__ import annotations
 
-import json
 import operator
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +13,8 @@ from typing import Any, Final
 from pyflow.artifacts import load
 from pyflow.contract import Outcome, slot_of
 from pyflow.errors import DefinitionError, IntegrityError, NotFoundError, add_note
-from pyflow.jsontext import Json
-from pyflow.packed import PackedMap, PackedSelect, nodes_in
+from pyflow.jsontext import Json, parse
+from pyflow.packed import PackedCall, PackedMap, PackedSelect, nodes_in
 from pyflow.runtime.program import Place, Program
 from pyflow.store import ContentStore
 
@@ -58,12 +57,22 @@ class Resolver:
         if "artifact" in expr:
             return self._load(expr["artifact"], "a constant")
         if "list" in expr:
-            return [self.value(item, place, indices) for item in expr["list"]]
+            return self._list(expr["list"], place, indices)
         if "tuple" in expr:
             return tuple(self.value(item, place, indices) for item in expr["tuple"])
         if "dict" in expr:
             return {self.value(k, place, indices): self.value(v, place, indices) for k, v in expr["dict"]}
         return self._object(expr, place, indices)
+
+    def _list(self, items: list[Json], place: Place, indices: Indices) -> list[Any]:
+        found: list[Any] = []
+        for start in range(0, len(items), _AT_ONCE):
+            part = items[start : start + _AT_ONCE]
+            if len(part) > 1:
+                wanted = (node for node in nodes_in(part) if isinstance(self._program.place(node).node, PackedCall))
+                self._commits.prefetch(slot_of(node, indices) for node in wanted)
+            found += [self.value(item, place, indices) for item in part]
+        return found
 
     def count(self, node: PackedMap, indices: Indices) -> int:
         """How many items a map has."""
@@ -119,7 +128,7 @@ class Resolver:
                 f"Run {self._run_id} has no committed result for {name!r} (slot {slot}) in "
                 f"{self._content.blobs.url}, though a task that needs it was started."
             )
-        wire: dict[str, Json] = json.loads(record)
+        wire: dict[str, Json] = parse(record)
         return wire
 
     def node_value(self, node: int, indices: Indices) -> object:
@@ -132,21 +141,32 @@ class Resolver:
     def _make_node_value(self, node: int, indices: Indices) -> object:
         place = self._program.place(node)
         if isinstance(place.node, PackedMap):
-            output, count = place.node.body.output, self.count(place.node, indices)
-            inside = Place(place.node, (*place.maps, node), ())
-            return [self._item_result(output, inside, indices, i, count) for i in range(count)]
+            return self._map_results(place, indices)
         if isinstance(place.node, PackedSelect):
             return self._select(place.node, place, indices)
-        # Of a fan-in's many results nothing else is of interest: the whole outcome would cost twice as much.
-        slot = slot_of(node, indices)
-        return self._load(self._committed(node, slot)["result"], node, slot)
+        return self._result(node, slot_of(node, indices))
 
-    def _item_result(self, output: Json, inside: Place, indices: Indices, item: int, count: int) -> object:
-        if item % _AT_ONCE == 0 and count > 1:
-            items = range(item, min(item + _AT_ONCE, count))
-            wanted = [slot_of(node, (*indices, i)) for node in nodes_in(output) for i in items]
-            self._commits.prefetch(wanted)
-        return self.value(output, inside, (*indices, item))
+    def _map_results(self, place: Place, indices: Indices) -> list[object]:
+        assert isinstance(place.node, PackedMap)
+        output, count = place.node.body.output, self.count(place.node, indices)
+        inside = Place(place.node, (*place.maps, place.node.id), ())
+        # Nearly always a map gives what one task in it has returned, and nobody else can ask for that item.
+        task: int = output["ref"] if isinstance(output, dict) and output.keys() == {"ref"} else -1
+        is_plain = task >= 0 and isinstance(self._program.place(task).node, PackedCall)
+        found: list[object] = []
+        for start in range(0, count, _AT_ONCE):
+            items = range(start, min(start + _AT_ONCE, count))
+            if count > 1:
+                self._commits.prefetch(slot_of(node, (*indices, i)) for node in nodes_in(output) for i in items)
+            if is_plain:
+                found += [self._result(task, slot_of(task, (*indices, i))) for i in items]
+            else:
+                found += [self.value(output, inside, (*indices, i)) for i in items]
+        return found
+
+    def _result(self, node: int, slot: str) -> object:
+        # Of a fan-in's many results nothing else is of interest: the whole outcome would cost twice as much.
+        return self._load(self._committed(node, slot)["result"], node, slot)
 
     def _select(self, node: PackedSelect, place: Place, indices: Indices) -> object:
         for candidate in node.candidates:
@@ -196,7 +216,7 @@ class Resolver:
         if record is None:
             self._commits.check_missing(EXIT_SLOT, "how the run ended")
             raise IntegrityError(f"Run {self._run_id} has not ended, so its exit handler has no outcome to get.")
-        return json.loads(record)["result"]
+        return parse(record)["result"]
 
     def _walk(self, value: Any, expr: Json, place: Place, indices: Indices) -> Any:
         for kind, packed_key in expr.get("path", ()):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 from typing import Any, Final
 
-from pyflow.jsontext import dump
+from pyflow.jsontext import dump, parse
 
 _LENGTH: Final = struct.Struct(">I")
 # Python makes a buffer of this size for each read; from 128 KiB on the C library maps it anew each time (mallopt(3)).
@@ -61,7 +60,7 @@ class Messages:
             end = start + _LENGTH.size + length
             if end > len(self._held):
                 break
-            found.append(json.loads(str(self._held[start + _LENGTH.size : end], "ascii")))
+            found.append(parse(self._held[start + _LENGTH.size : end]))
             start = end
         del self._held[:start]
         return found

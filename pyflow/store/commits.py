@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pyflow.errors import IntegrityError
 from pyflow.store.protocol import BlobStore
@@ -57,7 +57,7 @@ class RunCommits:
         held = self._blobs.committed(self.book, slot, accepts=self._accepts)
         return None if held is None else self._opened(slot, held)
 
-    def prefetch(self, slots: Sequence[str]) -> None:
+    def prefetch(self, slots: Iterable[str]) -> None:
         """Somebody is about to ask for these records: bring near what is far, many at once."""
         self._blobs.prefetch(self.book, slots)
 

@@ -205,7 +205,7 @@ class FolderBlobs:
     def append(self, key: str, data: Buffer) -> int:
         """Add bytes to the end of a log with one write, and answer where they start."""
         try:
-            return self._log_by_key.get(key, partial(self._open_log, key)).append(data)
+            return self._log_by_key.get(key, self._open_log).append(data)
         except OSError as error:
             raise folder_error(error, f"append to {key!r}", self._url) from error
 
@@ -235,7 +235,7 @@ class FolderBlobs:
         except OSError as error:
             raise folder_error(error, f"read {book!r}", self._url) from error
 
-    def prefetch(self, book: str, slots: Sequence[str]) -> None:
+    def prefetch(self, book: str, slots: Iterable[str]) -> None:
         """Nothing to do: the book is read forward, and once."""
 
     def slots(self, book: str) -> Sequence[str]:
@@ -312,7 +312,7 @@ class FolderBlobs:
             raise folder_error(error, f"read {key!r}", self._url) from error
 
     def _book(self, book: str) -> Book:
-        return self._book_by_key.get(book, partial(self._open_book, book))
+        return self._book_by_key.get(book, self._open_book)
 
     def _open_book(self, book: str) -> Book:
         self._root.check()

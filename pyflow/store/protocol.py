@@ -142,7 +142,7 @@ class BlobStore(Protocol):
     def committed(self, book: str, slot: str, *, accepts: Judge = anything) -> bytes | None:
         """The record that holds for a slot; None while there is none."""
 
-    def prefetch(self, book: str, slots: Sequence[str]) -> None:
+    def prefetch(self, book: str, slots: Iterable[str]) -> None:
         """Somebody is about to ask for these records: bring near what is far, many at once. Changes nothing else."""
 
     def slots(self, book: str) -> Sequence[str]:

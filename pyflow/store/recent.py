@@ -21,20 +21,26 @@ class Recent(Generic[V]):
         self._most = most
         self._lock = threading.Lock()
         self._value_by_key: OrderedDict[str, V] = OrderedDict()
+        self._last: tuple[str, V] | None = None
 
-    def get(self, key: str, make: Callable[[], V]) -> V:
+    def get(self, key: str, make: Callable[[str], V]) -> V:
         """The value of a key, made when it is not at hand."""
+        last = self._last
+        if last is not None and last[0] == key:
+            return last[1]
         with self._lock:
             value = self._value_by_key.get(key)
             if value is None:
-                value = self._value_by_key[key] = make()
+                value = self._value_by_key[key] = make(key)
                 if len(self._value_by_key) > self._most:
                     self._value_by_key.popitem(last=False)
             else:
                 self._value_by_key.move_to_end(key)
+            self._last = key, value
             return value
 
     def drop(self, key: str) -> None:
         """Let go of the value of a key, if there is one."""
         with self._lock:
+            self._last = None
             self._value_by_key.pop(key, None)

@@ -12,8 +12,8 @@ place does not fit there either.
 
 from __future__ import annotations
 
-import base64
 import os
+from binascii import b2a_base64
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -122,9 +122,10 @@ class Trust:
 
     def _fits(self, about: bytes, body: bytes, signature: bytes) -> bool:
         key_id, _, said = signature.partition(b".")
-        return any(
-            key.id.encode() == key_id and hmac.compare_digest(_signature(key, about, body), said) for key in self.keys
-        )
+        for key in self.keys:
+            if key.id.encode() == key_id and hmac.compare_digest(_signature(key, about, body), said):
+                return True
+        return False
 
     def _names(self) -> str:
         return ", ".join(key.id for key in self.keys)
@@ -153,6 +154,10 @@ def advice(store_url: str) -> str:
     )
 
 
+# ``base64.urlsafe_b64encode`` in one call; a fan-in checks as many signatures as it has results.
+_FOR_URLS: Final = bytes.maketrans(b"+/", b"-_")
+
+
 @lru_cache(maxsize=8)
 def _begun_with(key: Key) -> hmac.HMAC:
     """A signature over nothing yet. To copy it takes a sixth of the time that ``hmac.digest`` takes to begin."""
@@ -162,7 +167,7 @@ def _begun_with(key: Key) -> hmac.HMAC:
 def _signature(key: Key, about: bytes, body: bytes) -> bytes:
     made = _begun_with(key).copy()
     made.update(about + body)
-    return base64.urlsafe_b64encode(made.digest())[:_SIGNATURE_LENGTH]
+    return b2a_base64(made.digest(), newline=False).translate(_FOR_URLS)[:_SIGNATURE_LENGTH]
 
 
 def _apart(record: bytes) -> tuple[bytes, bytes]:

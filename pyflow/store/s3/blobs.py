@@ -194,7 +194,7 @@ class S3Blobs:
                 return found
         return None
 
-    def prefetch(self, book: str, slots: Sequence[str]) -> None:
+    def prefetch(self, book: str, slots: Iterable[str]) -> None:
         """Read what is not known yet, several at once, if what is read may be remembered."""
         self._marker.check()
         if not self._marker.is_known_create_only:
