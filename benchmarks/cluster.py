@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs on a cluster with Argo beside the same DAG written in Hera, whose pods run ``python -c pass`` in the same image.
 
-    python benchmarks/cluster.py [--rounds 3] [--tasks 10] [--wide 200]
+    python benchmarks/cluster.py [--rounds 3] [--tasks 10]
+    python benchmarks/cluster.py --wide 200 [--chunk 25] [--chunk 1]
 
 The settings are those of the folder that it is started in: ``[tool.pyflow]`` with a store in a bucket and ``[tool.pyflow.argo]``. The two take
-turns, and the medians count. ``--wide N`` runs one fan-out of N without and with chunks, once each, and nothing else.
+turns, and the medians count. ``--wide N`` runs a fan-out of N with so many items in each pod, once for each ``--chunk``, and nothing else.
 """
 
 from __future__ import annotations
@@ -142,12 +143,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tasks", type=int, default=10)
     parser.add_argument("--wide", type=int, help="a fan-out of so many, and nothing else")
-    parser.add_argument("--chunk", type=int, default=25, help="items in a pod, for --wide")
+    parser.add_argument("--chunk", type=int, action="append", help="items in a pod, for --wide; again for another run")
     given = parser.parse_args()
     bench = Bench()
     if given.wide:
         print("| items in a pod | pods | pods a task | seconds | ms a task |\n|---|---|---|---|---|")
-        for chunk in (given.chunk, 1):
+        for chunk in given.chunk or (25, 1):
             seconds, pods, value = bench.ours(wide, given.wide, chunk)
             assert value == sum(range(given.wide))
             print(
