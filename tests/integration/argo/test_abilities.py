@@ -14,7 +14,36 @@ from pyflow.api import list_runs
 pytestmark = [*needs_argo, pytest.mark.timeout(400)]
 
 FLOW = """
-    from pyflow import pipeline, task
+    import os
+    from pathlib import Path
+    from pyflow import container, pipeline, task
+
+    @container(image="busybox:1.36", stdout=True)
+    def said(known, unknown):
+        return ["printf", "%s|", known, unknown]
+
+    @task
+    def same(text):
+        return text
+
+    @task
+    def confined():
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        writable = [folder for folder in ("/", "/usr", "/tmp", os.environ["HOME"]) if os.access(folder, os.W_OK)]
+        token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+        return os.getuid(), int(status["CapEff"], 16), status["NoNewPrivs"].strip(), writable, token
+
+    @pipeline
+    def saying(text):
+        return said(text, same(text)), confined()
+
+    @task(memory="64Mi", memory_on_oom="512Mi")
+    def hungry():
+        return len(bytearray(200 << 20))
+
+    @pipeline
+    def eating():
+        return hungry()
 
     @task(packages=["iniconfig==2.0.0"])
     def version():
@@ -46,6 +75,24 @@ FLOW = """
 @pytest.fixture
 def flows(tmp_path, monkeypatch):
     return project(tmp_path, monkeypatch, FLOW)
+
+
+def test_pods_are_confined_and_read_no_text_of_an_author(flows):
+    """No root, no rights, no token, one writable folder; and a command's words arrive as they are, known before or made by a task."""
+    hostile = "{{workflow.name}} {{=1+1}} $(HOME) $$(HOME) ${HOME} `id` 'q' \"d\" --flag @file é\n2"
+    text, (user, rights, no_new, writable, has_token) = flows.saying(hostile)
+    assert text.split("|") == [hostile, hostile, ""]
+    assert (user, rights, no_new, set(writable), has_token) == (1000, 0, "1", {"/tmp"}, False)
+
+
+def test_memory_grows_after_an_oom_kill(flows):
+    """The kernel kills it at 64 MiB; the next attempts have twice as much each."""
+    run = flows.eating.submit()
+    assert run.wait(300) == "succeeded"
+    assert run.result() == 200 << 20
+    found = [attempt.status for attempt in run.nodes["hungry"].slots["0"].attempts]
+    assert found[0] == "lost"
+    assert found[-1] == "succeeded"
 
 
 def test_packages_come_along(flows):
