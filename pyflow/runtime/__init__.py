@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         leave_outcome,
         left_outcome,
         lost_outcome,
+        most_memory_told,
         out_of_memory_reason,
     )
     from pyflow.runtime.capture import Spool
@@ -45,7 +46,7 @@ else:
     __getattr__ = late_names(
         globals(),
         {
-            "pyflow.runtime.attempts": "CANCELLED LOST OUT_OF_MEMORY TIMED_OUT Heartbeat is_lost last_heartbeat leave_outcome left_outcome lost_outcome out_of_memory_reason",
+            "pyflow.runtime.attempts": "CANCELLED LOST OUT_OF_MEMORY TIMED_OUT Heartbeat is_lost last_heartbeat leave_outcome left_outcome lost_outcome most_memory_told out_of_memory_reason",
             "pyflow.runtime.capture": "Spool",
             "pyflow.runtime.commands": "command_of invocation_in packet_of",
             "pyflow.runtime.processes": "signal_tree what_ended",
@@ -86,6 +87,7 @@ __all__ = [
     "invocation_in",
     "is_lost",
     "last_heartbeat",
+    "most_memory_told",
     "leave_outcome",
     "left_outcome",
     "lost_outcome",

@@ -99,6 +99,16 @@ def last_heartbeat(invocation: Invocation, content: ContentStore) -> Heartbeat |
         return None
 
 
+def most_memory_told(run_id: str, slot: str, attempt: int, content: ContentStore) -> int:
+    """The most memory that an attempt had at any sign of life, in bytes; 0 where it gave none.
+
+    For whoever knows of an attempt no more than its number, because all that it was died at once.
+    """
+    prefix, mine = content.keys.heartbeats(run_id), f"{slot}.{attempt}."
+    found = [info.key for info in content.blobs.list(prefix) if info.key.rpartition("/")[2].startswith(mine)]
+    return max((int(json.loads(content.blobs.get(key))["memory_bytes"]) for key in found), default=0)
+
+
 def out_of_memory_reason(*, limit_bytes: int | None, sample_bytes: int) -> str:
     """The sentence for an attempt that needed more memory than there was."""
     limit = f"its limit is {_mib(limit_bytes)}" if limit_bytes else "the machine had no more"

@@ -184,7 +184,11 @@ class Keys:
 
     def heartbeat(self, run_id: str, slot: str, attempt: int, nonce: str) -> str:
         """When an attempt was last alive, and how much memory it had."""
-        return f"{self.run(run_id)}/heartbeats/{attempt_name(slot, attempt, nonce)}"
+        return f"{self.heartbeats(run_id)}/{attempt_name(slot, attempt, nonce)}"
+
+    def heartbeats(self, run_id: str) -> str:
+        """Prefix of the last signs of life of all attempts of a run."""
+        return self.run(run_id) + "/heartbeats"
 
     def deployment(self, name: str) -> str:
         """What names the blobs that a pipeline needs which a cluster keeps."""

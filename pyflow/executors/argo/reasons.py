@@ -71,16 +71,24 @@ def why_it_waits(message: str) -> Wait | None:
     return Wait("other", text.rstrip("."))
 
 
-def why_it_died(node: PodNode, *, memory_mib: int | None = None) -> Death:
+def is_out_of_memory(node: PodNode) -> bool:
+    """Whether a pod was ended because there was no more memory."""
+    return "OOMKilled" in node.message or (node.exit_code == 137 and "deleted" not in node.message)
+
+
+def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_bytes: int = 0) -> Death:
     """What ended a pod that left no outcome.
 
     Args:
         node: The pod, failed.
         memory_mib: What its task may use; None: unlimited.
+        most_memory_bytes: The most that it was seen to use; 0: nobody knows.
     """
     said = " ".join(node.message.split())[:400].rstrip(".")
-    if "OOMKilled" in said or (node.exit_code == 137 and "deleted" not in said):
+    if is_out_of_memory(node):
         limit = f"it reached its limit of {memory_mib} MiB" if memory_mib is not None else "the node had no more"
+        if most_memory_bytes:
+            limit += f", and had {most_memory_bytes / 2**20:.0f} MiB when it was last looked at"
         return Death(
             "memory", f"out of memory: {limit} ({said}). Ask for more with memory=, or let it grow with memory_on_oom=."
         )

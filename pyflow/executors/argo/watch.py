@@ -21,12 +21,13 @@ from pyflow.contract import ErrorRecord, parse_slot
 from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, StoreUnavailableError, UnreachableError
 from pyflow.executors.argo.cluster import Cluster
 from pyflow.executors.argo.failure import MissingError
-from pyflow.executors.argo.reasons import Wait, why_it_died, why_it_waits
+from pyflow.executors.argo.reasons import Wait, is_out_of_memory, why_it_died, why_it_waits
 from pyflow.executors.argo.slots import slots_of, under_way
 from pyflow.executors.argo.workflow import FINAL, PodNode, is_shut_down, message_of, phase_of, pod_nodes
 from pyflow.jsontext import Json
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 from pyflow.runs import Event, EventReader, Journal, RunSummary, RunView, Status
+from pyflow.runtime import most_memory_told
 from pyflow.store import ContentStore
 
 _LOOK_S: Final = 1.0
@@ -178,7 +179,8 @@ class Watch:
         return any(slot.status in {"failed", "lost", "cancelled"} for slot in slots)
 
     def _note_death(self, slot: str, attempt: int, node: PodNode) -> None:
-        death = why_it_died(node, memory_mib=self._memory.get(parse_slot(slot)[0]))
+        most = most_memory_told(self._run.run_id, slot, attempt, self._content) if is_out_of_memory(node) else 0
+        death = why_it_died(node, memory_mib=self._memory.get(parse_slot(slot)[0]), most_memory_bytes=most)
         if death.kind == "other":
             death = replace(death, reason=death.reason + self._last_words(node))
         kind = "TaskTimeoutError" if death.is_timeout else "LostTaskError"

@@ -224,3 +224,12 @@ def test_a_pod_that_never_told_anything_is_quoted(scene):
     scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "Error (exit code 127)"))
     (failure,) = scene.watch.look().failures
     assert failure[3].endswith("Its last lines: b / c / d / e / sh: python3: not found")
+
+
+def test_a_killed_pod_is_told_with_what_it_had(scene):
+    """Its last sign of life says how much memory it had, which is a better hint than the limit alone."""
+    where = f"{scene.content.keys.heartbeats(scene.run_id)}/{scene.first}.1.abcd"
+    scene.content.blobs.put(where, [b'{"at":1.0,"memory_bytes":52428800}'])
+    scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
+    scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "OOMKilled (exit code 137)"))
+    assert "its limit of 64 MiB, and had 50 MiB when it was last looked at" in scene.watch.look().failures[0][3]
