@@ -40,6 +40,10 @@ needs_argo = [
     pytest.mark.skipif("ARGO_SERVER" not in os.environ, reason="no cluster with Argo: see CONTRIBUTING.md"),
 ]
 
+only_when_all = pytest.mark.skipif(
+    "PYFLOW_TEST_ARGO_ALL" not in os.environ, reason="takes long: PYFLOW_TEST_ARGO_ALL=1 tries it"
+)
+
 
 @cache
 def prepared() -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 
 import nbformat
 import pytest
-from argo_world import needs_argo, project, pyflow, until
+from argo_world import needs_argo, only_when_all, project, pyflow, until
 from nbclient import NotebookClient
 
 from pyflow.api import list_runs
@@ -100,6 +100,7 @@ def test_packages_come_along(flows):
     assert flows.packed() == (("2.0.0", "a"), "not there")
 
 
+@only_when_all
 def test_the_clock_starts_runs(flows):
     """A schedule fires, and the run is listed and has its value like any other."""
     kept = flows.timed.deploy(schedule="* * * * *", values={"x": 21})

@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from argo_world import cluster, kubectl, needs_argo, prepared, project, until
+from argo_world import cluster, kubectl, needs_argo, only_when_all, prepared, project, until
 
 from pyflow import errors, load_run
 from pyflow.api import list_runs, open_workplace
@@ -98,6 +98,7 @@ def check_one_result(run, executions, place, name):
     assert place.count(name) == executions
 
 
+@only_when_all
 def test_a_pod_deleted_before_it_started_is_replaced(place):
     """It waits for a node. Argo makes it again, some by another attempt, and it starts as soon as there is one."""
     label = f"pyflow-{uuid.uuid4().hex[:8]}"
@@ -133,6 +134,7 @@ def test_a_pod_deleted_after_its_commit_keeps_its_result(place):
     check_one_result(run, 1, place, "after")
 
 
+@only_when_all
 def test_twins_have_one_result(place):
     """A second pod with the same specification runs the same node; whoever commits first has made the result."""
     run = place.flows.drawing.submit("twins", 100.0)
@@ -166,6 +168,7 @@ def test_a_retried_workflow_goes_on(place):
     assert place.count("retried") == 1
 
 
+@only_when_all
 def test_a_resubmitted_workflow_is_another_run(place):
     """``argo resubmit`` starts from the beginning, with an id and results of its own, and is listed like any other."""
     run = place.flows.drawing.submit("again")
@@ -178,6 +181,7 @@ def test_a_resubmitted_workflow_is_another_run(place):
     assert place.count("again") == 2
 
 
+@only_when_all
 def test_a_pod_evicted_by_a_time_limit_is_replaced(place):
     """A limit that the pod's own specification has, not the option: lost, and tried again."""
     place.flows.draw = place.flows.draw.with_options(pod_patch={"activeDeadlineSeconds": 45})
@@ -186,6 +190,7 @@ def test_a_pod_evicted_by_a_time_limit_is_replaced(place):
     check_one_result(run, 2, place, "evicted")
 
 
+@only_when_all
 def test_a_run_that_takes_too_long_is_ended(place):
     """``run_timeout`` holds for the run as a whole; what it was at is told."""
     chosen = place.flows.long.with_options(argo={**prepared(), "run_timeout": "15s"})
