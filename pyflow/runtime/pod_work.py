@@ -120,7 +120,7 @@ class Work:
     def _settle(self, outcome: Outcome) -> None:
         """Leave a mark of a failure for good; note the pause before another attempt."""
         node = int(outcome.slot.partition(".")[0])
-        retries, backoff_s = sharing.retries_of(self._program.graph, node)
+        retries, backoff_s = sharing.retries_of(self._program.graph, node, exit_code=outcome.exit_code)
         may_help = outcome.exit_code in RETRYABLE or outcome.exit_code > 128
         if may_help and self._attempt <= retries:
             self._reporter.note("paused", slot=outcome.slot, seconds=backoff_s * 2 ** (self._attempt - 1))

@@ -10,6 +10,7 @@ of five parts of the items within item 3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -23,6 +24,7 @@ from pyflow.packed import (
     PackedGraph,
     PackedMap,
     PackedNode,
+    PackedOptions,
     PackedRegion,
     PackedSelect,
     packed_regions_of,
@@ -172,11 +174,22 @@ def is_helper(graph: PackedGraph, node: PackedNode) -> bool:
     return isinstance(node, PackedCall) and graph.functions[node.function].builtin is not None
 
 
-def retries_of(graph: PackedGraph, node: int) -> tuple[int, float]:
-    """How often a node is tried again, and the pause before the second attempt in seconds."""
+KILLED: Final = 137
+"""The code of a process that was killed, as for lack of memory (128 + SIGKILL)."""
+
+
+def growths_of(options: PackedOptions) -> int:
+    """How often a pod that was killed for lack of memory is tried again with twice as much, though no retries are asked for."""
+    if options.retries or not (options.memory_mib and options.memory_on_oom_mib):
+        return 0
+    return max(math.ceil(math.log2(options.memory_on_oom_mib / options.memory_mib)), 1)
+
+
+def retries_of(graph: PackedGraph, node: int, *, exit_code: int = 0) -> tuple[int, float]:
+    """How often a node is tried again after an attempt that ended so, and the pause before the second attempt in seconds."""
     found = graph.on_exit if graph.on_exit is not None and graph.on_exit.id == node else None
     known = found or next(n for n in graph.walk() if n.id == node)
     if is_helper(graph, known) or not isinstance(known, (PackedCall, PackedContainer)):
         return HELPER_RETRIES, HELPER_BACKOFF_S
     options = graph.options[known.options]
-    return options.retries, options.backoff_s
+    return options.retries or (growths_of(options) if exit_code == KILLED else 0), options.backoff_s

@@ -171,11 +171,14 @@ def retry_strategy(options: PackedOptions, *, is_container: bool = False) -> Tem
     if is_container:
         # The codes are those of the author's own program, which may use any. Only staging speaks pyflow's.
         expression = "true"
-    limit = options.retries
-    if not limit and options.memory_mib and options.memory_on_oom_mib:
-        expression = "lastRetry.exitCode == '137'"
-        limit = math.ceil(math.log2(max(options.memory_on_oom_mib / options.memory_mib, 2)))
-    strategy: Template = {"limit": str(max(limit, 1)), "retryPolicy": "Always", "expression": expression}
+    growths = sharing.growths_of(options)
+    if growths:
+        expression = f"lastRetry.exitCode == '{sharing.KILLED}'"
+    strategy: Template = {
+        "limit": str(max(options.retries, growths, 1)),
+        "retryPolicy": "Always",
+        "expression": expression,
+    }
     if options.backoff_s:
         strategy["backoff"] = {"duration": f"{options.backoff_s:g}s", "factor": "2"}
     return strategy

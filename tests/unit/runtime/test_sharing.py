@@ -102,3 +102,23 @@ def test_files_of_a_container_have_places_in_the_shared_volume() -> None:
     assert layout.in_shared("/elsewhere") is None
     assert known_words(node) == ["run", "/in/deep/a.txt", "plain", None, "end"]
     assert first_unknown(node) == 3
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "retries", "exit_code", "expected"),
+    [(64, 512, 0, 137, 3), (64, 100, 0, 137, 1), (64, 512, 0, 70, 0), (64, 512, 2, 137, 2), (64, None, 0, 137, 0)],
+)
+def test_a_killed_attempt_may_be_followed_by_one_with_more_memory(least, most, retries, exit_code, expected):
+    """As often as doubling it helps, unless the author says how often; other failures are not tried again for that."""
+
+    grows = {} if most is None else {"memory_on_oom": f"{most}Mi"}
+
+    @task(memory=f"{least}Mi", retries=retries, **grows)
+    def hungry():
+        return 1
+
+    @pipeline
+    def flow():
+        return hungry()
+
+    assert sharing.retries_of(program_of(flow).graph, 0, exit_code=exit_code)[0] == expected
