@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import nbformat
 import pytest
 from argo_world import needs_argo, only_when_all, project, pyflow, until
@@ -128,4 +126,4 @@ def test_a_notebook_shows_a_manifest_as_json(flows, tmp_path):
     NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     (output,) = book.cells[0].outputs
     assert output.data["application/json"]["kind"] == "Workflow"
-    assert json.loads(output.data["text/plain"]) == output.data["application/json"]
+    assert "'kind': 'Workflow'" in output.data["text/plain"]

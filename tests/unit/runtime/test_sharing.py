@@ -110,7 +110,6 @@ def test_files_of_a_container_have_places_in_the_shared_volume() -> None:
 )
 def test_a_killed_attempt_may_be_followed_by_one_with_more_memory(least, most, retries, exit_code, expected):
     """As often as doubling it helps, unless the author says how often; other failures are not tried again for that."""
-
     grows = {} if most is None else {"memory_on_oom": f"{most}Mi"}
 
     @task(memory=f"{least}Mi", retries=retries, **grows)
