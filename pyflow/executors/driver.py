@@ -107,15 +107,15 @@ class Driver:
         self._scheduler = Scheduler(job.graph, job.capacity)
         self._pauses: list[tuple[float, str]] = []
         self._ending = Ending()
-        self._pace = _Pace(launcher)
+        self._in_advance = 0
+        """What the scheduler was told last."""
         self._is_finished = False
         self._look_at = time.monotonic() + _LOOK_INTERVAL_S
         self._view: RunView | None = None
 
     def run(self) -> Ending:
         """Carry the job out until nothing runs any more."""
-        if self._pace.has_changed():
-            self._scheduler.handle(Advance(self._pace.in_advance))
+        self._scheduler.handle(self._advance())
         self._do(self._scheduler.begin())
         while not self._is_finished:
             self._journal.flush()
@@ -123,8 +123,8 @@ class Driver:
                 self._do(self._tell(report))
             if self._scheduler.is_stopping:
                 self._recall()
-            elif self._pace.has_changed():
-                self._do(self._scheduler.handle(Advance(self._pace.in_advance)))
+            elif abs(self._launcher.in_advance - self._in_advance) > self._in_advance // 4:
+                self._do(self._scheduler.handle(self._advance()))
             self._look_around()
         self._journal.flush()
         return self._ending
@@ -146,6 +146,10 @@ class Driver:
         self._journal.flush()
         self._ending.is_success = failure is None
         return self._ending
+
+    def _advance(self) -> Advance:
+        self._in_advance = self._launcher.in_advance
+        return Advance(self._in_advance)
 
     def _wait_for_one(self) -> tuple[Failure | None, bool]:
         """How the one attempt that runs has failed, if it has, and whether another may help."""
@@ -237,7 +241,6 @@ class Driver:
                 self.request_cancel()
             return self._failed_attempt(self._note_lost(report), is_retryable=True)
         outcome = report.outcome
-        self._pace.note(outcome.duration_s)
         failure = self._note_outcome(outcome)
         if failure is not None:
             return self._failed_attempt(failure, is_retryable=outcome.exit_code in RETRYABLE)
@@ -311,35 +314,3 @@ class Driver:
         if self._view is None:
             self._view = RunView(self._job.graph)
         return self._view.name_of(slot)
-
-
-class _Pace:
-    """How many tasks to launch in advance: a few always, and many while they are short.
-
-    A task that waits in advance has been decided on: it no longer makes way for one that would have come
-    first. While tasks are short that costs nothing, and nobody waits for this process to react.
-    """
-
-    def __init__(self, launcher: Launcher) -> None:
-        self._launcher = launcher
-        self._mean_s: float | None = None
-        self._told = 0
-        self.in_advance = min(_FEW_IN_ADVANCE, launcher.most_in_advance)
-
-    def note(self, duration_s: float) -> None:
-        """An attempt took so long."""
-        self._mean_s = duration_s if self._mean_s is None else self._mean_s + (duration_s - self._mean_s) * 0.2
-        wanted = max(_FEW_IN_ADVANCE, int(_AHEAD_S / max(self._mean_s, 1e-6)))
-        self.in_advance = min(wanted, self._launcher.most_in_advance)
-
-    def has_changed(self) -> bool:
-        """Whether ``in_advance`` has become quite another number since this said so last."""
-        has_changed = abs(self.in_advance - self._told) > self._told // 4
-        if has_changed:
-            self._told = self.in_advance
-        return has_changed
-
-
-_FEW_IN_ADVANCE: Final = 2
-_AHEAD_S: Final = 0.008
-"""How much work may wait in advance: longer than this process may have to wait for a processor."""

@@ -43,7 +43,7 @@ class InprocessLauncher:
         )
 
     @property
-    def most_in_advance(self) -> int:
+    def in_advance(self) -> int:
         """None: they run one after the other anyway."""
         return 0
 

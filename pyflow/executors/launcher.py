@@ -59,8 +59,8 @@ class Launcher(Protocol):
     """A place where tasks run."""
 
     @property
-    def most_in_advance(self) -> int:
-        """How many invocations may be launched beyond what can run at once; 0 where that would not help."""
+    def in_advance(self) -> int:
+        """How many invocations may be launched now beyond what can run at once; 0 where that would not help."""
 
     def launch(self, invocations: Sequence[Invocation], timeout_s: float | None, *, in_advance: bool) -> str | None:
         """Start these, one after the other, and answer the name of the worker that has them.
@@ -68,7 +68,7 @@ class Launcher(Protocol):
         Args:
             invocations: All of one run, and items of one node, or a chain: each of another node, which needs what the
                 one before it makes (``is_chain``). A chain is over with its first failure, and ``wait`` reports
-                ``Taken`` for each but the first when it begins. Only launchers with ``most_in_advance`` get chains.
+                ``Taken`` for each but the first when it begins. Only launchers with ``in_advance`` get chains.
             timeout_s: How long each of them may take.
             in_advance: All workers are busy, so these wait for the first one that is not. The answer is then
                 None, and ``wait`` reports which worker has taken them.

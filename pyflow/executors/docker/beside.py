@@ -79,7 +79,7 @@ class _Both:
         self._others_open = 0
 
     @property
-    def most_in_advance(self) -> int:
+    def in_advance(self) -> int:
         """None: who is free is not known to both."""
         return 0
 

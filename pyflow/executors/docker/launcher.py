@@ -44,7 +44,7 @@ class DockerLauncher:
         self._is_closing = False
 
     @property
-    def most_in_advance(self) -> int:
+    def in_advance(self) -> int:
         """None: a container is made for its tasks."""
         return 0
 

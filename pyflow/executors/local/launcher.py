@@ -47,9 +47,10 @@ class PoolLauncher:
         self._reports: list[Report] = []
 
     @property
-    def most_in_advance(self) -> int:
-        """A few, where the system can share them out, and no more workers stand by than may run."""
-        return MOST_PACKETS if has_backlogs() and len(self._pool.workers) <= self._room else 0
+    def in_advance(self) -> int:
+        """As many as the pace asks for, where the system can share them out, and no more workers stand by than may run."""
+        can_share = has_backlogs() and len(self._pool.workers) <= self._room
+        return min(self._pool.pace.in_advance, MOST_PACKETS) if can_share else 0
 
     def launch(self, invocations: Sequence[Invocation], timeout_s: float | None, *, in_advance: bool) -> str | None:
         """Give these to a free worker, to a new one, or in advance to the backlog."""
@@ -164,6 +165,7 @@ class PoolLauncher:
 
     def _judge(self, worker: Worker, invocation: Invocation, outcome: Outcome) -> Report:
         """What an outcome means: one that came of being ended is not the task's own."""
+        self._pool.pace.note(outcome.duration_s)
         if worker.ending is None or outcome.is_committed:
             return Finished(outcome)
         log = (outcome.log.writer, outcome.log.start, outcome.log.end) if outcome.log is not None else None

@@ -13,6 +13,7 @@ import threading
 from typing import Final
 
 from pyflow.executors.local.backlog import Backlog
+from pyflow.executors.local.pace import Pace
 from pyflow.executors.local.worker import Kind, Worker
 
 _MOST_IDLE_WORKERS: Final = os.cpu_count() or 1
@@ -25,6 +26,7 @@ class Pool:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.backlog = Backlog()
+        self.pace = Pace()
         self.workers: dict[int, Worker] = {}
         """All of them, by the descriptor that they tell outcomes through."""
         self.poll = select.poll()

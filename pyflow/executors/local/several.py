@@ -25,7 +25,7 @@ class SeveralPools:
         self._pools: dict[str, PoolLauncher] = {}
 
     @property
-    def most_in_advance(self) -> int:
+    def in_advance(self) -> int:
         """None: who is free first says nothing about whose packages the next task needs."""
         return 0
 
