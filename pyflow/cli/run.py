@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -69,10 +70,9 @@ def print_help(source: Source, pipeline: Pipeline[..., Any], parameters: list[Pa
     """Print what a pipeline is for and what it takes."""
     named = f":{source.wanted}" if source.wanted else ""
     click.echo(f"Usage: pyflow {command} [OPTIONS] {source.label}{named} [--PARAMETER VALUE]...")
-    doc = (pipeline.fn.__doc__ or "").strip()
+    doc = inspect.getdoc(pipeline.fn)
     if doc:
-        lines = doc.splitlines()
-        click.echo("\n" + "\n".join(f"  {clean(line.strip())}".rstrip() for line in lines))
+        click.echo("\n" + "\n".join(f"  {clean(line)}".rstrip() for line in doc.splitlines()))
     rows = help_text(parameters)
     click.echo(f"\nParameters of {pipeline.name!r}:" if rows else f"\nPipeline {pipeline.name!r} has no parameters.")
     formatter = click.HelpFormatter(width=80)

@@ -150,14 +150,16 @@ def _made(cls: Any, named: dict[str, Any]) -> Any:
 def _first(value: Any, hint: Any, convert: Callable[[Any, Any], Any]) -> Any:
     """The value by the first member of a union that takes it, the strictest member first."""
     members = sorted((plain(m) for m in get_args(hint)), key=lambda m: _LATE.get(m, 0 if allows_none(m) else 1))
+    why: dict[bool, str] = {}
     for member in members:
         if member is bool and isinstance(value, str) and value in {"0", "1"} and len(members) > 2:
             continue  # More likely a number, where there are other members.
         try:
             return convert(value, member)
-        except Unfit:
-            continue
-    raise Unfit("fits none of these")
+        except Unfit as error:
+            why[not allows_none(member)] = str(error)
+    # Of one type that may be missing, the type says what is wrong.
+    raise Unfit(why[True] if sum(not allows_none(member) for member in members) == 1 else "fits none of these")
 
 
 def _collect(values: list[Any], sequence: tuple[Any, tuple[Any, ...]]) -> Any:
@@ -169,6 +171,8 @@ def _collect(values: list[Any], sequence: tuple[Any, tuple[Any, ...]]) -> Any:
             raise Unfit(f"has {len(values)} items and must have {len(wanted)}")
         return make([_item(i, value, hint) for i, (value, hint) in enumerate(zip(values, wanted, strict=True))])
     item = arguments[0] if arguments else Any
+    if len(values) == 1 and isinstance(values[0], _From):
+        return make([_convert(values[0], item)])
     return make([_item(i, value, item) for i, value in enumerate(values)])
 
 

@@ -263,6 +263,8 @@ def _short(value: object) -> str:
         if value is None
         else str(value).lower()
         if isinstance(value, bool)
+        else f"{value.total_seconds():g}s"
+        if isinstance(value, dt.timedelta)
         else str(value)
         if is_plain
         else repr(value)
