@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pyflow.contract import ErrorRecord, parse_slot
+from pyflow.contract import ErrorRecord, ExitCode, parse_slot
 from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, StoreUnavailableError, UnreachableError
 from pyflow.executors.argo.cluster import Cluster
 from pyflow.executors.argo.failure import MissingError
@@ -166,7 +166,8 @@ class Watch:
     def _lost_with(self, node: PodNode) -> list[tuple[str, int]]:
         """Slots and attempts that ended with a pod: what it had under way, or the first of what it had still to do."""
         begun = under_way(node, self.view)
-        if begun:
+        if begun or node.exit_code == ExitCode.CANCELLED:
+            # A pod that comes after another one's failure has begun nothing, and is not lost.
             return begun
         waiting = [slot for slot in slots_of(node, self.view) if not self._has_ended(slot, node.attempt)]
         if len(waiting) < len(slots_of(node, self.view)) and self._has_told_failure(node):

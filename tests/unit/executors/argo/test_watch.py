@@ -233,3 +233,15 @@ def test_a_killed_pod_is_told_with_what_it_had(scene):
     scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
     scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "OOMKilled (exit code 137)"))
     assert "its limit of 64 MiB, and had 50 MiB when it was last looked at" in scene.watch.look().failures[0][3]
+
+
+def test_a_pod_that_comes_after_a_failure_is_not_lost(scene):
+    """It has found the mark of another one's failure and ended as cancelled; the failure is the other one's alone."""
+    error = {"type": "ValueError", "message": "no", "traceback": "no"}
+    scene.pod_writes("started", slot=str(scene.second), attempt=1, worker="w")
+    scene.pod_writes("ended", slot=str(scene.second), attempt=1, status="failed", error=error)
+    late = pod(scene.first, "Failed", "main: Error (exit code 75)") | {"outputs": {"exitCode": "75"}}
+    scene.cluster.set_status(scene.name, "Failed", late)
+    summary = scene.watch.look()
+    assert summary.failures == [[str(scene.second), "second", "ValueError", "no"]]
+    assert scene.watch.view.by_name()["fit"].status == "cancelled"
