@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypedDict
 
 from pyflow.artifacts import Artifact, keep, keep_items, keep_payload
 from pyflow.bundle import CodeBundle, fingerprint
@@ -180,11 +180,7 @@ class _Packer:
         environment = self._environment_of.get(node.id)
         self._place_of[node.id] = node.options, environment
         return PackedCall(
-            id=node.id,
-            name=node.name,
-            at=str(node.at),
-            after=list(node.after),
-            needs=_needs(node),
+            **_head(node, _needs(node)),
             function=self._function(node.function),
             args=[self.expr(value, _Argument(node, i)) for i, value in enumerate(node.args)],
             kwargs={key: self.expr(value, _Argument(node, key)) for key, value in node.kwargs},
@@ -195,11 +191,7 @@ class _Packer:
     def _container(self, node: ContainerNode) -> PackedContainer:
         what = f"an argument of {node.name}()"
         return PackedContainer(
-            id=node.id,
-            name=node.name,
-            at=str(node.at),
-            after=list(node.after),
-            needs=_needs(node),
+            **_head(node, _needs(node)),
             image=node.image,
             command=[[p if isinstance(p, str) else self.expr(p, what) for p in argument] for argument in node.command],
             inputs=[[name, self.expr(value, what), path] for name, value, path in node.inputs],
@@ -224,11 +216,7 @@ class _Packer:
         if inner := [n.id for n in body.walk() if n.id in self._place_of]:
             self._place_of[node.id] = self._place_of[inner[0]]
         yield PackedMap(
-            id=node.id,
-            name=node.name,
-            at=str(node.at),
-            after=list(node.after),
-            needs=list(needs),
+            **_head(node, list(needs)),
             inputs=inputs,
             body=body,
             batch=node.batch,
@@ -269,11 +257,7 @@ class _Packer:
             fact = [helper.id, 0]
             yield helper
         yield PackedBranch(
-            id=node.id,
-            name=node.name,
-            at=str(node.at),
-            after=list(node.after),
-            needs=[fact[0]],
+            **_head(node, [fact[0]]),
             fact=fact,
             condition=condition_text(node.condition),
             then=self.region(node.then),
@@ -285,11 +269,7 @@ class _Packer:
         if made := [ref.node for ref in refs_of(node) if ref.node in self._place_of]:
             self._place_of[node.id] = self._place_of[made[0]]
         return PackedSelect(
-            id=node.id,
-            name=node.name,
-            at=str(node.at),
-            after=list(node.after),
-            needs=_needs(node),
+            **_head(node, _needs(node)),
             candidates=[self.expr(value, what) for value in node.candidates],
             has_default=node.default is not None,
             default=None if node.default is None else self.expr(node.default, what),
@@ -419,3 +399,17 @@ _NO_OPTIONS: Final = Options(cpus=0.01)
 
 def _needs(node: Node) -> list[int]:
     return list(dict.fromkeys(ref.node for ref in refs_of(node)))
+
+
+class _Head(TypedDict):
+    """What all packed nodes begin with."""
+
+    id: int
+    name: str
+    at: str
+    after: list[int]
+    needs: list[int]
+
+
+def _head(node: Node, needs: list[int]) -> _Head:
+    return {"id": node.id, "name": node.name, "at": str(node.at), "after": list(node.after), "needs": needs}
