@@ -10,6 +10,7 @@ import builtins
 import importlib
 import json
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -50,7 +51,7 @@ def _check(decode: Callable[[memoryview], Any], payload: Path, bundle: str) -> l
     except BaseException as error:  # noqa: BLE001 - user code runs here, and may ask the process to end
         return [_failure(error, bundle)]
     found = []
-    codes = list(_codes_of(function, {}))
+    codes = list(_codes_of(function, {}, bundle))
     for code, scope in codes:
         for one in imports_in_code(code):
             names = one.absolute(scope.get("__package__") or "")
@@ -63,12 +64,15 @@ def _check(decode: Callable[[memoryview], Any], payload: Path, bundle: str) -> l
 def _undefined(codes: list[tuple[CodeType, dict[str, Any]]]) -> list[Answer]:
     """The names that code looks up and that nobody has defined: each at its first line."""
     made_later = set().union(*(globals_written(code) for code, _ in codes))
+    # Behind the function itself, whatever the file may define at all counts: nobody knows here what has run before.
+    by_file = set().union(*map(_written_in, _scopes_of(codes[1:])))
     found: dict[str, Answer] = {}
-    for code, scope in codes:
+    for number, (code, scope) in enumerate(codes):
+        made = made_later | by_file if number else made_later
         # Code that is ready for a missing name, or makes names that no reader sees, is left alone.
         is_unclear = not _UNCLEAR.isdisjoint(names_used(code))
         for name, line in () if is_unclear else globals_read(code):
-            if name not in scope and name not in made_later and not hasattr(builtins, name):
+            if name not in scope and name not in made and not hasattr(builtins, name):
                 at = f"{code.co_filename}:{line}"
                 error = f"the name {name!r} is not defined"
                 found.setdefault(name, {"module": "", "name": name, "at": at, "error": error})
@@ -111,8 +115,8 @@ def _error_of_import(names: list[str]) -> BaseException | None:
     return None
 
 
-def _codes_of(value: Any, seen: dict[int, object]) -> Iterator[tuple[CodeType, dict[str, Any]]]:
-    """The code of a function and its globals, and of what travels with it: globals, cells, methods."""
+def _codes_of(value: Any, seen: dict[int, object], bundle: str) -> Iterator[tuple[CodeType, dict[str, Any]]]:
+    """The code of a function and its globals, and of what travels with it: globals, cells, methods, functions of shipped files."""
     if id(value) in seen or isinstance(value, _PLAIN):
         return
     seen[id(value)] = value
@@ -121,10 +125,9 @@ def _codes_of(value: Any, seen: dict[int, object]) -> Iterator[tuple[CodeType, d
         scope = value.__globals__
         yield value.__code__, scope
         inner += cells_of(value).values()
-        # Code that came as a file was imported, and its own imports with it.
-        inner += [scope[name] for name in sorted(names_used(value.__code__)) if _came_by_value(scope) and name in scope]
+        inner += _looked_up(names_used(value.__code__), scope, bundle)
     elif isinstance(value, type):
-        inner += vars(value).values() if _is_class_by_value(value) else ()
+        inner += vars(value).values() if _is_class_by_value(value) or _is_shipped(value, bundle) else ()
     elif isinstance(value, partial):
         inner += [value.func, *value.args, *value.keywords.values()]
     elif isinstance(value, MethodType):
@@ -134,7 +137,39 @@ def _codes_of(value: Any, seen: dict[int, object]) -> Iterator[tuple[CodeType, d
     else:
         inner.append(type(value))
     for part in inner:
-        yield from _codes_of(part, seen)
+        yield from _codes_of(part, seen, bundle)
+
+
+def _looked_up(names: set[str], scope: dict[str, Any], bundle: str) -> Iterator[object]:
+    """What code finds under names in its globals: all of it where that came by value, else what stands in shipped files."""
+    for name in sorted(names & scope.keys()):
+        found = scope[name]
+        if isinstance(found, ModuleType) and _is_below(bundle, getattr(found, "__file__", None) or ""):
+            yield from (vars(found)[part] for part in sorted(names & vars(found).keys()))
+        elif _came_by_value(scope) or _is_shipped(found, bundle):
+            yield found
+
+
+def _is_shipped(value: object, bundle: str) -> bool:
+    """Whether a function or class, or what a task is made of, stands in a file of the bundle."""
+    # Where it stands, and not where it was imported: a library's functions are not ours to judge.
+    functions = [value, *inner_functions(value)]
+    scopes = [one.__globals__ for one in functions if isinstance(one, FunctionType)]
+    if isinstance(value, type):
+        scopes.append(vars(sys.modules.get(value.__module__, builtins)))
+    return any(_is_below(bundle, str(scope.get("__file__") or "")) for scope in scopes)
+
+
+def _scopes_of(codes: list[tuple[CodeType, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The globals of files, each once."""
+    return list({id(scope): scope for _, scope in codes if not _came_by_value(scope)}.values())
+
+
+def _written_in(scope: dict[str, Any]) -> set[str]:
+    """The names that any function or method of a file may define later."""
+    parts = [value for value in scope.values() if isinstance(value, (FunctionType, type))]
+    inside = [part for value in parts for part in (vars(value).values() if isinstance(value, type) else [value])]
+    return set().union(*(globals_written(part.__code__) for part in inside if isinstance(part, FunctionType)))
 
 
 def _came_by_value(scope: dict[str, Any]) -> bool:

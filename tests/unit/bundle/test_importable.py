@@ -176,6 +176,30 @@ def ready():
     assert str(found[0]) == f"f() would fail ({flow.__file__}:9): the name 'pd' is not defined"
 
 
+def test_names_that_nobody_defines_are_found_in_shipped_helpers(load, ship):
+    """Functions, methods and tasks of shipped files that a task reaches are looked into, by name or through their module; others are not."""
+    flow = load(
+        {
+            "flow.py": "import helper, json\nfrom pkg.part import Model, wrapped\n"
+            "def f(x):\n    return helper.clean(x), Model().fit(x), wrapped(x), json.dumps(x)\n",
+            "helper.py": "def clean(x):\n    return cut(x) + state\n\ndef cut(x):\n    return missing_in_cut(x)\n\n"
+            "def start():\n    global state\n    state = 1\n\ndef never():\n    return not_reached\n",
+            "pkg/__init__.py": "",
+            "pkg/part.py": "from pyflow import task\nclass Model:\n    def fit(self, x):\n        return missing_in_fit\n"
+            "@task\ndef wrapped(x):\n    import missing_module\n    return missing_in_task\n",
+        }
+    )
+    folder, shipped, origin = ship(flow.f)
+    found = check_importable(folder, shipped, origin=origin)
+    home = Path(flow.__file__).parent
+    assert {(one.name or one.module, one.at) for one in found} == {
+        ("missing_in_cut", f"{home}/helper.py:5"),
+        ("missing_in_fit", f"{home}/pkg/part.py:4"),
+        ("missing_in_task", f"{home}/pkg/part.py:8"),
+        ("missing_module", f"{home}/pkg/part.py:7"),
+    }
+
+
 def test_imports_by_computed_names_are_counted(load):
     """Which module such a call loads, only running it tells; its line is known."""
     flow = load(
