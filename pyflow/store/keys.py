@@ -8,6 +8,7 @@ Version 1 of the layout::
     v1/<project>/deployments/<owner>/<name>                    what a cluster keeps, and so needs the blobs of
     v1/<project>/runs/<owner>/<run id>/run.json                what was started, by whom, where
     v1/<project>/runs/<owner>/<run id>/summary.json            how it ended
+    v1/<project>/runs/<owner>/<run id>/references.json         which blobs it refers to, as ``pyflow gc`` has found out
     v1/<project>/runs/<owner>/<run id>/events/<writer>         log of events, JSON lines
     v1/<project>/runs/<owner>/<run id>/logs/<writer>           log of what tasks printed
     v1/<project>/runs/<owner>/<run id>/commits/…               the book of commits
@@ -165,6 +166,10 @@ class Keys:
     def summary(self, run_id: str) -> str:
         """The record of how it ended."""
         return self.run(run_id) + "/summary.json"
+
+    def references(self, run_id: str) -> str:
+        """Which blobs the run refers to, as a collector has found out."""
+        return self.run(run_id) + "/references.json"
 
     def events(self, run_id: str, writer: str) -> str:
         """The log of events of one writer."""

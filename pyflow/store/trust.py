@@ -135,7 +135,7 @@ def about(kind: str, *words: str) -> bytes:
     """What a record is about, in the form in which it is signed.
 
     Args:
-        kind: ``commit``, ``run``, ``summary`` or ``error``.
+        kind: ``commit``, ``run``, ``summary``, ``error`` or ``references``.
         words: Ids and digests; none holds a NUL.
     """
     return "\0".join(("pyflow-1", kind, *words, "")).encode()

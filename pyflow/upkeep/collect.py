@@ -21,7 +21,8 @@ from pyflow.digest import is_digest
 from pyflow.errors import ConfigError, NotFoundError, StoreError, add_note
 from pyflow.failpoints import reached
 from pyflow.store import LEAST_GRACE, SWEEP_LASTS, BlobInfo, ContentStore, condemn
-from pyflow.upkeep.references import of_owner, owners, referred_by_run, referred_elsewhere, run_ids
+from pyflow.upkeep.references import of_owner, owners, referred_elsewhere, run_ids
+from pyflow.upkeep.remembered import remembered
 from pyflow.upkeep.retention import Kept, Retention, may_go
 
 _BATCH: Final = 1000
@@ -74,7 +75,9 @@ class Collector:
 
     def look(self, retention: Retention | None = None) -> Collected:
         """What would be removed; nothing is."""
-        collected, removable, unfinished = self._find(retention or Retention(), began=datetime.now(timezone.utc))
+        collected, removable, unfinished = self._find(
+            retention or Retention(), began=datetime.now(timezone.utc), may_write=False
+        )
         for info in removable:
             _count(collected, info)
         collected.unfinished = len(unfinished)
@@ -84,7 +87,7 @@ class Collector:
         """Remove what is not needed; what was removed."""
         began = condemn(self._content.blobs, self._content.keys, self._sweep_id, [])
         try:
-            collected, removable, unfinished = self._find(retention or Retention(), began=began)
+            collected, removable, unfinished = self._find(retention or Retention(), began=began, may_write=True)
             reached("gc.marked")
             for run_id in collected.runs:
                 remove_run(self._content, run_id)
@@ -98,7 +101,9 @@ class Collector:
             self._content.blobs.delete([*own, *self._left_by_others(began)])
         return collected
 
-    def _find(self, retention: Retention, *, began: datetime) -> tuple[Collected, Iterator[BlobInfo], list[BlobInfo]]:
+    def _find(
+        self, retention: Retention, *, began: datetime, may_write: bool
+    ) -> tuple[Collected, Iterator[BlobInfo], list[BlobInfo]]:
         content = self._content
         going, kept = may_go(content, retention, now=began)
         collected = Collected(runs=[*going, *self._remains(began)], kept=kept)
@@ -107,7 +112,8 @@ class Collector:
             theirs = of_owner(content, owner)
             for run_id in run_ids(theirs):
                 if owner != content.keys.owner or run_id not in collected.runs:
-                    marked |= _marks(theirs, run_id)
+                    # Another owner's folder may be closed to this one.
+                    marked |= _marks(theirs, run_id, may_write=may_write and owner == content.keys.owner)
                     collected.run_count += 1
         unfinished = [info for info in content.blobs.unfinished() if self._is_old(info, began)]
         return collected, self._removable(marked, began, collected), unfinished
@@ -177,9 +183,9 @@ def remove_run(content: ContentStore, run_id: str) -> None:
     blobs.delete([info.key for info in blobs.list(content.keys.run(run_id))])
 
 
-def _marks(content: ContentStore, run_id: str) -> frozenset[str]:
+def _marks(content: ContentStore, run_id: str, *, may_write: bool) -> frozenset[str]:
     try:
-        return referred_by_run(content, run_id)
+        return remembered(content, run_id, may_write=may_write)
     except StoreError as error:
         if isinstance(error, NotFoundError) and content.blobs.info(content.keys.run_info(run_id)) is None:
             return frozenset()  # it is being made, and what it needs is young; or it is being removed

@@ -79,9 +79,9 @@ def texts_of_run(content: ContentStore, run_id: str) -> Iterator[bytes]:
 
 
 def others_of_run(content: ContentStore, run_id: str) -> list[str]:
-    """The keys of a run that belong neither to its book of commits nor to a log."""
+    """The keys of a run that belong neither to its book of commits nor to a log, and are not made of others."""
     run = content.keys.run(run_id)
-    apart = tuple(f"{run}/{folder}/" for folder in ("commits", "events", "logs"))
+    apart = (*(f"{run}/{folder}/" for folder in ("commits", "events", "logs")), content.keys.references(run_id))
     return [info.key for info in content.blobs.list(run) if not info.key.startswith(apart)]
 
 

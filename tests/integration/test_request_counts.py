@@ -113,3 +113,14 @@ def test_items_of_a_map_are_read_at_once(counted):
     assert 100 <= first <= 105
     assert fresh.result("inc", 7) == 8
     assert sum(plan.seen.values()) - before - first <= 5
+
+
+def test_a_second_collection_costs_a_few_requests_a_run(counted):
+    """What a kept run refers to is found out once, by a request for each commit; after that a run costs at most four."""
+    plan, url = counted
+    for n in (40, 41):
+        run(url, n)
+    first = cost(plan, "gc", "--yes", "--store", url)
+    second = cost(plan, "gc", "--yes", "--store", url)
+    assert first > 81
+    assert second <= 10 + 4 * 2

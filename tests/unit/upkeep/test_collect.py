@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from pyflow import failpoints, load_run
 from pyflow.digest import CHUNK_SIZE
 from pyflow.errors import ConfigError, IntegrityError, NotFoundError, PyflowError
 from pyflow.store import RENEW_AFTER, SWEEP_LASTS, ContentStore, Keys, condemn, open_blobs
-from pyflow.upkeep import Collector, Retention, referred_by_run
+from pyflow.upkeep import Collector, Retention, Verifier, copy_run, referred_by_run, remembered
 
 WEEKS = timedelta(days=30)
 
@@ -297,3 +298,69 @@ def test_blobs_of_several_chunks_go_whole():
     content.put_blob([bytes(CHUNK_SIZE + 1)])
     assert Collector(content, grace=None).collect().blobs == 1
     assert list(content.blobs.list(content.keys.blobs())) == []
+
+
+# What was found out is kept
+
+
+def test_a_second_collection_takes_what_the_first_has_found(place, monkeypatch):
+    """The records of a run that has ended are read once; what stays and what goes is the same, also from a copy of the run."""
+    run(each_word, 3, store=place)
+    content = content_of(place)
+    first = Collector(content, grace=None).collect()
+    kept = digests(content)
+    garbage = content.put_blob([b"garbage"]).hex
+    monkeypatch.setattr(remembered, "referred_by_run", None)  # whoever reads the records now, fails
+    second = Collector(content, grace=None).collect()
+    assert (first.run_count, second.run_count, second.blobs) == (1, 1, 1)
+    assert garbage not in digests(content)
+    assert digests(content) == kept
+
+
+def test_a_look_keeps_nothing(place):
+    """Without being told to, gc writes nothing."""
+    done = run(measure, 10, "a", store=place)
+    content = content_of(place)
+    Collector(content, grace=None).look()
+    assert content.blobs.info(content.keys.references(done.id)) is None
+
+
+def test_a_run_that_goes_on_is_read_anew(place):
+    """A commit that is added to a run that had ended, as a retry on a cluster does, is seen by the next collection."""
+    done = run(measure, 10, "a", store=place)
+    content = content_of(place)
+    Collector(content, grace=None).collect()
+    late = content.put_blob([b"late" * 100]).hex
+    content.blobs.commit(content.keys.commits(done.id), "9", b'{"digest":"%s"}' % late.encode())
+    assert Collector(content, grace=None).collect().blobs == 0
+    assert late in digests(content)
+
+
+@pytest.mark.parametrize("how", ["flipped", "forged", "another run's", "no json"])
+def test_what_is_kept_of_references_is_believed_only_when_it_is_signed(place, how):
+    """Whoever writes into the store cannot make a collector remove what a run refers to; what is damaged is found out anew."""
+    done, other = run(measure, 20_000, "a", store=place), run(measure, 10, "b", store=place)
+    content = content_of(place)
+    Collector(content, grace=None).collect()
+    before, key = digests(content), content.keys.references(done.id)
+    kept = content.blobs.get(key)
+    body = json.loads(kept)
+    content.blobs.put(key, [{
+        "flipped": kept.replace(body["digests"][0].encode(), b"0" * 64),
+        "forged": json.dumps({**body, "digests": [], "sig": ""}).encode(),
+        "another run's": content.blobs.get(content.keys.references(other.id)),
+        "no json": b"\xff",
+    }[how]])  # fmt: skip
+    assert Collector(content, grace=None).collect().blobs == 0
+    assert digests(content) == before
+
+
+def test_copies_leave_it_behind(tmp_path):
+    """What a collector has kept is of one store, and does not travel with a run."""
+    done = run(measure, 10, "a")
+    here, there = content_of(), content_of(str(tmp_path / "there"))
+    Collector(here, grace=None).collect()
+    copy_run(here, there, done.id)
+    assert here.blobs.info(here.keys.references(done.id)) is not None
+    assert there.blobs.info(there.keys.references(done.id)) is None
+    assert list(Verifier(here).everything()) == []
