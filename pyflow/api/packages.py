@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from pyflow.api.home import Workplace
 from pyflow.executors import SUPPORT
-from pyflow.graph import Graph
+from pyflow.graph import CallNode, Graph
 from pyflow.jsontext import Json
-from pyflow.packing import provide_packages
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    from pyflow.packing import packages
+else:
+    packages = late("pyflow.packing.packages")
 
 
 def packages_for(graph: Graph, workplace: Workplace, executor: str) -> dict[int, Json]:
@@ -17,10 +23,12 @@ def packages_for(graph: Graph, workplace: Workplace, executor: str) -> dict[int,
     Raises:
         PyflowError: They cannot be had; the message says why, and where they are asked for.
     """
-    if SUPPORT["packages"][executor] != "honoured":
+    nodes = [*graph.walk(), *(() if graph.on_exit is None else (graph.on_exit,))]
+    is_asked = any(isinstance(node, CallNode) and node.options.packages is not None for node in nodes)
+    if not is_asked or SUPPORT["packages"][executor] != "honoured":
         return {}
     tell = _say_nothing if workplace.settings.progress is False else _say
-    return provide_packages(graph, workplace.content, in_containers=executor != "local", tell=tell)
+    return packages.provide_packages(graph, workplace.content, in_containers=executor != "local", tell=tell)
 
 
 def _say(line: str) -> None:

@@ -1,6 +1,5 @@
 """The program as data: frozen values without I/O. What tracing makes, and packing and drawing read."""
 
-from pyflow.graph.drawing import to_mermaid, to_text
 from pyflow.graph.expr import (
     Build,
     Compare,
@@ -76,7 +75,5 @@ __all__ = [
     "regions_of",
     "seconds",
     "suggestion",
-    "to_mermaid",
-    "to_text",
     "values_of",
 ]

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pyflow.graph.drawing import to_mermaid, to_text
 from pyflow.graph.nodes import CallNode, Location, Node, Region
-from pyflow.graph.svg import to_html
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    from pyflow.graph import drawing, svg
+else:
+    # Nobody draws a graph that just runs.
+    drawing = late("pyflow.graph.drawing")
+    svg = late("pyflow.graph.svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Graph:
         return f"<Graph {self.name!r} of {sum(1 for _ in self.walk())} nodes>"
 
     def __str__(self) -> str:
-        return to_text(self.name, self.region)
+        return drawing.to_text(self.name, self.region)
 
     def to_mermaid(self, *, has_store: bool = False) -> str:
         """The graph in the language of Mermaid, which Markdown pages and notebooks draw.
@@ -51,11 +58,11 @@ class Graph:
         Args:
             has_store: Draw what lies in the store between those who make it and those who use it.
         """
-        return to_mermaid(self.name, self.region, self.on_exit, has_store=has_store)
+        return drawing.to_mermaid(self.name, self.region, self.on_exit, has_store=has_store)
 
     def _repr_html_(self) -> str:
         """A picture for a notebook, whole in itself: nothing is fetched and nothing runs in the browser."""
-        return to_html(self.name, self.region)
+        return svg.to_html(self.name, self.region)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002
         return {"text/html": self._repr_html_(), "text/plain": str(self)}

@@ -1,20 +1,38 @@
 """The runtime that travels to where tasks run, the image that holds it, and images of the user's own."""
 
-from pyflow.images.compiled import COMPILED_AT, compiled_archive, install_runtime
-from pyflow.images.engine import has_engine, open_engine
-from pyflow.images.fitting import PROBE_LABEL, ImageFacts, check_said_python, image_facts, python_in
-from pyflow.images.image import (
-    RUNTIME_LABEL,
-    BuiltImage,
-    build_runtime_image,
-    ensure_runtime_image,
-    list_runtime_images,
-    pull,
-    push,
-    runtime_tag,
-    this_minor,
-)
-from pyflow.images.travelling import DEPENDENCIES, RuntimeArchive, runtime_archive
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyflow.late import late_names
+
+if TYPE_CHECKING:
+    from pyflow.images.compiled import COMPILED_AT, compiled_archive, install_runtime
+    from pyflow.images.engine import has_engine, open_engine
+    from pyflow.images.fitting import PROBE_LABEL, ImageFacts, check_said_python, image_facts, python_in
+    from pyflow.images.image import (
+        RUNTIME_LABEL,
+        BuiltImage,
+        build_runtime_image,
+        ensure_runtime_image,
+        list_runtime_images,
+        pull,
+        push,
+        runtime_tag,
+        this_minor,
+    )
+    from pyflow.images.travelling import DEPENDENCIES, RuntimeArchive, runtime_archive
+else:
+    __getattr__ = late_names(
+        globals(),
+        {
+            "pyflow.images.compiled": "COMPILED_AT compiled_archive install_runtime",
+            "pyflow.images.engine": "has_engine open_engine",
+            "pyflow.images.fitting": "PROBE_LABEL ImageFacts check_said_python image_facts python_in",
+            "pyflow.images.image": "RUNTIME_LABEL BuiltImage build_runtime_image ensure_runtime_image list_runtime_images pull push runtime_tag this_minor",
+            "pyflow.images.travelling": "DEPENDENCIES RuntimeArchive runtime_archive",
+        },
+    )
 
 __all__ = [
     "COMPILED_AT",

@@ -19,13 +19,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyflow.bundle import CodeBundle
 from pyflow.digest import sha256_hex
 from pyflow.errors import EnvironmentMismatchError
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    from importlib import metadata
+else:
+    metadata = late("importlib.metadata")
 
 NEEDED: Final = ("boto3", "cloudpickle", "pathspec", "tomli", "typing_extensions")
 """What pyflow imports beside a task; the last two on Python 3.10 only, where they are installed."""

@@ -15,13 +15,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyflow.contract import Invocation, Outcome, is_chain
 from pyflow.environments import environments_folder
 from pyflow.executors.local.backlog import Waiting
-from pyflow.images import DEPENDENCIES, install_runtime
+from pyflow.late import late
 from pyflow.runtime import Messages, command_of, send, signal_tree
+
+if TYPE_CHECKING:
+    from pyflow.images import compiled, travelling
+else:
+    # Only for workers with packages of their own.
+    compiled = late("pyflow.images.compiled")
+    travelling = late("pyflow.images.travelling")
 
 _numbers = count(1)
 
@@ -62,8 +69,8 @@ def _interpreter(kind: Kind) -> list[str]:
     """The beginning of a worker's command line."""
     if not kind.packages:
         return [sys.executable, "-c", _PROGRAM, _PACKAGE_PARENT]
-    folder = install_runtime(environments_folder().with_name("runtime"))
-    return [sys.executable, *_ISOLATED, "-c", _ISOLATED_PROGRAM, str(folder), f"{os.sep}{DEPENDENCIES}"]
+    folder = compiled.install_runtime(environments_folder().with_name("runtime"))
+    return [sys.executable, *_ISOLATED, "-c", _ISOLATED_PROGRAM, str(folder), f"{os.sep}{travelling.DEPENDENCIES}"]
 
 
 class Worker:
