@@ -41,7 +41,7 @@ class DockerLauncher:
         self._groups: dict[str, _Group] = {}
         self._lock = threading.Lock()
         self._deaths: dict[str, int] = {}
-        self._is_closing = False
+        self._removals: list[threading.Thread] = []
 
     @property
     def in_advance(self) -> int:
@@ -83,13 +83,14 @@ class DockerLauncher:
     def close(self) -> None:
         """Kill and remove all containers, and what was made for them."""
         with self._lock:
-            self._is_closing = True
             groups = {id(group): group for group in self._groups.values()}
         for group in groups.values():
             group.kill()
         until = time.monotonic() + _CLOSE_S
         for group in groups.values():
             group.join(max(0.1, until - time.monotonic()))
+        for removal in self._removals:
+            removal.join(max(0.1, until - time.monotonic()))
         self._place.close()
 
     @property
@@ -104,6 +105,15 @@ class DockerLauncher:
             return options.memory_mib
         grown: int = options.memory_mib * 2 ** self._deaths.get(slot, 0)
         return min(options.memory_on_oom_mib, grown)
+
+    def _remove(self, container: Container) -> None:
+        """Remove a container that has ended, while others start; ``close`` waits for it."""
+        removal = threading.Thread(target=container.remove, name="pyflow removes", daemon=True)
+        with self._lock:
+            self._removals = [other for other in self._removals if other.is_alive()]
+            # Started within the lock: a thread that has not started is not alive either.
+            removal.start()
+            self._removals.append(removal)
 
     def _tell(self, report: Report) -> None:
         slot = report.outcome.slot if isinstance(report, Finished) else report.slot
@@ -277,4 +287,4 @@ class _Group:
             self._timer.cancel()
         with self._lock:
             self._container = None
-        container.remove()
+        self._launcher._remove(container)  # noqa: SLF001  one module

@@ -38,6 +38,8 @@ _SHARED_MEMORY: Final = "1g"
 _CREDENTIALS_LAST_S: Final = 300.0
 _ENVIRONMENTS: Final = ".cache/pyflow/environments"
 """Where the runtime looks for packages below its home, see ``environments_folder``."""
+# The kernel takes no quota below a millisecond in each tenth of a second ("CFS Bandwidth Control").
+_LEAST_NANO_CPUS: Final = 10_000_000
 _MOST_LOG: Final = {"max-size": "10m", "max-file": "1"}
 
 
@@ -213,7 +215,7 @@ class Place:
         if memory_mib is not None:
             limits.update(mem_limit=memory_mib * 2**20, memswap_limit=memory_mib * 2**20)
         if "cpus" in options.given:
-            limits["nano_cpus"] = int(options.cpus * 1e9)
+            limits["nano_cpus"] = max(_LEAST_NANO_CPUS, int(options.cpus * 1e9))
         if options.gpus:
             limits["device_requests"] = [types.DeviceRequest(count=options.gpus, capabilities=[["gpu"]])]
         if not options.run_as_root:
