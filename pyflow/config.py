@@ -140,44 +140,50 @@ def checked(
         line_of: In which line of the source a name stands, where it has lines.
 
     Raises:
-        ConfigError: A name is unknown, or a value of the wrong type.
+        ConfigError: Names are unknown, or values of the wrong type; the message tells all of them.
     """
-    whole = source
+    faults = []
     for name, value in values.items():
         line = line_of(name)
-        source = whole if line is None else f"{whole}:{line}"
-        kind = _KINDS.get(name)
-        if kind is None:
-            raise ConfigError(
-                f"{source} has no setting {name!r}. {_hint(name, {known: repr(known) for known in _KINDS})}"
-            )
-        if value is None:
-            continue
-        if kind is dict:
-            _check_table(name, value, source)
-            continue
-        if type(value) is not kind and not (kind is str and isinstance(value, os.PathLike)):
-            raise ConfigError(f"{source}: {name} must be of type {kind.__name__}, got {value!r}.")
-        if name == "parallelism" and isinstance(value, int) and value < 1:
-            raise ConfigError(f"{source}: parallelism must be 1 or more, got {value!r}.")
+        fault = _fault(name, value, source if line is None else f"{source}:{line}")
+        if fault:
+            faults.append(fault)
+    if faults:
+        raise ConfigError("\n".join(faults))
     return Settings(**{k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in values.items()})
 
 
-def _check_table(name: str, table: object, source: str) -> None:
-    """Refuse a table with unknown names or wrong types; no value is shown, for one may be a token."""
+def _fault(name: str, value: object, source: str) -> str:
+    """What is wrong with a setting; empty when nothing is."""
+    kind = _KINDS.get(name)
+    if kind is None:
+        return f"{source} has no setting {name!r}. {_hint(name, {known: repr(known) for known in _KINDS})}"
+    if value is None:
+        return ""
+    if kind is dict:
+        return _fault_of_table(name, value, source)
+    if type(value) is not kind and not (kind is str and isinstance(value, os.PathLike)):
+        return f"{source}: {name} must be of type {kind.__name__}, got {value!r}."
+    if name == "parallelism" and isinstance(value, int) and value < 1:
+        return f"{source}: parallelism must be 1 or more, got {value!r}."
+    return ""
+
+
+def _fault_of_table(name: str, table: object, source: str) -> str:
+    """The first unknown name or wrong type in a table, if there is one; no value is shown, for it may be a token."""
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{source}: {name} must be a table of settings, got {type(table).__name__}.")
+        return f"{source}: {name} must be a table of settings, got {type(table).__name__}."
     known = TABLES[name]
     for inner, value in table.items():
         kinds = (str,) if known is None else known.get(inner) if isinstance(inner, str) else None
         if kinds is None:
             assert known is not None
-            raise ConfigError(
-                f"{source}: {name} has no setting {inner!r}. {_hint(str(inner), {each: repr(each) for each in known})}"
-            )
+            hint = _hint(str(inner), {each: repr(each) for each in known})
+            return f"{source}: {name} has no setting {inner!r}. {hint}"
         if value is not None and type(value) not in kinds and not (dict in kinds and isinstance(value, Mapping)):
             wanted = " or ".join(kind.__name__ for kind in kinds)
-            raise ConfigError(f"{source}: {name}.{inner} must be of type {wanted}, got {type(value).__name__}.")
+            return f"{source}: {name}.{inner} must be of type {wanted}, got {type(value).__name__}."
+    return ""
 
 
 def absolute(path: str | None) -> str:

@@ -5,6 +5,7 @@ A command is loaded when it is called, so that ``pyflow --help`` does not wait f
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -38,6 +39,15 @@ class Group(click.Group):
         module = importlib.import_module(f"{__package__}.{self._places[cmd_name][0]}")
         found: click.Command = getattr(module, cmd_name)
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that a command line names; of one that does not exist, the name that is nearest."""
+        near = difflib.get_close_matches(args[0], self._places, n=1)
+        if args[0] not in self._places and near and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without loading them."""

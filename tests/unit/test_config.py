@@ -330,3 +330,13 @@ def test_there_is_always_an_owner(environment, owner):
 def test_a_name_becomes_a_segment_of_a_key(text, found):
     """What a key cannot hold turns into dashes; where nothing is left, the other name is used."""
     assert slug(text, otherwise="none") == found
+
+
+def test_all_faults_of_a_file_are_told_at_once(tmp_path):
+    """Whoever has made three mistakes learns of three, each with its line."""
+    (tmp_path / "pyproject.toml").write_text('[tool.pyflow]\nstor = "x"\nparallelism = 0\nprogress = "maybe"\n')
+    with pytest.raises(ConfigError) as caught:
+        load_settings({}, tmp_path)
+    lines = str(caught.value).splitlines()
+    assert [line.partition("pyproject.toml:")[2][0] for line in lines] == ["2", "3", "4"]
+    assert "Did you mean 'store'?" in lines[0]

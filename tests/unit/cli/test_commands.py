@@ -141,6 +141,7 @@ def test_progress_goes_to_standard_error(pyflow):
         (("show", "20261123"), "has no runs of"),
         (("graph", "flow.py", "--format", "png"), "Error: --format must be text or mermaid, got 'png'."),
         (("nope",), "No such command 'nope'."),
+        (("shwo", "latest"), "No such command 'shwo'. Did you mean 'show'?"),
     ],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2(pyflow, words, said):
