@@ -172,9 +172,9 @@ class ContentStore:
                     f"A blob of {size_bytes / 2**20:.0f} MiB on its way from {self.blobs.url} cannot be kept in {folder}: {error}. Let "
                     "TMPDIR name a folder on a disk with room."
                 ) from error
-            with path.open("rb") as file, mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ) as mapped:
-                with memoryview(mapped) as data:
-                    yield data
+            # Not closed here: whoever was given it may hold a part of it a little longer, after an error for example.
+            with path.open("rb") as file:
+                yield memoryview(mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -112,13 +112,15 @@ def test_another_run_of_the_same_name_is_not_replaced(tmp_path):
     assert there.blobs.committed(there.keys.commits(done.id), slot) == b'{"other": true}'
 
 
-def test_a_large_blob_travels_in_pieces(seaweed, monkeypatch, tmp_path):
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_large_blob_travels_in_pieces(seaweed, monkeypatch, tmp_path, kind):
     """A result of a bucket that is copied takes the memory of a few chunks, not its own size; nothing is left on the disk."""
     seaweed.enter(monkeypatch)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "aside"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     (tmp_path / "aside").mkdir()
-    source, target = content_of(f"s3://{BUCKET}/{uuid.uuid4().hex}"), content_of(str(tmp_path / "there"))
+    there = str(tmp_path / "there") if kind == "folder" else f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    source, target = content_of(f"s3://{BUCKET}/{uuid.uuid4().hex}"), content_of(there)
     size = 12 * CHUNK_SIZE + 17
     digest = source.put_blob([bytes(size)]).hex
     copied = Copied("r1")
