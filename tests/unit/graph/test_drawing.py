@@ -23,8 +23,8 @@ from pyflow.graph import (
     Ref,
     Region,
     SelectNode,
-    to_text,
 )
+from pyflow.graph.drawing import to_text
 
 AT = Location("flow.py", 3)
 
