@@ -112,7 +112,10 @@ class Deployment:
         return open_run(self._workplace, record)
 
     def remove(self) -> None:
-        """Take it off the cluster; its runs stay."""
+        """Take it off the cluster. Runs that have ended stay; one that the schedule has started goes with it if it still goes on.
+
+        Kubernetes removes what belongs to a CronWorkflow together with it.
+        """
         open_remote("argo", self._workplace.settings).undeploy(self._deployed)
         content = self._workplace.content
         content.blobs.delete([content.keys.deployment(self.name)])

@@ -103,11 +103,10 @@ def test_the_clock_starts_runs(flows):
     """A schedule fires, and the run is listed and has its value like any other."""
     kept = flows.timed.deploy(schedule="* * * * *", values={"x": 21})
     try:
-        until(list_runs, 150)
+        run = until(list_runs, 150)[-1]
+        assert run.wait(200) == "succeeded"
     finally:
         kept.remove()
-    run = list_runs()[-1]
-    assert run.wait(200) == "succeeded"
     assert run.result() == 42
 
 
