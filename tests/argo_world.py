@@ -61,12 +61,19 @@ def prepared() -> dict[str, Any]:
 
 
 @cache
-def prepared_for_laws() -> dict[str, Any]:
-    """The same for tasks that are defined in pyflow's own tests, and use arrays and frames."""
+def build_laws_image() -> str:
+    """The image of Python with the packages that some laws use, built; its name."""
     packages = [f"{name}=={version(name)}" for name in ("numpy", "pandas", "pyarrow")]
     lines = f"FROM {IMAGE}\nRUN pip install --no-cache-dir --root-user-action=ignore {' '.join(packages)}\n"
     build = ["docker", "build", "--network", "host", "-q", "-t", LAWS_IMAGE, "-"]
     subprocess.run(build, input=lines, text=True, check=True, capture_output=True, timeout=400)
+    return LAWS_IMAGE
+
+
+@cache
+def prepared_for_laws() -> dict[str, Any]:
+    """The same for tasks that are defined in pyflow's own tests, and use arrays and frames."""
+    build_laws_image()
     if TESTBED.is_dir():
         subprocess.run([TESTBED / "load-image", LAWS_IMAGE], check=True, capture_output=True, timeout=200)
     travelling._LEFT_OUT_OF_PYFLOW = re.compile(r"(?:^|/)__pycache__/|\.pyc$|^pyflow/(?:cli|ui)/")

@@ -158,7 +158,7 @@ def an_item_does_not_wait_for_the_others(stage: Stage) -> None:
 
     @task
     def slow_at_end(x: int) -> tuple[int, float]:
-        time.sleep(1.0 * x)
+        time.sleep(2.0 * x)
         return x, time.time()
 
     @task
@@ -167,7 +167,7 @@ def an_item_does_not_wait_for_the_others(stage: Stage) -> None:
 
     @pipeline
     def lockstep() -> Any:
-        return note.with_options(cpus=0.1).map(slow_at_end.with_options(cpus=0.1).map([0, 1]))
+        return note.with_options(cpus=0.5).map(slow_at_end.with_options(cpus=0.5).map([0, 1]))
 
     (_, first_noted), (last_made, _) = stage.run(lockstep)
     holds(first_noted < last_made, "the first item was noted before the last one was made")

@@ -194,6 +194,7 @@ def a_run_can_be_cancelled(stage: Stage) -> None:
 
     run = stage.start(long)
     _until_running(stage, run, "sleep")
+    _until_printed(stage, run, "sleep")
     load_run(run.id, stage.store).cancel()
     run.cancel()
     same(run.wait(stage.patience_s), "cancelled", "the status")
@@ -220,6 +221,13 @@ def runs_in_threads_do_not_mix(stage: Stage) -> None:
     same([run.wait(3 * stage.patience_s) for run in runs], ["succeeded"] * 4, "states")
     same([run.result()["total"] for run in runs], [0, 5, 11, 18], "results")
     same(len({run.id for run in runs}), 4, "the number of ids")
+
+
+def _until_printed(stage: Stage, run: Run, node: str) -> None:
+    """Wait until what a task prints can be read: where it runs may take a while to start after it is said to run."""
+    end = time.monotonic() + min(stage.patience_s, 20)
+    while not run.logs(node) and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _until_running(stage: Stage, run: Run, node: str) -> None:
