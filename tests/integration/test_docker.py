@@ -132,22 +132,6 @@ def test_time_and_memory_are_limits(on):
         on(too_large)()
 
 
-def test_memory_grows_on_retry(on):
-    """After a death by lack of memory the next attempt gets twice as much."""
-
-    @task(memory="64Mi", memory_on_oom="512Mi", retries=2, backoff=0)
-    def needs_more():
-        held = bytearray(100 * 2**20)
-        return len(held)
-
-    @pipeline
-    def flow():
-        return needs_more()
-
-    run = on(flow).submit()
-    assert run.result() == 100 * 2**20
-
-
 def test_secrets_do_not_stand_in_the_container(on, monkeypatch):
     """The value of a secret reaches the task, and neither the description of the container nor the log."""
     password = token_hex(8)

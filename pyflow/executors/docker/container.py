@@ -136,6 +136,8 @@ def _advice(text: str) -> str:
         return f"{text}. The disk of the Docker engine is full:  docker system df  says of what."
     if "executable file not found" in text or "no such file or directory" in text:
         return f"{text}. The image has no such program, or not on its PATH."
+    if "select device driver" in text:
+        return f"{text}. The engine has no GPUs to give: see  docker info  for its runtimes, or leave out gpus=."
     if "range of CPUs" in text:
         return f"{text}. Ask for fewer with cpus=."
     return f"{text}."
