@@ -22,7 +22,7 @@ from pyflow.graph import CallNode, Graph
 from pyflow.packed import PackedGraph
 from pyflow.packing import pack
 from pyflow.progress import open_progress
-from pyflow.runs import RunRecord, RunSummary, new_run_id, process_started, this_host
+from pyflow.runs import Journal, RunRecord, RunSummary, new_run_id, process_started, this_host
 from pyflow.runtime import importing_module
 from pyflow.scheduling import Capacity
 from pyflow.store import ContentStore
@@ -99,7 +99,9 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
     job = packed_job(graph, workplace, executor)
     begun = _begin(executor, job)
     record = _record(job, executor.name, arguments, begun)
-    if not record.create(workplace.content) and not begun.place:
+    if record.create(workplace.content):
+        _note_beginning(workplace.content, record, begun)
+    elif not begun.place:
         raise NotFoundError(f"There is a run {record.run_id!r} already.")
     job = replace(
         job,
@@ -161,8 +163,18 @@ def started_elsewhere(workplace: Workplace, deployed: Deployed, begun: Begun, ar
         capacity=Capacity(cpus=float("inf")),
     )
     record = _record(job, "argo", arguments, begun)
-    record.create(workplace.content)
+    if record.create(workplace.content):
+        _note_beginning(workplace.content, record, begun)
     return record
+
+
+def _note_beginning(content: ContentStore, record: RunRecord, begun: Begun) -> None:
+    """Write down that a run has begun which another place goes on with: whoever records it first says so, a pod otherwise."""
+    if begun.place:
+        journal = Journal(content, record.run_id, writer=f"submitter-{os.urandom(4).hex()}")
+        journal.add("run-started")
+        journal.flush()
+        content.blobs.flush()
 
 
 def detached_text(run: Run) -> str:
