@@ -128,7 +128,7 @@ def test_a_pod_deleted_after_its_commit_keeps_its_result(place):
     place.flows.draw = place.flows.draw.with_options(pod_patch=patch)
     run = place.flows.drawing.submit("after")
     until((place.shared / "go.waiting").exists)
-    (pod,) = pods_of(run)
+    (pod,) = until(lambda: pods_of(run))  # the workflow says so a little later
     kubectl("delete", "pod", pod, "--grace-period=0", "--force")
     assert run.wait(200) == "succeeded"
     check_one_result(run, 1, place, "after")
@@ -139,7 +139,7 @@ def test_twins_have_one_result(place):
     """A second pod with the same specification runs the same node; whoever commits first has made the result."""
     run = place.flows.drawing.submit("twins", 100.0)
     until(lambda: place.count("twins"))
-    (pod,) = pods_of(run)
+    (pod,) = until(lambda: pods_of(run))  # the workflow says so a little later
     twin = json.loads(kubectl("get", "pod", pod, "-o", "json"))
     twin["metadata"] = {"name": f"{pod}-twin", "annotations": twin["metadata"]["annotations"]}
     twin["spec"].pop("nodeName")

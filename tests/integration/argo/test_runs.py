@@ -106,7 +106,11 @@ def test_a_deleted_pod_is_replaced(flows):
     """The attempt is lost, with its reason; another one gives the value."""
     run = flows.naps.submit(8)
     until(lambda: "napping" in run.logs("nap"))
-    (pod,) = [node.pod for node in pod_nodes(cluster().get(run.record.place["workflow"])) if node.phase == "Running"]
+
+    def running() -> list[str]:
+        return [node.pod for node in pod_nodes(cluster().get(run.record.place["workflow"])) if node.phase == "Running"]
+
+    (pod,) = until(running)  # the workflow says so a little later than the pod
     subprocess.run(["kubectl", "delete", "pod", pod, "--grace-period=0", "--force"], check=True, capture_output=True)
     assert run.wait(200) == "succeeded"
     assert run.result() == 8
