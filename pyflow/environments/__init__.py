@@ -11,7 +11,7 @@ from pyflow.late import late_names
 
 if TYPE_CHECKING:
     from pyflow.environments.building import Environment, build, locked
-    from pyflow.environments.cache import environments_folder
+    from pyflow.environments.cache import environments_folder, runtime_folder
     from pyflow.environments.lock import Lock, parse_lock
     from pyflow.environments.request import AUTO, Request, read_request
     from pyflow.environments.target import PYTHON_MINOR, Target, container_target, this_target
@@ -21,7 +21,7 @@ else:
         globals(),
         {
             "pyflow.environments.building": "Environment build locked",
-            "pyflow.environments.cache": "environments_folder",
+            "pyflow.environments.cache": "environments_folder runtime_folder",
             "pyflow.environments.lock": "Lock parse_lock",
             "pyflow.environments.request": "AUTO Request read_request",
             "pyflow.environments.target": "PYTHON_MINOR Target container_target this_target",
@@ -43,6 +43,7 @@ __all__ = [
     "locked",
     "parse_lock",
     "read_request",
+    "runtime_folder",
     "this_target",
     "unpacked",
 ]

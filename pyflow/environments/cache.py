@@ -39,6 +39,11 @@ def environments_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return _temporary()
 
 
+def runtime_folder() -> Path:
+    """Where pyflow's own runtime is kept for places that get it from this machine: beside the environments."""
+    return environments_folder().with_name("runtime")
+
+
 def _temporary() -> Path:
     """A folder in the place for temporary files that belongs to this user alone: others may not put code into it."""
     folder = Path(tempfile.gettempdir()) / f"pyflow-environments-{os.getuid()}"

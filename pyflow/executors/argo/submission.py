@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyflow.environments import environments_folder
+from pyflow.environments import runtime_folder
 from pyflow.executors.argo.manifest import to_workflow
 from pyflow.executors.argo.place import Travelling
 from pyflow.executors.argo.settings import ArgoSettings
@@ -30,7 +30,7 @@ def make_workflow(job: Job, settings: ArgoSettings) -> dict[str, Json]:
 
 def _travelling(content: ContentStore) -> Travelling:
     """Pyflow's runtime in the store: a cluster needs no image of ours, and all pods run the version that made the run."""
-    archive = compiled_archive(environments_folder().with_name("runtime"))
+    archive = compiled_archive(runtime_folder())
     key = content.keys.runtime(archive.digest)
     found = content.blobs.info(key)
     if found is None or found.size_bytes != len(archive.data):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final
 
-from pyflow.environments import unpacked
+from pyflow.environments import runtime_folder, unpacked
 from pyflow.errors import EnvironmentMismatchError
 from pyflow.executors.carrying import carry_out
 from pyflow.executors.docker.launcher import DockerLauncher
@@ -99,10 +97,8 @@ def images_for(
         ExecutorError: An image cannot be had, or has no fitting Python.
     """
     found: dict[int, PlaceImage] = {}
-    calls = [node for node in graph.walk() if isinstance(node, PackedCall)]
-    calls += [graph.on_exit] if graph.on_exit is not None else []
-    for call in calls:
-        if call.options not in found:
+    for call in graph.walk_all():
+        if isinstance(call, PackedCall) and call.options not in found:
             found[call.options] = _python_image(graph.options[call.options], engine, settings, tell)
     check_container_images(graph, engine, tell)
     return found
@@ -131,16 +127,10 @@ def _python_image(
     else:
         python = python_in(engine, options.image, facts)
     # Also in an image that was made of the runtime image: that may be of another version.
-    runtime = str(install_runtime(_cache_folder() / "runtime"))
+    runtime = str(install_runtime(runtime_folder()))
     own = facts.environment.get("PYTHONPATH", "")
     python_path = ":".join(entry for entry in own.split(":") if entry != _IN_RUNTIME_IMAGE)
     return PlaceImage(name=options.image, python=python, runtime=runtime, python_path=python_path)
 
 
 _IN_RUNTIME_IMAGE: Final = "/opt/pyflow"
-
-
-def _cache_folder() -> Path:
-    """Where a user's caches lie, by the XDG base directories."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(base if os.path.isabs(base) else Path.home() / ".cache") / "pyflow"

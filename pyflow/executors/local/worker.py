@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyflow.contract import Invocation, Outcome, is_chain
-from pyflow.environments import environments_folder
+from pyflow.environments import runtime_folder
 from pyflow.executors.local.backlog import Waiting
 from pyflow.late import late
 from pyflow.runtime import Messages, command_of, send, signal_tree
@@ -69,7 +69,7 @@ def _interpreter(kind: Kind) -> list[str]:
     """The beginning of a worker's command line."""
     if not kind.packages:
         return [sys.executable, "-c", _PROGRAM, _PACKAGE_PARENT]
-    folder = compiled.install_runtime(environments_folder().with_name("runtime"))
+    folder = compiled.install_runtime(runtime_folder())
     return [sys.executable, *_ISOLATED, "-c", _ISOLATED_PROGRAM, str(folder), f"{os.sep}{travelling.DEPENDENCIES}"]
 
 
