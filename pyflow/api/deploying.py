@@ -22,6 +22,7 @@ from pyflow.api.start import packed_job, started_elsewhere
 from pyflow.errors import DefinitionError
 from pyflow.executors import Deployed, Job, open_remote
 from pyflow.graph import Graph, Parameter
+from pyflow.jsontext import dump
 from pyflow.tracing import Definition, task, trace, trace_template
 
 VARIABLE: Final = "PYFLOW_PARAMETERS"
@@ -163,8 +164,8 @@ def _pin(job: Job, name: str) -> None:
 
     Whatever looks like a digest below ``deployments`` is kept, so the packed graph itself is what is written.
     """
-    packed = json.loads(bytes(job.content.read_blob(job.graph_digest, job.graph_size)))
-    text = json.dumps({"graph": job.graph_digest, "size": job.graph_size, "packed": packed}, separators=(",", ":"))
+    packed = json.loads(job.graph.to_bytes())
+    text = dump({"graph": job.graph_digest, "size": job.graph_size, "packed": packed})
     job.content.blobs.put(job.content.keys.deployment(name), [text.encode()])
 
 

@@ -26,11 +26,9 @@ def find_run(text: str, workplace: Workplace) -> Run:
     where = f"The store {content.blobs.url} has"
     if text == "latest":
         found = [run.id for run in latest_runs(workplace, ids, 1)]
-        if not found:
-            raise NotFoundError(no_runs_text(workplace))
     else:
         found = [text] if text in ids else [one for one in ids if text and (one.startswith(text) or one.endswith(text))]
-    if not ids:
+    if not ids or (text == "latest" and not found):
         raise NotFoundError(no_runs_text(workplace))
     if not found:
         raise NotFoundError(f"{where} no run {text!r}. 'pyflow ls' lists what it has.")

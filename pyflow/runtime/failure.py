@@ -23,10 +23,8 @@ _MAX_FRAMES: Final = 200
 _MAX_LINKED: Final = 20
 """Causes and contexts of one error, together; what lies further back is in the text alone."""
 
-_NO_TERMINAL: Final = (
-    "A debugger began in a process that has no terminal, and ended at once. Let the pipeline run in your own process: "
-    "my_pipeline.with_options(executor='inprocess')(...), or PYFLOW_EXECUTOR=inprocess."
-)
+RUN_HERE: Final = "Let the pipeline run in your own process: my_pipeline.with_options(executor='inprocess')(...), or PYFLOW_EXECUTOR=inprocess."
+"""What helps who wants to type to a debugger."""
 
 
 def record_error(
@@ -41,7 +39,7 @@ def record_error(
         about: See ``pyflow.store.about_error``; without it nobody rebuilds the error from its pickle.
     """
     if _type_name(type(error)) == "bdb.BdbQuit" and not (sys.stdin and sys.stdin.isatty()):
-        add_note(error, _NO_TERMINAL)
+        add_note(error, f"A debugger began in a process that has no terminal, and ended at once. {RUN_HERE}")
     told = traceback.TracebackException.from_exception(error, compact=True)
     _clean(told, origins)
     return _record(error, told, content, about, "".join(told.format()), {id(error)})

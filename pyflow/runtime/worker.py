@@ -23,6 +23,7 @@ from pyflow.contract import Invocation, Outcome, is_chain
 from pyflow.failpoints import reached
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.commands import invocation_in, invocations_of
+from pyflow.runtime.failure import RUN_HERE
 from pyflow.runtime.session import Session
 from pyflow.runtime.wire import Messages, send_text
 
@@ -201,10 +202,7 @@ def _watch(lifeline_fd: int, spool: Spool) -> NoReturn:
 
 def _no_debugger(*_args: object, **_kwargs: object) -> NoReturn:
     """What ``breakpoint()`` does, unless ``PYTHONBREAKPOINT`` says otherwise: nobody could type to a debugger here."""
-    raise RuntimeError(
-        "breakpoint() was called in a worker process, which has no terminal. Let the pipeline run in your own process: "
-        "my_pipeline.with_options(executor='inprocess')(...), or PYFLOW_EXECUTOR=inprocess."
-    )
+    raise RuntimeError(f"breakpoint() was called in a worker process, which has no terminal. {RUN_HERE}")
 
 
 class _Ended:
