@@ -256,6 +256,12 @@ class PackedGraph:
         """All nodes of the body, in the order of the trace."""
         return self.region.walk()
 
+    def walk_all(self) -> Iterator[PackedNode]:
+        """All nodes of the body, and behind them the exit handler."""
+        yield from self.walk()
+        if self.on_exit is not None:
+            yield self.on_exit
+
     def to_bytes(self) -> bytes:
         """The JSON text whose digest names this graph."""
         wire = {"version": PACKED_VERSION, **_fields(self)}

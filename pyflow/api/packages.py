@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyflow.api.home import Workplace
 from pyflow.executors import SUPPORT
-from pyflow.graph import CallNode, Graph
+from pyflow.graph import Graph
 from pyflow.jsontext import Json
 from pyflow.late import late
 
@@ -23,9 +23,7 @@ def packages_for(graph: Graph, workplace: Workplace, executor: str) -> dict[int,
     Raises:
         PyflowError: They cannot be had; the message says why, and where they are asked for.
     """
-    nodes = [*graph.walk(), *(() if graph.on_exit is None else (graph.on_exit,))]
-    is_asked = any(isinstance(node, CallNode) and node.options.packages is not None for node in nodes)
-    if not is_asked or SUPPORT["packages"][executor] != "honoured":
+    if not graph.asking_for_packages() or SUPPORT["packages"][executor] != "honoured":
         return {}
     tell = _say_nothing if workplace.settings.progress is False else _say
     return packages.provide_packages(graph, workplace.content, in_containers=executor != "local", tell=tell)

@@ -221,10 +221,7 @@ def _refuse_while_importing(graph: Graph) -> None:
 
 
 def _functions(graph: Graph) -> list[Any]:
-    found = {id(n.function): n.function.fn for n in graph.walk() if isinstance(n, CallNode)}
-    if graph.on_exit is not None:
-        found[id(graph.on_exit.function)] = graph.on_exit.function.fn
-    return list(found.values())
+    return list({id(n.function): n.function.fn for n in graph.walk_all() if isinstance(n, CallNode)}.values())
 
 
 def _record(job: Job, executor: str, arguments: str, begun: Begun) -> RunRecord:

@@ -89,7 +89,7 @@ def show(run_id: str, node: str | None, store: str | None, *, is_lock: bool, as_
 
 def _environments(run: Run, node: str | None) -> list[tuple[Json, list[str]]]:
     """The different environments of a run, each with the tasks that have it."""
-    nodes = [n for n in (*run.graph.walk(), run.graph.on_exit) if isinstance(n, PackedCall)]
+    nodes = [n for n in run.graph.walk_all() if isinstance(n, PackedCall)]
     if node is not None and node not in {n.name for n in nodes}:
         raise Wrong(f"Run {run.id} has no task {node!r}. There are: {', '.join(n.name for n in nodes)}.")
     names_by_digest: dict[str, tuple[Json, list[str]]] = {}

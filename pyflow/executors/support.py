@@ -169,5 +169,4 @@ def _users_of_options(graph: PackedGraph, executor: str) -> dict[tuple[str, str]
 
 
 def _nodes_with_options(graph: PackedGraph) -> Iterator[PackedCall | PackedContainer]:
-    handlers = () if graph.on_exit is None else (graph.on_exit,)
-    return (node for node in (*graph.walk(), *handlers) if isinstance(node, (PackedCall, PackedContainer)))
+    return (node for node in graph.walk_all() if isinstance(node, (PackedCall, PackedContainer)))

@@ -46,6 +46,16 @@ class Graph:
         """All nodes of the body, in the order of the trace."""
         return self.region.walk()
 
+    def walk_all(self) -> Iterator[Node]:
+        """All nodes of the body, and behind them the exit handler."""
+        yield from self.walk()
+        if self.on_exit is not None:
+            yield self.on_exit
+
+    def asking_for_packages(self) -> list[CallNode]:
+        """The calls that ask for packages of their own."""
+        return [n for n in self.walk_all() if isinstance(n, CallNode) and n.options.packages is not None]
+
     def __repr__(self) -> str:
         return f"<Graph {self.name!r} of {sum(1 for _ in self.walk())} nodes>"
 

@@ -94,8 +94,7 @@ def pack(
         SecretError: The value of a secret stands in one of them.
         StoreError: The store did not take it.
     """
-    handlers = () if graph.on_exit is None else (graph.on_exit,)
-    next_id = 1 + max((node.id for node in (*graph.walk(), *handlers)), default=-1)
+    next_id = 1 + max((node.id for node in graph.walk_all()), default=-1)
     packer = _Packer(content, environment_of, next_id=next_id)
     region = packer.region(graph.region)
     on_exit = packer.call(graph.on_exit) if graph.on_exit is not None else None

@@ -66,11 +66,8 @@ def wanted_packages(graph: Graph, *, in_containers: bool) -> list[Wanted]:
     Raises:
         DefinitionError: A request cannot be what was meant.
     """
-    handlers = () if graph.on_exit is None else (graph.on_exit,)
     return [
-        Wanted(node, _request(node), _target(node, in_containers=in_containers))
-        for node in (*graph.walk(), *handlers)
-        if isinstance(node, CallNode) and node.options.packages is not None
+        Wanted(node, _request(node), _target(node, in_containers=in_containers)) for node in graph.asking_for_packages()
     ]
 
 

@@ -103,7 +103,7 @@ class _Run:
             data = bytes(self._content.read_blob(record.graph_digest, record.graph_size))
             wire = json.loads(data)
             graph = PackedGraph.from_bytes(data)
-            nodes = [*graph.walk(), *([graph.on_exit] if graph.on_exit is not None else [])]
+            nodes = list(graph.walk_all())
         except StoreUnavailableError:
             raise
         except EnvironmentMismatchError:

@@ -69,6 +69,5 @@ class SeveralPools:
 
 def packages_by_node(graph: PackedGraph) -> dict[int, str]:
     """For each node that runs, the digest of its packages; empty where it takes what is installed."""
-    nodes = [*graph.walk(), *([] if graph.on_exit is None else [graph.on_exit])]
-    environments = {n.id: graph.options[n.options].environment for n in nodes if isinstance(n, PackedCall)}
+    environments = {n.id: graph.options[n.options].environment for n in graph.walk_all() if isinstance(n, PackedCall)}
     return {node: "" if found is None else found["digest"] for node, found in environments.items()}
