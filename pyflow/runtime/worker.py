@@ -113,10 +113,11 @@ class _Server:
         """Run these, and tell of all but the last, which waits for what is taken next."""
         told = None
         for command in commands:
+            if "drop" in command:
+                continue  # the chain that is meant has ended meanwhile
             if told is not None:
                 self._tell(told)
-            if "drop" not in command:  # else the chain that was meant has ended meanwhile
-                told = self._run(invocations_of(command))
+            told = self._run(invocations_of(command))
         return told
 
     def _run(self, invocations: list[Invocation]) -> _Told | None:
