@@ -47,6 +47,9 @@ def install_runtime(into: Path) -> Path:
 def compiled_archive(cache: Path) -> RuntimeArchive:
     """The runtime as a zip file to import from; the same bytes for the same versions, this Python's among them.
 
+    Before Python 3.11 there may be a few variants: ``marshal`` writes a set in the order of its hashes, and that of
+    ``None`` is its address (bpo-37596). Each machine keeps the one that it made.
+
     Args:
         cache: A folder in which it is kept; compiling takes seconds.
 

@@ -118,8 +118,19 @@ def begun(archive, line, **environment):
 
 
 def test_the_compiled_archive_is_the_same_bytes_each_time(compiled, tmp_path):
-    """Compiling gives one archive, so that a store holds one for each version."""
-    assert compiled.read_bytes() == compiled_archive(tmp_path).data
+    """Compiling gives one archive, so that a store holds one for each version.
+
+    Before Python 3.11, sets among the constants of a module lie in an order of the process (bpo-37596), so that only
+    names and sizes are the same.
+    """
+    again = compiled_archive(tmp_path).data
+    if sys.version_info >= (3, 11):
+        assert compiled.read_bytes() == again
+    sizes = [
+        [(entry.filename, entry.file_size) for entry in zipfile.ZipFile(archive).infolist()]
+        for archive in (compiled, io.BytesIO(again))
+    ]
+    assert sizes[0] == sizes[1]
 
 
 def test_the_compiled_archive_is_imported_from(compiled):
