@@ -155,9 +155,9 @@ def time_limits_end_a_task(pad: Pad) -> None:
     """A task that takes longer than its limit is reported as lost to the limit; the next one in its place runs."""
     if not pad.has_processes:
         return
-    pad.launcher.launch(pad.invocations("nap", 1, 0), 1.5, in_advance=False)
+    pad.launcher.launch(pad.invocations("nap", 1, 0), 3, in_advance=False)
     first, second = pad.reports(2)
-    holds(isinstance(first, Lost) and first.is_timeout and "1.5 s" in first.reason, f"the first one: {first}")
+    holds(isinstance(first, Lost) and first.is_timeout and "3 s" in first.reason, f"the first one: {first}")
     holds(isinstance(second, Finished) and second.outcome.is_committed, f"the second one: {second}")
 
 

@@ -45,6 +45,16 @@ def ends_itself(path):
     return "second"
 
 
+@task(batch=2, timeout=5)
+def holds_on(seconds):
+    """Ends well, though late, when it is asked to end."""
+    try:
+        time.sleep(seconds)
+    except SystemExit:
+        return "late"
+    return "slept"
+
+
 @pipeline
 def echoes(n):
     return echo.map(list(range(n)))
@@ -88,6 +98,11 @@ def test_a_worker_that_is_told_to_end_is_lost(tmp_path) -> None:
     Path(path).unlink()
     with pytest.raises(LostTaskError, match="SIGTERM"):
         pipeline(lambda: ends_itself.with_options(retries=0)(path))()
+
+
+def test_an_item_that_ends_at_the_last_moment_takes_no_other_along() -> None:
+    """An item that its time-out interrupts may still return; the next of its batch then has all of its own time."""
+    assert pipeline(lambda: holds_on.map([60.0, 2.5]))() == ["late", "slept"]
 
 
 def test_a_failing_condition_says_that_it_was_one() -> None:

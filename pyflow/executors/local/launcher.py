@@ -166,6 +166,9 @@ class PoolLauncher:
     def _judge(self, worker: Worker, invocation: Invocation, outcome: Outcome) -> Report:
         """What an outcome means: one that came of being ended is not the task's own."""
         self._pool.pace.note(outcome.duration_s)
+        if outcome.is_committed and worker.ending == "timeout":
+            # It made it at the last moment. What the worker has begun with since does not end for it.
+            worker.is_accounted = True
         if worker.ending is None or outcome.is_committed:
             return Finished(outcome)
         log = (outcome.log.writer, outcome.log.start, outcome.log.end) if outcome.log is not None else None
