@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from pyflow.contract import Invocation, Outcome
-from pyflow.errors import IntegrityError, StoreError
+from pyflow.errors import IntegrityError, PyflowError, StoreError
 from pyflow.jsontext import Json
 from pyflow.runtime.attempts import Heartbeat, beat, leave_outcome
 from pyflow.runtime.capture import Spool
@@ -65,12 +65,19 @@ class Attendant:
                 leave_now(0)
             self._tell({"outcome": self._left(invocation, outcome).to_wire()})
         self._current = None
+        if len(invocations) > 1:
+            self._gather(invocations[0])
 
     def _outcome(self, invocation: Invocation) -> Outcome:
         try:
             return self._session.run(invocation)
         except IntegrityError as error:  # the invocation is none of this graph's
             return not_tried(invocation, error)
+
+    def _gather(self, invocation: Invocation) -> None:
+        # It is a help for those who read all of it; without it they ask more often.
+        with contextlib.suppress(PyflowError):
+            self._session.open(invocation.home).commits(invocation.run_id, invocation.graph_digest).gather()
 
     def _left(self, invocation: Invocation, outcome: Outcome) -> Outcome:
         if not outcome.is_committed:

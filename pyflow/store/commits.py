@@ -59,7 +59,11 @@ class RunCommits:
 
     def prefetch(self, slots: Iterable[str]) -> None:
         """Somebody is about to ask for these records: bring near what is far, many at once."""
-        self._blobs.prefetch(self.book, slots)
+        self._blobs.prefetch(self.book, slots, accepts=self._accepts)
+
+    def gather(self) -> None:
+        """This process has committed what it will: help those who are to read many of its records."""
+        self._blobs.gather(self.book)
 
     def slots(self) -> Sequence[str]:
         """All slots that have a record; who wants to rely on one asks for it by ``committed``."""

@@ -235,8 +235,11 @@ class FolderBlobs:
         except OSError as error:
             raise folder_error(error, f"read {book!r}", self._url) from error
 
-    def prefetch(self, book: str, slots: Iterable[str]) -> None:
+    def prefetch(self, book: str, slots: Iterable[str], *, accepts: Judge = anything) -> None:
         """Nothing to do: the book is read forward, and once."""
+
+    def gather(self, book: str) -> None:
+        """Nothing to do: the book is one file."""
 
     def slots(self, book: str) -> Sequence[str]:
         """All slots of a book that have a record, in the order of their commits."""

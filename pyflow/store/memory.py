@@ -155,7 +155,10 @@ class MemoryBlobs:
         """The record that holds for a slot; None while there is none."""
         return next((record for record in self._records_of(book, slot) if accepts(slot, record)), None)
 
-    def prefetch(self, book: str, slots: Iterable[str]) -> None:
+    def prefetch(self, book: str, slots: Iterable[str], *, accepts: Judge = anything) -> None:
+        """Nothing to do: all is near."""
+
+    def gather(self, book: str) -> None:
         """Nothing to do: all is near."""
 
     def slots(self, book: str) -> Sequence[str]:

@@ -142,8 +142,14 @@ class BlobStore(Protocol):
     def committed(self, book: str, slot: str, *, accepts: Judge = anything) -> bytes | None:
         """The record that holds for a slot; None while there is none."""
 
-    def prefetch(self, book: str, slots: Iterable[str]) -> None:
+    def prefetch(self, book: str, slots: Iterable[str], *, accepts: Judge = anything) -> None:
         """Somebody is about to ask for these records: bring near what is far, many at once. Changes nothing else."""
+
+    def gather(self, book: str) -> None:
+        """This process has committed what it will commit to a book: help those who are to read many of these records.
+
+        It may do nothing, and what it does may be lost: no answer depends on it.
+        """
 
     def slots(self, book: str) -> Sequence[str]:
         """All slots of a book that have a record, whether or not somebody would let it hold; the records are not looked at."""

@@ -41,6 +41,24 @@ def to_prefetch_changes_nothing(store: BlobStore) -> None:
     same(again.committed(BOOK, "3"), b"{}", "the record that came later")
 
 
+def what_is_gathered_is_what_was_committed(store: BlobStore) -> None:
+    """Many records that their writer has gathered are the same ones, for all; they are no slots, and go with the book."""
+    store.gather(BOOK)
+    records = {f"3.{number}": b'{"slot":"3.%d"}' % number for number in range(50)}
+    for slot, record in records.items():
+        store.commit(BOOK, slot, record)
+    store.gather(BOOK)
+    store.gather(BOOK)
+    again = open_blobs(store.url)
+    again.prefetch(BOOK, [*records, "3.50"])
+    same({slot: again.committed(BOOK, slot) for slot in records}, records, "the records")
+    same(again.committed(BOOK, "3.50"), None, "the record of a slot without one")
+    same(sorted(again.slots(BOOK)), sorted(records), "the slots")
+    same(dict(again.commits(BOOK)), records, "the commits")
+    store.delete([info.key for info in store.list(BOOK)])
+    same(list(store.list(BOOK)), [], "what is listed when all was deleted")
+
+
 def what_has_ended_is_not_unfinished(store: BlobStore) -> None:
     """Writes that have ended left nothing behind, small ones and large ones; to discard nothing is fine."""
     store.put(f"{RUN}/small", [b"x"])
@@ -62,6 +80,7 @@ def what_is_deleted_once_is_gone(store: BlobStore) -> None:
 UPKEEP_LAWS = (
     a_sealed_log_reads_the_same,
     to_prefetch_changes_nothing,
+    what_is_gathered_is_what_was_committed,
     what_has_ended_is_not_unfinished,
     what_is_deleted_once_is_gone,
 )

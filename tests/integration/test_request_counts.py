@@ -115,6 +115,33 @@ def test_items_of_a_map_are_read_at_once(counted):
     assert sum(plan.seen.values()) - before - first <= 5
 
 
+def test_what_was_gathered_is_read_at_one_go(counted):
+    """Results that their process has gathered cost a few requests, however many they are; false ones beside them change nothing."""
+    plan, url = counted
+    done = run(url, 100)
+    content = done._content
+    content.commits(done.id, done.record.graph_digest).gather()
+    wanted = [x + 1 for x in range(100)]
+
+    def results_and_cost():
+        fresh = load_run(done.id, url)
+        fresh._content.blobs.start_afresh()
+        fresh.view()
+        before = sum(plan.seen.values())
+        return fresh.result("inc"), sum(plan.seen.values()) - before
+
+    results, requests = results_and_cost()
+    assert results == wanted
+    assert requests <= 8
+    book = content.keys.commits(done.id)
+    (gathered,) = [info.key for info in content.blobs.list(book) if "/gathered_" in info.key]
+    lines = content.blobs.get(gathered).splitlines(keepends=True)
+    content.blobs.put(gathered, [b"".join(line.replace(b'"json":', b'"json":1') for line in lines[:50]), b"no line"])
+    results, requests = results_and_cost()
+    assert results == wanted
+    assert 100 <= requests <= 110
+
+
 def test_a_second_collection_costs_a_few_requests_a_run(counted):
     """What a kept run refers to is found out once, by a request for each commit; after that a run costs at most four."""
     plan, url = counted

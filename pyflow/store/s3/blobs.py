@@ -4,6 +4,7 @@
     <prefix>/<key>                  a blob
     <prefix>/<log>/<offset>         a segment of a log: see ``logs.py``
     <prefix>/<book>/<slot>          a commit; <slot>_1 and so on behind records that nobody believes
+    <prefix>/<book>/gathered_…      copies of many commits: see ``gathered.py``
 
 An object is there whole or not at all. A commit is created only if there is none: of several at once the store lets one
 through. A store that does not honour that is found out (``marker.py``); there a commit is looked for, written and read
@@ -24,6 +25,7 @@ from pyflow.store.keys import check_key, places_of, slot_at
 from pyflow.store.protocol import BlobInfo, Judge, anything
 from pyflow.store.s3.address import Address
 from pyflow.store.s3.bucket import Bucket
+from pyflow.store.s3.gathered import MANY, Gathered
 from pyflow.store.s3.logs import Logs, log_of
 from pyflow.store.s3.marker import Marker
 from pyflow.store.s3.records import Records
@@ -63,6 +65,7 @@ class S3Blobs:
         self._marker = Marker(self._bucket, self.url)
         self._logs = Logs(self._bucket)
         self._records = Records()
+        self._gathered = Gathered(self._bucket)
 
     def __repr__(self) -> str:
         return f"S3Blobs({self.url!r})"
@@ -178,6 +181,7 @@ class S3Blobs:
         for key in keys:
             held = self._offered(key, record)
             if held == record or accepts(slot, held):
+                self._gathered.note(book, key)
                 return held
         raise IntegrityError(
             f"There is no place for the record of slot {slot!r} in {self.url}: {keys[0]!r} and the {len(keys) - 1} keys behind it "
@@ -194,16 +198,28 @@ class S3Blobs:
                 return found
         return None
 
-    def prefetch(self, book: str, slots: Iterable[str]) -> None:
+    def prefetch(self, book: str, slots: Iterable[str], *, accepts: Judge = anything) -> None:
         """Read what is not known yet, several at once, if what is read may be remembered."""
         self._marker.check()
         if not self._marker.is_known_create_only:
             return
-        unknown = [slot for slot in slots if self._records.get(places_of(book, slot)[0]) is None]
+        unknown = {key: slot for slot in slots if self._records.get(key := places_of(book, slot)[0]) is None}
+        if len(unknown) >= MANY:
+            for key, record in self._gathered.read(book, unknown):
+                slot = slot_at(key)
+                if slot is not None and accepts(slot, record):
+                    self._records.add(key, record)
+                    unknown.pop(key, None)
         if len(unknown) > 1:
             with futures.ThreadPoolExecutor(max_workers=_READERS) as threads:
-                for _ in threads.map(lambda slot: self.committed(book, slot), unknown):
+                for _ in threads.map(lambda slot: self.committed(book, slot), unknown.values()):
                     pass
+
+    def gather(self, book: str) -> None:
+        """Write once more, as one object, what this process has committed, if whoever reads it may remember it."""
+        self._marker.check()
+        if self._marker.is_known_create_only:
+            self._gathered.write(book, self._records.get)
 
     def slots(self, book: str) -> Sequence[str]:
         """All slots of a book that have a record, in the order of their names: a listing, a thousand of them at a time."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 # Tasks that read the results of thousands of small tasks find most of what their own process committed.
-_MOST_BYTES: Final = 8 * 1024 * 1024
+_MOST_BYTES: Final = 16 * 1024 * 1024
 _OVERHEAD: Final = 300
 
 
