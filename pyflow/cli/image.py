@@ -14,6 +14,7 @@ from pyflow.config import load_settings
 from pyflow.errors import ConfigError
 from pyflow.images import (
     build_runtime_image,
+    default_base,
     list_runtime_images,
     open_engine,
     push,
@@ -44,14 +45,16 @@ def build(base: str | None, registry: str | None, tag: str | None) -> None:
     """Build the runtime image of this pyflow and Python from what is installed here."""
     settings = _settings()
     name = tag or runtime_tag(registry=_registry(registry, settings))
+    usual = settings.get("base") or default_base()
+    chosen = base or usual
     engine = open_engine()
     try:
-        build_runtime_image(
-            engine, name, base=base or settings.get("base"), tell=lambda line: click.echo(line, err=True)
-        )
+        build_runtime_image(engine, name, base=chosen, tell=lambda line: click.echo(line, err=True))
     finally:
         engine.close()
     click.echo(name)
+    if chosen != usual:
+        click.echo(f'Runs take it where  base = "{chosen}"  stands in [tool.pyflow.docker].', err=True)
 
 
 @image.command(name="push")
@@ -76,7 +79,7 @@ def push_image(registry: str | None, tag: str | None) -> None:
 @image.command()
 @json_option
 def ls(*, as_json: bool) -> None:
-    """List the runtime images that the engine has; * marks the ones that this pyflow and Python use."""
+    """List the runtime images that the engine has; * marks those of this pyflow and Python."""
     engine = open_engine()
     try:
         images = list_runtime_images(engine)
@@ -91,6 +94,7 @@ def ls(*, as_json: bool) -> None:
                     "id": found.id,
                     "size_bytes": found.size_bytes,
                     "created_at": int(found.created),
+                    "base": found.base,
                     "is_current": found.runtime == wanted,
                 }
                 for found in images
@@ -106,12 +110,13 @@ def ls(*, as_json: bool) -> None:
     rows = [
         (
             ("* " if found.runtime == wanted else "  ") + found.tag,
+            found.base,
             f"{found.size_bytes / 1e6:.0f} MB",
             time.strftime("%Y-%m-%d %H:%M", time.localtime(int(found.created))),
         )
         for found in images
     ]
-    click.echo("\n".join(table(("  IMAGE", "SIZE", "BUILT"), rows)))
+    click.echo("\n".join(table(("  IMAGE", "BASE", "SIZE", "BUILT"), rows)))
 
 
 def _settings() -> dict[str, str]:

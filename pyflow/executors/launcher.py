@@ -38,7 +38,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A worker has begun with an invocation that was launched in advance."""
+    """A place has begun with an invocation, of which ``launch`` could not say so."""
 
     slot: str
     attempt: int
@@ -71,7 +71,7 @@ class Launcher(Protocol):
                 ``Taken`` for each but the first when it begins. Only launchers with ``in_advance`` get chains.
             timeout_s: How long each of them may take.
             in_advance: All workers are busy, so these wait for the first one that is not. The answer is then
-                None, and ``wait`` reports which worker has taken them.
+                None, and ``wait`` reports which worker has taken them. So it is where a place takes time to get ready.
         """
 
     def wait(self, timeout_s: float | None) -> list[Report]:

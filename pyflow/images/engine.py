@@ -33,8 +33,8 @@ def open_engine(*, timeout_s: float | None = None) -> Any:
     where = _address()
     client = None
     try:
+        # It asks for the version that the engine speaks, so it has answered.
         client = docker.DockerClient(timeout=_CONNECT_S, version="auto", max_pool_size=_POOL, **_connection(where))
-        client.ping()
     except (errors.DockerException, OSError, ValueError) as error:
         if client is not None:
             client.close()

@@ -7,6 +7,7 @@ that one of another make is built anew rather than used.
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ def runtime_tag(*, registry: str = "", python: str | None = None) -> str:
     return f"{prefix}{REPOSITORY}:{VERSION.replace('+', '-')}-py{python or this_minor()}"
 
 
+def default_base() -> str:
+    """The image that the runtime image is built on where a site says nothing else."""
+    return f"python:{this_minor()}-slim"
+
+
 @dataclass(frozen=True, slots=True)
 class BuiltImage:
     """A runtime image that the engine has."""
@@ -58,6 +64,8 @@ class BuiltImage:
     created: str
     runtime: str
     """Digest of the runtime in it."""
+    base: str
+    """What it was built on."""
 
 
 def build_runtime_image(engine: Any, tag: str, *, base: str | None = None, tell: Tell = lambda _: None) -> str:
@@ -66,14 +74,14 @@ def build_runtime_image(engine: Any, tag: str, *, base: str | None = None, tell:
     Args:
         engine: A client of the engine.
         tag: What to call it.
-        base: The image to build on, with a Python of this minor; None: ``python:<minor>-slim``.
+        base: The image to build on, with a Python of this minor; None: ``default_base``.
         tell: Is given each line of the build as it goes on.
 
     Raises:
         ExecutorError: It cannot be built; the message ends with what the build said last.
     """
     archive = runtime_archive()
-    base = base or f"python:{archive.python}-slim"
+    base = base or default_base()
     said: list[str] = []
     try:
         for line in engine.api.build(
@@ -104,33 +112,38 @@ def ensure_runtime_image(
     Args:
         engine: A client of the engine.
         registry: Prefix of its name; with one it is pulled if it can be.
-        base: The image that it must have been built on; None: any.
+        base: The image that it must have been built on; None: ``default_base``, or whatever the registry's was built on.
         tell: Is given each line of a pull or a build as it goes on.
 
     Raises:
         ExecutorError: It is not there and cannot be built.
     """
-    found = _with_runtime(engine, base)
-    if found is not None:
-        return found
     tag = runtime_tag(registry=registry)
-    if registry:
+    wanted = (tag if registry else "", base)
+    found = _with_runtime(engine, *wanted)
+    if found is None and registry:
         try:
             pull(engine, tag, tell=tell)
         except ExecutorError as error:
             tell(f"{error} It is built here instead.")
-        found = _with_runtime(engine, base)
-        if found is not None:
-            return found
+        found = _with_runtime(engine, *wanted)
+    if found is not None:
+        return found
     tell(f"Building {tag}, once for this version of pyflow and Python.")
     return build_runtime_image(engine, tag, base=base, tell=tell)
 
 
-def _with_runtime(engine: Any, base: str | None) -> str | None:
-    """The id of an image with exactly this runtime; by id, for a name may be given to another one meanwhile."""
-    labels = [f"{RUNTIME_LABEL}={runtime_archive().digest}"] + ([f"{_BASE_LABEL}={base}"] if base else [])
+def _with_runtime(engine: Any, registry_tag: str, base: str | None) -> str | None:
+    """The id of an image with exactly this runtime; by id, for a name may be given to another one meanwhile.
+
+    Who names no base gets the usual one, or what the site keeps in its registry, and never what somebody built on another base.
+    """
+    labels = [f"{RUNTIME_LABEL}={runtime_archive().digest}"]
+    if base or not registry_tag:
+        labels.append(f"{_BASE_LABEL}={base or default_base()}")
     for image in engine.api.images(filters={"label": labels}):
-        return str(image["Id"])
+        if not registry_tag or registry_tag in (image.get("RepoTags") or []):
+            return str(image["Id"])
     return None
 
 
@@ -141,8 +154,9 @@ def list_runtime_images(engine: Any) -> list[BuiltImage]:
         for tag in image.get("RepoTags") or []:
             if tag == "<none>:<none>":
                 continue
-            digest = (image.get("Labels") or {}).get(RUNTIME_LABEL, "")
-            found.append(BuiltImage(tag, image["Id"], int(image["Size"]), str(image["Created"]), digest))
+            labels = image.get("Labels") or {}
+            told = (labels.get(RUNTIME_LABEL, ""), labels.get(_BASE_LABEL, ""))
+            found.append(BuiltImage(tag, image["Id"], int(image["Size"]), str(image["Created"]), *told))
     return sorted(found, key=lambda image: image.tag)
 
 
@@ -152,16 +166,15 @@ def push(engine: Any, tag: str, *, tell: Tell = lambda _: None) -> None:
     Raises:
         ExecutorError: The registry did not take it.
     """
+    told: set[str] = set()
     try:
         for line in engine.api.push(tag, stream=True, decode=True):
             if "error" in line:
-                raise ExecutorError(
-                    f"Image {tag} could not be pushed: {line['error']}. Run  docker login  for its registry first."
-                )
-            for text in _texts(line):
+                raise ExecutorError(_push_error(tag, line["error"]))
+            for text in _news(line, told):
                 tell(text)
     except errors.DockerException as error:
-        raise ExecutorError(f"Image {tag} could not be pushed: {error}.") from error
+        raise ExecutorError(_push_error(tag, str(error))) from error
 
 
 def pull(engine: Any, image: str, *, platform: str | None = None, tell: Tell = lambda _: None) -> None:
@@ -171,6 +184,7 @@ def pull(engine: Any, image: str, *, platform: str | None = None, tell: Tell = l
         ExecutorError: There is none of that name, or it may not be had; the message says which.
     """
     name, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] and "@" not in image else (image, "", "")
+    told: set[str] = set()
     try:
         words: dict[str, Any] = {"tag": tag or None} if "@" not in image else {}
         if not words.get("tag") and "@" not in image:
@@ -178,9 +192,8 @@ def pull(engine: Any, image: str, *, platform: str | None = None, tell: Tell = l
         for line in engine.api.pull(name, stream=True, decode=True, platform=platform, **words):
             if "error" in line:
                 raise ExecutorError(_pull_error(image, line["error"]))
-            if "progress" not in line:
-                for text in _texts(line):
-                    tell(text)
+            for text in _news(line, told):
+                tell(text)
     except errors.DockerException as error:
         raise ExecutorError(_pull_error(image, str(error))) from error
 
@@ -208,11 +221,28 @@ def _texts(line: dict[str, Any]) -> Iterator[str]:
         yield from (text for text in str(line.get(key, "")).splitlines() if text.strip())
 
 
+def _news(line: dict[str, Any], told: set[str]) -> Iterator[str]:
+    """What a line of a push or a pull says that was not said before of the same layer: bars and countdowns are left out."""
+    layer = f"{line['id']}: " if line.get("id") else ""
+    for text in _texts(line):
+        said = layer + re.sub(r" in \d+ seconds?$", "", text)
+        if said not in told:
+            told.add(said)
+            yield said
+
+
 def _build_error(tag: str, base: str, said: list[str], reason: str) -> str:
     last = "\n".join(["", "The build said last:", *(f"  {text}" for text in said[-8:])]) if said else ""
     return (
         f"The runtime image {tag} could not be built on {base}: {reason.strip()}. Where {base} cannot be had, name another image with Python "
-        f"{this_minor()} by  pyflow image build --base IMAGE .{last}"
+        f'{this_minor()} by  base = "IMAGE"  in [tool.pyflow.docker].{last}'
+    )
+
+
+def _push_error(tag: str, reason: str) -> str:
+    return (
+        f"Image {tag} could not be pushed: {reason.strip().rstrip('.')}. See whether the registry answers, and log in to it by docker login ; "
+        "an image that is not here yet is built by  pyflow image build ."
     )
 
 

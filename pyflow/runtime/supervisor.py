@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyflow.contract import RETRYABLE, ExitCode, Invocation, LogSpan, Outcome
 from pyflow.errors import ConfigError, PyflowError, StoreError
+from pyflow.late import late
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 from pyflow.runtime.attempts import (
     CANCELLED,
@@ -39,6 +38,11 @@ from pyflow.runtime.session import open_home
 from pyflow.runtime.wire import Messages
 from pyflow.secrecy import Masker, SecretFinder
 from pyflow.store import ContentStore
+
+if TYPE_CHECKING:
+    import shutil
+else:
+    shutil = late("shutil")
 
 GRACE_S: Final = 5.0
 """How long a task may clean up when it is ended."""
@@ -63,12 +67,15 @@ def run_once(
         on_begun: Is told when one of them begins.
         on_ended: Is told what came of it, at once.
     """
-    folder = Path(tempfile.mkdtemp(prefix="pyflow-"))
+    # By hand: each container would wait until ``tempfile`` and what that needs is loaded.
+    folder = Path(os.environ.get("TMPDIR") or "/tmp", f"pyflow-{os.urandom(6).hex()}")  # noqa: S108  private, and new
+    folder.mkdir(mode=0o700)
     try:
         with _wake_up_calls() as wake_fd:
             return _Supervisor(invocations, folder, wake_fd, on_begun, on_ended).run()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.getpid() != 1:  # else it goes with its container
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def exit_code_of(outcomes: Sequence[Outcome]) -> int:

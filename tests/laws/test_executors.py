@@ -107,7 +107,6 @@ def image():
     yield
     reset()
     engine = open_engine()
-    # Other runs would take it, too, for it is the runtime image of this pyflow.
     for found in engine.api.images(filters={"label": f"pyflow.base={LAWS_IMAGE}"}):
         engine.api.remove_image(found["Id"], force=True)
     engine.close()

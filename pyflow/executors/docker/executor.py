@@ -46,6 +46,7 @@ class DockerExecutor:
     secrets: SecretFinder = field(default_factory=SecretFinder)
     tell: Callable[[str], None] = tell_on_stderr
     _engine: Any = None
+    _capacity: Capacity | None = None
     _images: dict[int, PlaceImage] = field(default_factory=dict)
 
     def check(self, graph: PackedGraph) -> None:
@@ -59,8 +60,8 @@ class DockerExecutor:
         secrets_of(graph, self.secrets)
         self._engine = engine = open_engine()
         try:
-            info = engine.info()
-            check_size(graph, cpus=float(info["NCPU"]), memory_mib=info["MemTotal"] / 2**20)
+            self._capacity = capacity = _capacity_of(engine)
+            check_size(graph, cpus=capacity.cpus, memory_mib=capacity.memory_mib)
             check_volumes(graph, self.settings.volumes, engine)
             self._images = images_for(graph, engine, self.settings, self.tell)
         except BaseException:
@@ -68,16 +69,22 @@ class DockerExecutor:
             raise
 
     def run(self, job: Job) -> Ending:
-        """Carry the run out; returns when nothing of it runs any more."""
-        engine = self._engine or open_engine()
+        """Carry out a run whose graph was checked; returns when nothing of it runs any more."""
+        assert self._capacity is not None
+        engine = self._engine
         remove_leftovers(engine)
-        info = engine.info()
         tasks = min(job.capacity.tasks, job.graph.parallelism or float("inf"))
-        capacity = Capacity(cpus=float(info["NCPU"]), memory_mib=info["MemTotal"] / 2**20, tasks=tasks)
+        capacity = replace(self._capacity, tasks=tasks)
         unpack_packages(job)
         place = Place(engine, job, self.settings, self._images, self.secrets)
         with counted_interrupts() as interrupts:
             return carry_out(replace(job, capacity=capacity), DockerLauncher(place), interrupts)
+
+
+def _capacity_of(engine: Any) -> Capacity:
+    """What the engine's machine has."""
+    info = engine.info()
+    return Capacity(cpus=float(info["NCPU"]), memory_mib=info["MemTotal"] / 2**20)
 
 
 def unpack_packages(job: Job) -> None:

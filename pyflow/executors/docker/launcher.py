@@ -15,7 +15,7 @@ from pyflow.executors.docker.container import Container, EngineError, State
 from pyflow.executors.docker.container_tasks import ContainerAttempt
 from pyflow.executors.docker.place import Place, Recipe
 from pyflow.executors.docker.python_tasks import PythonEnds
-from pyflow.executors.launcher import Finished, Lost, Report
+from pyflow.executors.launcher import Finished, Lost, Report, Taken
 from pyflow.packed import PackedCall, PackedContainer, PackedOptions
 from pyflow.runtime import Program, committed_outcome, not_staged, out_of_memory_reason, writer_of
 
@@ -49,12 +49,12 @@ class DockerLauncher:
         return 0
 
     def launch(self, invocations: Sequence[Invocation], timeout_s: float | None, *, in_advance: bool) -> str | None:  # noqa: ARG002  never
-        """Start a thread that starts a container."""
+        """Start a thread that starts a container; ``wait`` reports when that runs."""
         group = _Group(self, invocations, timeout_s)
         with self._lock:
             self._groups.update({invocation.slot: group for invocation in invocations})
         group.start()
-        return writer_of(invocations)
+        return None
 
     def wait(self, timeout_s: float | None) -> list[Report]:
         """What has ended, as soon as something has."""
@@ -115,7 +115,7 @@ class DockerLauncher:
             removal.start()
             self._removals.append(removal)
 
-    def _tell(self, report: Report) -> None:
+    def _tell(self, report: Finished | Lost) -> None:
         slot = report.outcome.slot if isinstance(report, Finished) else report.slot
         if isinstance(report, Lost) and report.is_out_of_memory:
             self._deaths[slot] = self._deaths.get(slot, 0) + 1
@@ -131,6 +131,9 @@ class _Group:
         self._launcher = launcher
         self._place = launcher._place  # noqa: SLF001  one module
         self._waiting = deque(invocations)
+        self._worker = writer_of(invocations)
+        self._untold = deque(invocations)
+        """Of which nobody knows yet that their container runs."""
         self._timeout_s = timeout_s
         node = launcher._nodes[invocations[0].node]  # noqa: SLF001
         assert isinstance(node, (PackedCall, PackedContainer))
@@ -216,7 +219,7 @@ class _Group:
         self._waiting.popleft()
         self._launcher._tell(report)  # noqa: SLF001
 
-    def _attempted(self, invocation: Invocation, node: PackedContainer) -> Report:
+    def _attempted(self, invocation: Invocation, node: PackedContainer) -> Finished | Lost:
         """What comes of one container task."""
         job = self._place.job
         found = committed_outcome(invocation, job.content)
@@ -270,6 +273,9 @@ class _Group:
             if ended_for is not None:
                 raise EngineError("the run was cancelled.")
             container.start()
+            while self._untold:
+                invocation = self._untold.popleft()
+                self._launcher._reports.put(Taken(invocation.slot, invocation.attempt, self._worker))  # noqa: SLF001
         except BaseException:
             self._over(container)
             raise
