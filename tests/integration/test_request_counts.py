@@ -142,6 +142,17 @@ def test_what_was_gathered_is_read_at_one_go(counted):
     assert 100 <= requests <= 110
 
 
+def test_much_is_gathered_on_the_way(counted, monkeypatch):
+    """A process gathers what it commits each time that it is much, and its results stay the same."""
+    monkeypatch.setattr("pyflow.store.s3.gathered.MOST", 40)
+    _, url = counted
+    done = run(url, 100)
+    book = done._content.keys.commits(done.id)
+    written = [info.key for info in done._content.blobs.list(book) if "/gathered_" in info.key]
+    assert len(written) == 2
+    assert load_run(done.id, url).result("inc") == [x + 1 for x in range(100)]
+
+
 def test_a_second_collection_costs_a_few_requests_a_run(counted):
     """What a kept run refers to is found out once, by a request for each commit; after that a run costs at most four."""
     plan, url = counted

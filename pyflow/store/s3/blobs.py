@@ -13,6 +13,7 @@ back, which keeps all orders of events but two at the same moment, so whoever ru
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -181,7 +182,10 @@ class S3Blobs:
         for key in keys:
             held = self._offered(key, record)
             if held == record or accepts(slot, held):
-                self._gathered.note(book, key)
+                if self._gathered.note(book, key):
+                    # The commit holds, whatever becomes of the copy.
+                    with contextlib.suppress(StoreError):
+                        self.gather(book)
                 return held
         raise IntegrityError(
             f"There is no place for the record of slot {slot!r} in {self.url}: {keys[0]!r} and the {len(keys) - 1} keys behind it "

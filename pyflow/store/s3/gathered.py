@@ -1,7 +1,7 @@
 r"""Many commits in one object: a copy beside the objects of their slots, for those who will read them all.
 
-A process that has run many items of a map writes once more, together, what it has committed; whoever takes the results of
-the whole map then sends a few requests instead of one for each::
+A process that has committed much writes that once more, together, when it is at its end or has 500 of them; whoever takes the
+results of a whole map then sends a few requests instead of one for each::
 
     <book>/gathered_<slot>_<random>      a line for each record:  <key below the book> \t <record> \n
 
@@ -20,6 +20,8 @@ from pyflow.store.s3.bucket import Bucket
 
 MANY: Final = 32
 """From so many on it is worth a request more."""
+MOST: Final = 500
+"""With so many it is time."""
 
 _NAME: Final = "gathered_"
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -34,11 +36,12 @@ class Gathered:
         self._book = ""
         self._mine: dict[str, None] = {}
 
-    def note(self, book: str, key: str) -> None:
-        """The record at a key is one that this process has committed, or found in its place."""
+    def note(self, book: str, key: str) -> bool:
+        """The record at a key is one that this process has committed, or found in its place; whether it is time to write."""
         if book != self._book:
             self._book, self._mine = book, {}
         self._mine[key] = None
+        return len(self._mine) >= MOST
 
     def write(self, book: str, record_at: Callable[[str], bytes | None]) -> None:
         """Write what was noted, when it is much.
