@@ -121,8 +121,8 @@ class SmallArgo:
 
     def _task(self, task: Template, known: dict[str, str]) -> Ended:
         if "when" in task:
-            left, right = _filled(task["when"], known).split(" == ")
-            if left != right:
+            left, relation, right = _filled(task["when"], known).split()
+            if (left == right) != {"==": True, "!=": False}[relation]:
                 return Ended("Skipped")
         if "withSequence" not in task:
             return self._one(task, known)

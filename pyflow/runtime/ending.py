@@ -1,6 +1,7 @@
 """The end of a run that nobody drives: what became of each slot, the exit handler, the summary.
 
-It runs in a pod of its own when all others have ended, however they did. What the cluster says, succeeded or not, is
+It runs when all pods have ended, however they did: in the one that comes behind all others, when that ended well and there
+is no exit handler, else in a pod of its own. What the cluster says, succeeded or not, is
 compared with what the store holds: each slot that should have a result must have one. The store is asked which slots have
 a record, a thousand at a time; a record itself is read, and believed or not, where a branch or a failure depends on it,
 and by whoever reads the result.
@@ -61,8 +62,10 @@ def end_run(
         run_handler: Runs the exit handler, a node.
         said: The state that the cluster gives the run.
     """
-    end = _End(place, content, program, reporter)
     has_succeeded = said == "Succeeded"
+    if not has_succeeded and program.graph.on_exit is None and _has_ended_well(content, place.run_id):
+        return int(ExitCode.COMMITTED)
+    end = _End(place, content, program, reporter)
     end.look(has_succeeded=has_succeeded)
     handler = program.graph.on_exit
     if handler is not None:
@@ -71,6 +74,12 @@ def end_run(
     status = end.close()
     # The cluster learns by the code of this pod what it does not know yet.
     return int(ExitCode.TASK_RAISED_FOR_GOOD if has_succeeded and status == "failed" else ExitCode.COMMITTED)
+
+
+def _has_ended_well(content: ContentStore, run_id: str) -> bool:
+    """Whether the last pod has said so, and was lost only then: its word was given, and all results are there."""
+    summary = RunSummary.read(content, run_id)
+    return summary is not None and summary.status == "succeeded"
 
 
 class _End:

@@ -2,7 +2,7 @@
 
     python -m pyflow.runtime.pod WHAT INDICES RETRIES
 
-``WHAT`` is the number of a node; ``e7`` to find out how many pods map 7 has; ``s7`` and ``c7`` before and beside the
+``WHAT`` is the number of a node; ``l7`` when it comes behind all others, and so ends the run; ``e7`` to find out how many pods map 7 has; ``s7`` and ``c7`` before and beside the
 container of a container task; ``b`` for a run without tasks; ``x`` at the end of a run, with the state that the cluster gives it in the place of the indices. ``RETRIES`` counts the attempts before.
 The process ends with a code of ``contract.ExitCode``, by which the cluster decides about another attempt.
 """
@@ -60,11 +60,11 @@ def do(place: PodPlace, what: str, indices: str, *, attempt: int) -> int:
         if place.record(graph.name).create(content):
             reporter.note("run-started")
         if what == "x":
-            retries = sharing.retries_of(graph, graph.on_exit.id) if graph.on_exit is not None else (0, 0.0)
-            return end_run(
-                place, content, program, reporter, lambda node: _run_handler(place, reporter, node, *retries), indices
-            )
-        return _work(place, content, program, reporter, what, indices, attempt)
+            return _end(place, content, program, reporter, indices)
+        code = _work(place, content, program, reporter, what.removeprefix(sharing.LAST), indices, attempt)
+        if what.startswith(sharing.LAST) and code == ExitCode.COMMITTED:
+            return _end(place, content, program, reporter, "Succeeded")
+        return code
     finally:
         reporter.close()
 
@@ -88,6 +88,12 @@ def _work(place: PodPlace, content: ContentStore, program: Program, reporter: Re
     if what.startswith("e"):
         return work.expand(program.map_of(int(what[1:])), share)
     return work.run(int(what), share)
+
+
+def _end(place: PodPlace, content: ContentStore, program: Program, reporter: Reporter, said: str) -> int:
+    handler = program.graph.on_exit
+    retries = sharing.retries_of(program.graph, handler.id) if handler is not None else (0, 0.0)
+    return end_run(place, content, program, reporter, lambda node: _run_handler(place, reporter, node, *retries), said)
 
 
 def _run_handler(place: PodPlace, reporter: Reporter, node: int, retries: int, backoff_s: float) -> Outcome:

@@ -31,6 +31,8 @@ from pyflow.packed import (
 )
 
 NO_INDICES: Final = "-"
+LAST: Final = "l"
+"""Before the number of a node whose pod comes behind all others: it ends the run, too."""
 
 Tell: TypeAlias = "tuple[str, int, int]"
 """``("side", fact, 0)``: which way a branch goes. ``("parts", fact, batch)``: how many pods a map has; batch 0

@@ -16,10 +16,11 @@ from pyflow.executors.argo.mounts import shared_volumes
 from pyflow.executors.argo.place import Place, Travelling
 from pyflow.executors.argo.profiles import HELPER, Wants, pod_template
 from pyflow.executors.argo.settings import ArgoSettings
-from pyflow.executors.argo.steps import Pod, Step, Stepper
+from pyflow.executors.argo.steps import Pod, Step, Stepper, last_of
 from pyflow.executors.argo.verified import verified
 from pyflow.jsontext import dump
 from pyflow.packed import PackedGraph
+from pyflow.runtime import sharing
 
 Template = dict[str, Any]
 
@@ -27,6 +28,7 @@ MOST_TEMPLATES: Final = 190
 """Of the 200 that Argo's full CRDs allow; the rest is room for what a cluster's own defaults may add."""
 
 EXIT: Final = "exit"
+_END: Final = "end"
 ESTIMATE: Final = "pyflow/estimate"
 """The annotation that says how large the run will be."""
 
@@ -64,8 +66,12 @@ def to_workflow(
     )  # fmt: skip
     pods = _Pods(graph, place)
     dags = Dags(pods.template, fail_fast=graph.fail_fast)
-    dags.add(settings.entrypoint, Stepper(graph, most=most).steps(), has_index=False)
-    templates = [*dags.templates, *pods.templates, _exit_template(graph, place)]
+    steps = Stepper(graph, most=most).steps()
+    last = last_of(steps) if graph.on_exit is None else None
+    if last is not None:
+        last.arguments["n"] = (sharing.LAST, *last.arguments["n"])
+    dags.add(settings.entrypoint, steps, has_index=False)
+    templates = [*dags.templates, *pods.templates, *_exit_templates(graph, place, is_for_failures=last is not None)]
     if len(templates) > MOST_TEMPLATES:
         raise ExecutorError(
             f"The pipeline {graph.name!r} needs {len(templates)} templates, and Argo takes 200 in a workflow. Let more of its "
@@ -139,12 +145,20 @@ def _spec(graph: PackedGraph, settings: ArgoSettings) -> Template:
     return spec
 
 
-def _exit_template(graph: PackedGraph, place: Place) -> Template:
+def _exit_templates(graph: PackedGraph, place: Place, *, is_for_failures: bool) -> list[Template]:
+    """What comes at the end: a pod in any case, or one when the pod behind all others has not ended the run."""
+    if not is_for_failures:
+        return [_end_template(EXIT, graph, place)]
+    task = {"name": _END, "template": _END, "when": "{{workflow.status}} != Succeeded"}
+    return [{"name": EXIT, "dag": {"tasks": [task]}}, _end_template(_END, graph, place)]
+
+
+def _end_template(name: str, graph: PackedGraph, place: Place) -> Template:
     """Runs the exit handler, if there is one, and writes the run's summary; also of a failed or stopped workflow."""
     options = HELPER if graph.on_exit is None else graph.options[graph.on_exit.options]
     # The summary is to be written in any case; the handler's own attempts are made within the pod.
     options = replace(options, retries=max(options.retries, HELPER.retries))
-    template = pod_template(EXIT, options, place, tells=0)
+    template = pod_template(name, options, place, tells=0)
     template["inputs"].pop("parameters")
     if not template["inputs"]:
         del template["inputs"]

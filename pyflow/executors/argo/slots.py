@@ -11,8 +11,8 @@ from pyflow.executors.argo.workflow import PodNode
 from pyflow.runs import RunView
 from pyflow.runtime import sharing
 
-_NUMBER: Final = re.compile(r"e?(\d+)")
-"""A node, or the step that counts the items of a map."""
+_NUMBER: Final = re.compile(r"[el]?(\d+)")
+"""A node, the step that counts the items of a map, or the node behind all others."""
 _CONTAINER: Final = re.compile(r"c(\d+)")
 """The template of a container task is its node's own."""
 

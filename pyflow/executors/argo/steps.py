@@ -81,6 +81,16 @@ class Step:
             yield from (piece for piece in text if isinstance(piece, Out))
 
 
+def last_of(steps: list[Step]) -> Step | None:
+    """The step behind all others, if there is one and it is one pod of a Python task: when it ends well, all is done."""
+    awaited = {name for step in steps for name in (*step.hard, *step.soft)}
+    ends = [step for step in steps if step.name not in awaited]
+    if len(ends) != 1 or not isinstance(ends[0].runs, Pod):
+        return None
+    (last,) = ends
+    return last if last.count is None and last.runs.container is None else None
+
+
 class Stepper:
     """Turns the regions of one graph into steps."""
 

@@ -78,7 +78,7 @@ def test_tasks_that_ask_for_the_same_share_a_template() -> None:
         small = [give.with_options(name=f"t{i}", env={"I": str(i)})(i) for i in range(5)]
         return add.with_options(memory="1Gi")(*small)
 
-    assert set(templates_of(manifest_of(main))) == {"main", "p0", "p1", "exit"}
+    assert set(templates_of(manifest_of(main))) == {"main", "p0", "p1", "exit", "end"}
 
 
 def test_options_become_fields() -> None:

@@ -78,7 +78,35 @@ def test_an_empty_map_has_no_pods(tmp_path: Path) -> None:
         return total(times.map(count_to(n)))
 
     found = ran(tmp_path, main, 0)
-    assert (found.phase, found.value, len(found.pods)) == ("Succeeded", 0, 3)
+    assert (found.phase, found.value, len(found.pods)) == ("Succeeded", 0, 2)
+
+
+def test_the_pod_behind_all_others_ends_the_run(tmp_path: Path) -> None:
+    """Where one task comes behind all others its pod writes the summary, and no other pod comes after it."""
+
+    @pipeline
+    def main(x):
+        return add(times(x), not_three(x))
+
+    good, bad = ran(tmp_path, main, 4), ran(tmp_path, main, 3)
+    assert (good.phase, good.value, good.summary.status) == ("Succeeded", 12, "succeeded")
+    assert [arguments[0] for _, arguments, _ in good.pods][2:] == ["l2"]
+    assert good.summary.counts == {"succeeded": 3}
+    assert (bad.phase, bad.summary.status) == ("Failed", "failed")
+    assert [name for name, _, _ in bad.pods][-1] == "end"
+    assert bad.summary.failures[0][2:] == ["ValueError", "three"]
+
+
+def test_a_run_with_several_ends_is_ended_by_a_pod_of_its_own(tmp_path: Path) -> None:
+    """Where nobody comes behind all others, one more pod looks at what became of them."""
+
+    @pipeline
+    def main(x):
+        return [times(x), add(x, 1)]
+
+    found = ran(tmp_path, main, 4)
+    assert (found.phase, found.value, found.summary.status) == ("Succeeded", [8, 5], "succeeded")
+    assert [name for name, _, _ in found.pods][-1] == "exit"
 
 
 def test_a_mapped_pipeline_has_maps_in_it(tmp_path: Path) -> None:
