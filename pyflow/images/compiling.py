@@ -7,7 +7,9 @@ python compiling.py zip SOURCES INTO COMPILED_AT  into another zip file
 from __future__ import annotations
 
 import compileall
+import gzip
 import importlib.util
+import json
 import marshal
 import os
 import re
@@ -22,13 +24,17 @@ DEPENDENCIES: Final = "pyflow-dependencies/"
 LIBRARY: Final = "pyflow-library"
 FILES: Final = "pyflow-files"
 _NEEDS_FILES: Final = re.compile(r"pyflow-dependencies/(botocore/.*)")
+# What a client of S3 reads; see ``store.s3.client``.
+_DESCRIPTION: Final = re.compile(
+    r"(botocore/data/(?:s3/.*/(?:service-2(?:\.sdk-extras)?|endpoint-rule-set-1)|endpoints|partitions|_retry|sdk-default-configuration))\.json(\.gz)?"
+)
 
 # What a task's start loads, and what it loads later on. The client of S3 is made, for that loads most of botocore.
 _START: Final = """
 import pyflow.runtime.pod, pyflow.runtime.__main__, pyflow.runtime.pod_container, pyflow.store.s3, pyflow.bundle, pyflow.environments
 import asyncio, concurrent.futures.thread, hmac, inspect, pickle, shutil, subprocess, tarfile, tempfile, zipfile
-import boto3
-boto3.client("s3", region_name="x", aws_access_key_id="x", aws_secret_access_key="x")
+import botocore.session
+botocore.session.Session().create_client("s3", region_name="x", aws_access_key_id="x", aws_secret_access_key="x")
 """
 
 
@@ -55,7 +61,7 @@ def compile_zip(sources: str, into: str, compiled_at: str) -> None:
             compiled = _compiled(data, f"{compiled_at}/{name}", is_checked=False) if name.endswith(".py") else None
             needs_file = _NEEDS_FILES.fullmatch(name)
             if needs_file:
-                files[needs_file[1] + ("c" if compiled else "")] = compiled or data
+                files |= _as_files(needs_file[1], data, compiled)
                 continue
             if compiled:
                 _add(made, f"{name}c", compiled)
@@ -65,6 +71,16 @@ def compile_zip(sources: str, into: str, compiled_at: str) -> None:
         folder = f"{into}.unpacked"
         source.extractall(folder)
         _add(made, LIBRARY, compiled_library(folder))
+
+
+def _as_files(name: str, data: bytes, compiled: bytes | None) -> dict[str, bytes]:
+    """A module compiled; a description of a service as it is, and as ``marshal`` writes it, for reading JSON takes long."""
+    if compiled:
+        return {f"{name}c": compiled}
+    said = _DESCRIPTION.fullmatch(name)
+    if said is None:
+        return {name: data}
+    return {name: data, f"{said[1]}.marshal": marshal.dumps(json.loads(gzip.decompress(data) if said[2] else data))}
 
 
 def compiled_library(folder: str) -> bytes:

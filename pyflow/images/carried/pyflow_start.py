@@ -11,7 +11,9 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-from importlib.machinery import PathFinder, SourceFileLoader
+
+# By the name of what is frozen into Python: importlib itself would be compiled for this, and half of warnings with it.
+from _frozen_importlib_external import PathFinder, SourceFileLoader
 
 TYPE_CHECKING = False  # as type checkers know it, for typing is a good part of what is to be brought along
 if TYPE_CHECKING:

@@ -162,3 +162,14 @@ def test_the_library_is_used_for_its_own_source_only(compiled, tmp_path):
         "print(fractions.mine, type(tempfile.__loader__).__name__, tempfile.__file__ == tempfile.mkdtemp.__code__.co_filename)"
     )
     assert begun(compiled, line) == ["True", "_Compiled", "True"]
+
+
+def test_the_archive_knows_what_botocore_reads(compiled):
+    """A client of S3 is made in a pod without reading JSON, and is the same client."""
+    line = (
+        "import json; from pyflow.store.s3.client import client; read = json.loads; asked = []; "
+        "json.loads = lambda *a, **k: asked.append(a) or read(*a, **k); made = client(); "
+        "print(len(asked), made.meta.endpoint_url, made.meta.service_model.api_version)"
+    )
+    variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": "x", "AWS_CONFIG_FILE": os.devnull}
+    assert begun(compiled, line, **variables) == ["0", "http://127.0.0.1:1", "2006-03-01"]
