@@ -85,10 +85,10 @@ def last_of(steps: list[Step]) -> Step | None:
     """The step behind all others, if there is one and it is one pod of a Python task: when it ends well, all is done."""
     awaited = {name for step in steps for name in (*step.hard, *step.soft)}
     ends = [step for step in steps if step.name not in awaited]
-    if len(ends) != 1 or not isinstance(ends[0].runs, Pod):
+    if len(ends) != 1 or ends[0].count is not None:
         return None
-    (last,) = ends
-    return last if last.count is None and last.runs.container is None else None
+    runs = ends[0].runs
+    return ends[0] if isinstance(runs, Pod) and runs.container is None else None
 
 
 class Stepper:
