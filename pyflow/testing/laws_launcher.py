@@ -5,6 +5,7 @@ Each law takes a ``Pad``: a launcher that is new, and a way to make invocations 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -36,10 +37,17 @@ def nap(x: float) -> float:
     return x
 
 
+@task(timeout=3)
+def short_nap(x: float) -> float:
+    time.sleep(x)
+    return x
+
+
 @pipeline(name="pad")
 def body() -> list[list[float]]:
-    """Three maps, so that each item is a slot of its own."""
-    return [double.map(range(10)), fail.map(range(3)), nap.map([0.0, 60.0, 60.0])]  # type: ignore[list-item]
+    """Maps, so that each item is a slot of its own."""
+    naps = [nap.map([0.0, 60.0]), short_nap.map([60.0, 0.0])]
+    return [double.map(range(10)), fail.map(range(3)), *naps]  # type: ignore[list-item]
 
 
 class Pad:
@@ -67,7 +75,7 @@ class Pad:
         self._packed = pack(body.trace(), content)
         self.run_id = new_run_id("pad", time.time())
         names = {node.name: node.id for node in self._packed.graph.walk()}
-        self._node_by_name = {name: names[name] for name in ("double", "fail", "nap")}
+        self._node_by_name = {name: names[name] for name in ("double", "fail", "nap", "short_nap")}
 
     def invocations(self, name: str, *items: int) -> list[Invocation]:
         """Invocations of some items of one of the maps."""
@@ -79,7 +87,7 @@ class Pad:
                 graph_size=self._packed.size_bytes,
                 node=self._node_by_name[name],
                 indices=(item,),
-                nonce=f"n{item}",
+                nonce=os.urandom(6).hex(),
             )
             for item in items
         ]
@@ -88,7 +96,7 @@ class Pad:
         """The record that holds for a slot."""
         return self.content.commits(self.run_id, self._packed.digest).committed(slot)
 
-    def reports(self, count: int, *, timeout_s: float = 30) -> list[Finished | Lost]:
+    def reports(self, count: int, *, timeout_s: float = 60) -> list[Finished | Lost]:
         """Wait for so many ends."""
         found: list[Finished | Lost] = []
         end = time.monotonic() + timeout_s
@@ -155,7 +163,7 @@ def time_limits_end_a_task(pad: Pad) -> None:
     """A task that takes longer than its limit is reported as lost to the limit; the next one in its place runs."""
     if not pad.has_processes:
         return
-    pad.launcher.launch(pad.invocations("nap", 1, 0), 3, in_advance=False)
+    pad.launcher.launch(pad.invocations("short_nap", 0, 1), 3, in_advance=False)
     first, second = pad.reports(2)
     holds(isinstance(first, Lost) and first.is_timeout and "3 s" in first.reason, f"the first one: {first}")
     holds(isinstance(second, Finished) and second.outcome.is_committed, f"the second one: {second}")

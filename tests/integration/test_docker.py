@@ -115,6 +115,47 @@ def test_batches_logs_and_nothing_left(on):
     assert containers_of(run.id) == []
 
 
+def test_items_of_a_batch_are_told_as_they_end(on, tmp_path):
+    """The first item of a container is told, and what waits for it runs, while the second one still does."""
+
+    @task
+    def wait_for_file(name, folder):
+        until = time.monotonic() + 60
+        while name and not Path(folder, name).exists():
+            if time.monotonic() > until:
+                raise TimeoutError
+            time.sleep(0.05)
+        return name
+
+    @task
+    def mark(name, folder):
+        Path(folder, name or "go").write_text("")
+        return name
+
+    @pipeline
+    def flow(folder):
+        held = wait_for_file.with_options(batch=2).map(["", "go"], folder=folder)
+        return mark.map(held, folder=folder)
+
+    shared = tmp_path / "store" / "shared"
+    shared.mkdir(parents=True)
+    assert on(flow, parallelism=2)(str(shared)) == ["", "go"]
+
+
+def test_a_node_is_told_to_run_when_its_container_does(on):
+    """It is pending until then; one whose container cannot be made was never told to run."""
+
+    @pipeline
+    def flow():
+        return fail.with_options(gpus=1)(), double(1)
+
+    run = on(flow).submit()
+    with pytest.raises(errors.LostTaskError, match="no GPUs"):
+        run.result()
+    ran = {event["slot"] for event in run.events() if event["event"] == "started"}
+    assert ran.isdisjoint(event["slot"] for event in run.events() if event.get("status") == "lost")
+
+
 def test_time_and_memory_are_limits(on):
     """A task over its time or its memory ends with an error of its own type, which names the limit."""
 

@@ -1,7 +1,12 @@
-"""Runs invocations in containers: a thread for each container, and one queue of what has ended."""
+"""Runs invocations in containers: a thread for each container, and one queue of what has ended.
+
+What is committed has ended: one more thread looks for commits in a folder, for an engine takes a tenth of a second and more to take a
+container down, in which the next task can start, and the items of a batch are told one by one.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -11,7 +16,7 @@ from typing import Final
 
 from pyflow.contract import Invocation
 from pyflow.errors import PyflowError
-from pyflow.executors.docker.container import Container, EngineError, State
+from pyflow.executors.docker.container import GRACE_S, Container, EngineError, State
 from pyflow.executors.docker.container_tasks import ContainerAttempt
 from pyflow.executors.docker.place import Place, Recipe
 from pyflow.executors.docker.python_tasks import PythonEnds
@@ -22,6 +27,9 @@ from pyflow.runtime import Program, committed_outcome, not_staged, out_of_memory
 _START_S: Final = 120.0
 """How much longer than its task's limit a container may take, to start, to load inputs and to keep the result."""
 _CLOSE_S: Final = 15.0
+_LOOK_S: Final = 0.02
+"""How often one container's commits are looked for; a look takes the hundredth part of it, so many containers are looked at less often."""
+_LOOKED_AT_ONCE: Final = 8
 
 
 class DockerLauncher:
@@ -42,6 +50,10 @@ class DockerLauncher:
         self._lock = threading.Lock()
         self._deaths: dict[str, int] = {}
         self._removals: list[threading.Thread] = []
+        self._alive: set[_Group] = set()
+        self._is_closed = threading.Event()
+        if place.sees_folder:
+            threading.Thread(target=self._look_for_commits, name="pyflow looks for commits", daemon=True).start()
 
     @property
     def in_advance(self) -> int:
@@ -53,6 +65,7 @@ class DockerLauncher:
         group = _Group(self, invocations, timeout_s)
         with self._lock:
             self._groups.update({invocation.slot: group for invocation in invocations})
+            self._alive.add(group)
         group.start()
         return None
 
@@ -81,13 +94,16 @@ class DockerLauncher:
             group.end("cancelled")
 
     def close(self) -> None:
-        """Kill and remove all containers, and what was made for them."""
+        """Kill and remove all containers, and what was made for them; those whose tasks have all ended may end by themselves."""
+        self._is_closed.set()
         with self._lock:
-            groups = {id(group): group for group in self._groups.values()}
-        for group in groups.values():
-            group.kill()
+            groups = sorted(self._alive, key=lambda group: group.has_told_all)
         until = time.monotonic() + _CLOSE_S
-        for group in groups.values():
+        for group in groups:
+            if group.has_told_all:
+                group.join(GRACE_S)
+            group.kill()
+        for group in groups:
             group.join(max(0.1, until - time.monotonic()))
         for removal in self._removals:
             removal.join(max(0.1, until - time.monotonic()))
@@ -105,6 +121,19 @@ class DockerLauncher:
             return options.memory_mib
         grown: int = options.memory_mib * 2 ** self._deaths.get(slot, 0)
         return min(options.memory_on_oom_mib, grown)
+
+    def _look_for_commits(self) -> None:
+        pause_s = _LOOK_S
+        while not self._is_closed.wait(pause_s):
+            with self._lock:
+                groups = list(self._alive)
+            for group in groups:
+                group.tell_committed()
+            pause_s = _LOOK_S * max(1.0, len(groups) / _LOOKED_AT_ONCE)
+
+    def _forget(self, group: _Group) -> None:
+        with self._lock:
+            self._alive.discard(group)
 
     def _remove(self, container: Container) -> None:
         """Remove a container that has ended, while others start; ``close`` waits for it."""
@@ -143,6 +172,8 @@ class _Group:
         self._lock = threading.Lock()
         self._ended_for: str | None = None
         self._timer: threading.Timer | None = None
+        self._telling = threading.Lock()
+        self._untold_ends = {invocation.slot: invocation for invocation in invocations}
         self._thread = threading.Thread(target=self._run, name=f"pyflow {invocations[0].slot}", daemon=True)
 
     def start(self) -> None:
@@ -150,6 +181,30 @@ class _Group:
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
+
+    @property
+    def has_told_all(self) -> bool:
+        """Whether the end of all its invocations is told."""
+        return not self._untold_ends
+
+    def tell_committed(self) -> None:
+        """Tell of what is committed, though its container may be there still."""
+        if self._untold or not isinstance(self._node, PackedCall):
+            return
+        # Whoever waits for the container asks again, and raises what is wrong.
+        with contextlib.suppress(PyflowError):
+            for invocation in list(self._untold_ends.values()):
+                found = committed_outcome(invocation, self._place.job.content)
+                if found is None:
+                    return
+                self._tell(Finished(found))
+
+    def _tell(self, report: Finished | Lost) -> None:
+        """Tell of the end of an invocation, the first time."""
+        slot = report.outcome.slot if isinstance(report, Finished) else report.slot
+        with self._telling:
+            if self._untold_ends.pop(slot, None) is not None:
+                self._launcher._tell(report)  # noqa: SLF001  one module
 
     def end(self, reason: str) -> None:
         """Let it end soon; comes back at once."""
@@ -183,17 +238,19 @@ class _Group:
                     self._lost_to_engine(error)
         except BaseException as error:  # noqa: BLE001  whoever waits for this thread raises it
             self._launcher._reports.put(error)  # noqa: SLF001
+        finally:
+            self._launcher._forget(self)  # noqa: SLF001
 
     def _lost_to_engine(self, error: EngineError) -> None:
         invocation = self._waiting.popleft()
         found = committed_outcome(invocation, self._place.job.content)
         reason = "the run was cancelled." if self._ended_for is not None else str(error)
-        self._launcher._tell(Finished(found) if found else Lost(invocation.slot, invocation.attempt, reason))  # noqa: SLF001
+        self._tell(Finished(found) if found else Lost(invocation.slot, invocation.attempt, reason))
 
     def _give_up(self, reason: str) -> None:
         while self._waiting:
             invocation = self._waiting.popleft()
-            self._launcher._tell(Lost(invocation.slot, invocation.attempt, reason))  # noqa: SLF001
+            self._tell(Lost(invocation.slot, invocation.attempt, reason))
 
     def _run_python(self, node: PackedCall) -> None:
         """Run all that waits in one container; what that did not begin with waits for the next."""
@@ -210,14 +267,14 @@ class _Group:
             self._over(container)
         self._waiting = deque(rest)
         for end in ends:
-            self._launcher._tell(end)  # noqa: SLF001
+            self._tell(end)
         self._place.forget(self._place.scratch_of(invocations[0]))
 
     def _run_container(self, node: PackedContainer) -> None:
         invocation = self._waiting[0]
         report = self._attempted(invocation, node)
         self._waiting.popleft()
-        self._launcher._tell(report)  # noqa: SLF001
+        self._tell(report)
 
     def _attempted(self, invocation: Invocation, node: PackedContainer) -> Finished | Lost:
         """What comes of one container task."""

@@ -102,6 +102,11 @@ class Place:
         os.chmod(self.folder, 0o711)  # noqa: S103  its parts are private
         self.lay_secrets()
 
+    @property
+    def sees_folder(self) -> bool:
+        """Whether the store is a folder of this machine."""
+        return self._store_folder is not None
+
     def lay_secrets(self) -> None:
         """Put keys and credentials where containers find them, unless that was done a short while ago."""
         with self._lock:
