@@ -101,7 +101,8 @@ def as_nobody(folder, *groups):
         os.chown(path, NOBODY, NOBODY)
     who = ["--reuid", str(NOBODY), "--regid", str(NOBODY), *groups]
     reads = ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
-    environment = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": "/tmp"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    environment = {**kept, "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": "/tmp"}
     return subprocess.run(
         ["setpriv", *who, *reads, sys.executable, "flow.py", str(folder / "store")],
         cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120,
