@@ -67,12 +67,13 @@ def cluster(request: pytest.FixtureRequest) -> Any:
     return open_cluster(argo_settings({"api": request.param}, os.environ))
 
 
-@pytest.mark.parametrize("name", ["golden", "wide", "options"])
+@pytest.mark.parametrize("name", ["golden", "ends in one", "wide", "options"])
 def test_the_cluster_takes_it(cluster: Any, name: str) -> None:
     """The real Argo Server lints the manifest, and the Kubernetes API would take it."""
     runtime = Travelling(key="v1/runtimes/" + "e" * 64, sha256="e" * 64)
     manifest = {
-        "golden": made,
+        "golden": lambda: made("workflow"),
+        "ends in one": lambda: made("workflow_ends_in_one"),
         "wide": lambda: manifest_of(wide, 1000, runtime=runtime),
         "options": lambda: manifest_of(all_options, runtime=runtime, settings=replace(SETTINGS, **SITE)),
     }[name]()
