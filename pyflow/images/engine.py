@@ -31,13 +31,10 @@ def open_engine(*, timeout_s: float | None = None) -> Any:
         ExecutorError: None answers; the message says where it was looked for, and what may help.
     """
     where = _address()
-    client = None
     try:
         # It asks for the version that the engine speaks, so it has answered.
         client = docker.DockerClient(timeout=_CONNECT_S, version="auto", max_pool_size=_POOL, **_connection(where))
     except (errors.DockerException, OSError, ValueError) as error:
-        if client is not None:
-            client.close()
         raise ExecutorError(_no_engine(where, error)) from error
     client.api.timeout = timeout_s
     return client
