@@ -24,10 +24,8 @@ ENGINE = open_engine() if has_engine() else None
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("PYFLOW_") and not name.startswith("PYFLOW_TEST")]:
-        monkeypatch.delenv(name)
+def _as_before():
+    """What a test has configured ends with it."""
     yield
     reset()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import socket
 from uuid import uuid4
 
@@ -17,13 +16,6 @@ from pyflow.images import default_base, ensure_runtime_image, has_engine, open_e
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(not has_engine(), reason="no Docker engine answers")]
 SMALL = "busybox:1.36"
-
-
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("PYFLOW_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -16,13 +16,6 @@ from pyflow.images import has_engine
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(not has_engine(), reason="no Docker engine answers")]
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("PYFLOW_") and not name.startswith("PYFLOW_TEST")]:
-        monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def on(tmp_path):
     """Sets a pipeline to run in containers, with a store of this test's own."""

@@ -19,13 +19,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.skipif(not has_engine(), reason="n
 NOBODY = 4321
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("PYFLOW_")]:
-        monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def small_disk(tmp_path):
     """A folder on a disk of 3 MiB."""
