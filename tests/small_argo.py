@@ -68,7 +68,16 @@ class SmallArgo:
         values = {**self._globals, **{f"inputs.parameters.{k}": v for k, v in parameters.items()}}
         if "dag" in template:
             return self._dag(template, values)
+        if "steps" in template:
+            return self._steps(template, values)
         return self._leaf(template, values)
+
+    def _steps(self, template: Template, values: dict[str, str]) -> Ended:
+        """Groups one after the other; of a group all at once, here in their order."""
+        for group in template["steps"]:
+            if any(self._task(step, values).phase not in _GOOD for step in group):
+                return Ended("Failed")
+        return Ended("Succeeded")
 
     # DAGs
 

@@ -149,8 +149,9 @@ def _exit_templates(graph: PackedGraph, place: Place, *, is_for_failures: bool) 
     """What comes at the end: a pod in any case, or one when the pod behind all others has not ended the run."""
     if not is_for_failures:
         return [_end_template(EXIT, graph, place)]
-    task = {"name": _END, "template": _END, "when": "{{workflow.status}} != Succeeded"}
-    return [{"name": EXIT, "dag": {"tasks": [task]}}, _end_template(_END, graph, place)]
+    # As steps, for of a workflow that is stopped Argo takes a DAG for failed while the pods of its exit handler still run.
+    step = {"name": _END, "template": _END, "when": "{{workflow.status}} != Succeeded"}
+    return [{"name": EXIT, "steps": [[step]]}, _end_template(_END, graph, place)]
 
 
 def _end_template(name: str, graph: PackedGraph, place: Place) -> Template:

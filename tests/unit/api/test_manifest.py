@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import yaml
 from servers import BUCKET
 
 from pyflow import pipeline, task
@@ -27,3 +28,5 @@ def test_a_notebook_shows_a_manifest_as_a_tree(monkeypatch, moto):
     made = doubles.with_options(store=f"s3://{BUCKET}/compiled", argo={"trust_bucket": True}).compile([1, 2])
     assert made._repr_json_() == json.loads(json.dumps(made)) == made
     assert made["kind"] == "Workflow"
+    for dump in (yaml.safe_dump, yaml.dump):
+        assert yaml.safe_load(dump(made)) == made
