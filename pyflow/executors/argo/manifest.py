@@ -64,14 +64,7 @@ def to_workflow(
         home=home, graph_digest=digest, graph_size=size, python=graph.python, settings=settings, most=most,
         runtime=runtime, endpoint=endpoint,
     )  # fmt: skip
-    pods = _Pods(graph, place)
-    dags = Dags(pods.template, fail_fast=graph.fail_fast)
-    steps = Stepper(graph, most=most).steps()
-    last = last_of(steps) if graph.on_exit is None else None
-    if last is not None:
-        last.arguments["n"] = (sharing.LAST, *last.arguments["n"])
-    dags.add(settings.entrypoint, steps, has_index=False)
-    templates = [*dags.templates, *pods.templates, *_exit_templates(graph, place, is_for_failures=last is not None)]
+    templates = _templates(graph, place, settings.entrypoint, most)
     if len(templates) > MOST_TEMPLATES:
         raise ExecutorError(
             f"The pipeline {graph.name!r} needs {len(templates)} templates, and Argo takes 200 in a workflow. Let more of its "
@@ -87,6 +80,18 @@ def to_workflow(
     found = estimate(graph, len(dump(workflow)), most)
     workflow["metadata"].setdefault("annotations", {})[ESTIMATE] = str(found)
     return verified(workflow)
+
+
+def _templates(graph: PackedGraph, place: Place, entrypoint: str, most: int) -> list[Template]:
+    """The DAGs, from the entry point on, the pods that they are made of, and what comes at the end."""
+    pods = _Pods(graph, place)
+    dags = Dags(pods.template, fail_fast=graph.fail_fast)
+    steps = Stepper(graph, most=most).steps()
+    last = last_of(steps) if graph.on_exit is None else None
+    if last is not None:
+        last.arguments["n"] = (sharing.LAST, *last.arguments["n"])
+    dags.add(entrypoint, steps, has_index=False)
+    return [*dags.templates, *pods.templates, *_exit_templates(graph, place, is_for_failures=last is not None)]
 
 
 def short_name(pipeline: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import marshal
 import os
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pyflow.late import late
@@ -62,8 +63,6 @@ _Environment: TypeAlias = "frozenset[tuple[str, str]]"
 
 _lock = threading.Lock()
 _client_by_environment: dict[_Environment, Client] = {}
-_descriptions: list[Any] = []
-"""What botocore has read of its descriptions of services: megabytes of JSON, which the child of a fork need not read again."""
 
 
 def client(*, after: Client | None = None) -> Client:
@@ -104,13 +103,17 @@ class _Descriptions:
             return self._usual.load_file(path)
 
 
+@lru_cache(maxsize=1)
+def _loader(data_path: str | None) -> Any:
+    """Remembers what it has read of the descriptions: megabytes of JSON, which the child of a fork need not read again."""
+    made: Any = loaders.create_loader(data_path)
+    made.file_loader = _Descriptions(made.file_loader)
+    return made
+
+
 def _make() -> Client:
     found: Any = session.Session()
-    if not _descriptions:
-        made_loader: Any = loaders.create_loader(found.get_config_variable("data_path"))
-        made_loader.file_loader = _Descriptions(made_loader.file_loader)
-        _descriptions.append(made_loader)
-    found.register_component("data_loader", _descriptions[0])
+    found.register_component("data_loader", _loader(found.get_config_variable("data_path")))
     guess = not any(os.environ.get(name) for name in _ENDPOINTS)
     made: Client = found.create_client("s3", config=_config(for_amazon=guess))
     if is_amazon(made) is not guess:
