@@ -49,10 +49,6 @@ def fail_late(x):
     raise ValueError(x)
 
 
-def started_after(run, moment):
-    return [e["node"] for e in run.events() if e["event"] == "started" and e["at"] > moment]
-
-
 @pytest.fixture(autouse=True)
 def somewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -137,11 +133,14 @@ def test_a_failure_elsewhere_stops_a_chain():
     run = both.submit()
     with pytest.raises(ValueError, match="1"):
         run.result()
-    (failed_at,) = (e["at"] for e in run.events() if e["event"] == "ended" and e["status"] == "failed")
-    assert started_after(run, failed_at) == []
-    counts = [node.status for name, node in run.nodes.items() if name.startswith("slow")]
-    assert counts.count("cancelled") > 100
-    assert counts.count("succeeded") + counts.count("cancelled") == 200
+    # The worker reads what it is asked between two links; on a busy machine that may be a few links later.
+    links = [node.status for name, node in run.nodes.items() if name.startswith("slow")]
+    kept = links.count("succeeded")
+    assert kept < 100
+    assert links == ["succeeded"] * kept + ["cancelled"] * (200 - kept)
+    assert [node.attempts for name, node in run.nodes.items() if name.startswith("slow")] == [1] * kept + [0] * (
+        200 - kept
+    )
 
 
 def test_a_cancelled_chain_ends_where_it_is():
