@@ -100,6 +100,7 @@ def check_options(graph: PackedGraph, executor: str) -> None:
             refused.append(line)
         elif support == "warned":
             warned.append(line)
+    refused += _other_pythons(graph, executor)
     if refused:
         raise ExecutorError(f"Executor {executor!r} cannot honour " + "; ".join(refused) + ".")
     if warned:
@@ -154,6 +155,18 @@ def machine_cpus() -> float:
 def machine_memory_mib() -> float:
     """How much memory the machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
+
+
+def _other_pythons(graph: PackedGraph, executor: str) -> list[str]:
+    """Tasks whose place has another Python by their own word: their code is of this one's."""
+    if SUPPORT["python"][executor] != "honoured":
+        return []
+    return [
+        f"option 'python' of {node.name!r}: the place where it runs is to have Python {said}, and this is Python {graph.python}, whose code "
+        f"fits no other minor; take an image with Python {graph.python}, or run this with Python {said}"
+        for node in graph.walk_all()
+        if isinstance(node, PackedCall) and (said := graph.options[node.options].python) not in {None, graph.python}
+    ]
 
 
 def _users_of_options(graph: PackedGraph, executor: str) -> dict[tuple[str, str], list[str]]:

@@ -8,8 +8,8 @@ from pyflow.late import late_names
 
 if TYPE_CHECKING:
     from pyflow.images.compiled import COMPILED_AT, compiled_archive, install_runtime
-    from pyflow.images.engine import has_engine, open_engine
-    from pyflow.images.fitting import PROBE_LABEL, ImageFacts, check_said_python, image_facts, python_in
+    from pyflow.images.engine import has_engine, open_engine, version_of
+    from pyflow.images.fitting import PROBE_LABEL, ImageFacts, docker_platform, image_facts, is_same_platform, python_in
     from pyflow.images.image import (
         RUNTIME_LABEL,
         BuiltImage,
@@ -28,8 +28,8 @@ else:
         globals(),
         {
             "pyflow.images.compiled": "COMPILED_AT compiled_archive install_runtime",
-            "pyflow.images.engine": "has_engine open_engine",
-            "pyflow.images.fitting": "PROBE_LABEL ImageFacts check_said_python image_facts python_in",
+            "pyflow.images.engine": "has_engine open_engine version_of",
+            "pyflow.images.fitting": "PROBE_LABEL ImageFacts docker_platform image_facts is_same_platform python_in",
             "pyflow.images.image": "RUNTIME_LABEL BuiltImage build_runtime_image default_base ensure_runtime_image list_runtime_images pull push runtime_tag this_minor",
             "pyflow.images.travelling": "DEPENDENCIES RuntimeArchive runtime_archive",
         },
@@ -44,13 +44,14 @@ __all__ = [
     "ImageFacts",
     "RuntimeArchive",
     "build_runtime_image",
-    "check_said_python",
     "compiled_archive",
     "default_base",
+    "docker_platform",
     "ensure_runtime_image",
     "has_engine",
     "image_facts",
     "install_runtime",
+    "is_same_platform",
     "list_runtime_images",
     "open_engine",
     "pull",
@@ -59,4 +60,5 @@ __all__ = [
     "runtime_archive",
     "runtime_tag",
     "this_minor",
+    "version_of",
 ]

@@ -21,10 +21,11 @@ _POOL: Final = 64
 """Connections at once: each container that is waited for takes one."""
 
 
-def open_engine(*, timeout_s: float | None = None) -> Any:
+def open_engine(*, timeout_s: float | None = None, version: str | None = None) -> Any:
     """A client of the Docker engine, which has just answered.
 
     Args:
+        version: What it speaks, from one that was open before; then it is not asked now. See ``version_of``.
         timeout_s: How long it may take to answer later on; None: for ever, because one waits for containers.
 
     Raises:
@@ -32,12 +33,19 @@ def open_engine(*, timeout_s: float | None = None) -> Any:
     """
     where = _address()
     try:
-        # It asks for the version that the engine speaks, so it has answered.
-        client = docker.DockerClient(timeout=_CONNECT_S, version="auto", max_pool_size=_POOL, **_connection(where))
+        # Unless told, it asks for the version that the engine speaks, so it has answered.
+        client = docker.DockerClient(
+            timeout=_CONNECT_S, version=version or "auto", max_pool_size=_POOL, **_connection(where)
+        )
     except (errors.DockerException, OSError, ValueError) as error:
         raise ExecutorError(_no_engine(where, error)) from error
     client.api.timeout = timeout_s
     return client
+
+
+def version_of(engine: Any) -> str:
+    """What an engine speaks, to open it again without asking."""
+    return str(engine.api.api_version)
 
 
 def has_engine() -> bool:

@@ -36,25 +36,45 @@ class ImageFacts:
 def image_facts(engine: Any, image: str, *, platform: str | None = None, tell: Tell = lambda _: None) -> ImageFacts:
     """What the engine knows of an image, which is pulled if need be.
 
+    Args:
+        platform: For which operating system and architecture it is to be; None: whatever it is for.
+
     Raises:
-        ExecutorError: It cannot be had.
+        ExecutorError: It cannot be had, or is here for another platform.
     """
+    wanted = docker_platform(platform) if platform else None
     try:
         found = engine.api.inspect_image(image)
     except errors.ImageNotFound:
-        pull(engine, image, platform=platform, tell=tell)
+        pull(engine, image, platform=wanted, tell=tell)
         found = engine.api.inspect_image(image)
     except errors.APIError as error:
         raise ExecutorError(f"{image!r} is not the name of an image: {error.explanation or error}.") from error
     config = found.get("Config") or {}
     environment = dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+    is_for = f"{found['Os']}/{found['Architecture']}"
+    if wanted and not is_same_platform(wanted, is_for):
+        raise ExecutorError(
+            f"Image {image!r} is here for {is_for}, and platform= asks for {wanted}. Get that one by  docker pull --platform {wanted} {image} , "
+            "or leave platform= out."
+        )
     return ImageFacts(
         id=found["Id"],
-        platform=f"{found['Os']}/{found['Architecture']}",
+        platform=is_for,
         user=config.get("User") or "",
         environment=environment,
         has_runtime=RUNTIME_LABEL in (config.get("Labels") or {}),
     )
+
+
+def docker_platform(platform: str) -> str:
+    """A platform as Docker names it: which C library an image has, as in ``linux/amd64/musl``, is a word of pyflow's."""
+    return platform.removesuffix("/musl")
+
+
+def is_same_platform(one: str, other: str) -> bool:
+    """Whether two platforms have the same system and architecture; variants such as ``v8`` are left aside."""
+    return one.split("/")[:2] == other.split("/")[:2]
 
 
 _python_by_id: dict[str, tuple[str, str]] = {}
@@ -75,16 +95,6 @@ def python_in(engine: Any, image: str, facts: ImageFacts) -> str:
     return executable
 
 
-def check_said_python(image: str, python: str) -> None:
-    """Refuse an image whose author says that it has another Python.
-
-    Raises:
-        ExecutorError: It is another minor than this one's.
-    """
-    if python != this_minor():
-        raise ExecutorError(_wrong_minor(image, python))
-
-
 def _wrong_minor(image: str, minor: str) -> str:
     return (
         f"Image {image!r} has Python {minor}, and this is Python {this_minor()}: the code of tasks fits one minor only. "
@@ -98,6 +108,13 @@ def _ask(engine: Any, image: str, facts: ImageFacts) -> tuple[str, str]:
         if said is not None:
             minor, _, executable = said.strip().partition(" ")
             return minor, executable or name
+    here = engine.version()
+    runs = f"{here['Os']}/{here['Arch']}"
+    if not is_same_platform(facts.platform, runs):
+        raise ExecutorError(
+            f"Image {image!r} is for {facts.platform}, and the engine cannot start it: it runs {runs}, without an emulation of the other. "
+            f"Take the image for {runs}."
+        )
     raise ExecutorError(
         f"Image {image!r} has no Python: neither python3 nor python can be started in it. Tasks need Python {this_minor()} there; pyflow brings "
         "the rest. For a program that is not Python write a @container task."

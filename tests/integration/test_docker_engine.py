@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyflow import errors, pipeline, task
+from pyflow import container, errors, pipeline, task
 from pyflow.images import has_engine, open_engine
 
 SOCKET = "/var/run/docker.sock"
@@ -86,3 +87,34 @@ def test_an_engine_that_goes_away_is_told(tmp_path, monkeypatch):
         for found in engine.api.containers(all=True, filters={"label": f"pyflow.run={run.id}"}):
             engine.api.remove_container(found["Id"], force=True)
         engine.close()
+
+
+def sockets():
+    """How many sockets this process has open."""
+    folder = Path("/proc/self/fd")
+    if not folder.is_dir():
+        pytest.skip("this system does not list open files")
+    return sum(str(path.readlink()).startswith("socket:") for path in folder.iterdir() if path.is_symlink())
+
+
+@container(image="busybox:1.36", stdout=True)
+def say():
+    return ["echo", "said"]
+
+
+def test_a_run_that_does_not_follow_leaves_no_connection(tmp_path):
+    """What was asked before a run is not held open for it: neither on ``docker`` nor for containers beside ``local``."""
+
+    @pipeline
+    def flow():
+        return say()
+
+    gc.collect()  # what tests before left to it
+    before = sockets()
+    for executor in ("docker", "local"):
+        chosen = flow.with_options(executor=executor, store=str(tmp_path / executor), progress=False)
+        prepared = chosen.prepare((), {})
+        assert sockets() == before, executor
+        prepared.carry_out()
+        assert prepared.run.result() == "said\n"
+        assert sockets() == before, executor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pyflow.executors.docker.place import Place
 from pyflow.executors.docker.settings import DockerSettings
 from pyflow.executors.driver import Job
 from pyflow.executors.launcher import Launcher, Report
-from pyflow.images import open_engine
+from pyflow.images import open_engine, version_of
 from pyflow.packed import PackedContainer, PackedGraph
 from pyflow.secrecy import SecretFinder
 
@@ -29,7 +30,8 @@ _TURN_S: Final = 0.02
 class ContainersBeside:
     """Runs the container tasks of an executor that runs Python tasks itself."""
 
-    engine: Any
+    version: str
+    """What the engine speaks, which has answered."""
     settings: DockerSettings
     secrets: SecretFinder
 
@@ -55,24 +57,27 @@ class ContainersBeside:
             raise ExecutorError(
                 f"Container tasks need a Docker engine on executor {executor!r}, too: {', '.join(names)}. {error}"
             ) from error
-        try:
+        with contextlib.closing(engine):
             check_volumes(graph, settings.volumes, engine)
             check_container_images(graph, engine, tell)
-        except BaseException:
-            engine.close()
-            raise
-        return cls(engine, settings, secrets)
+            return cls(version_of(engine), settings, secrets)
 
     def launcher(self, job: Job, others: Launcher) -> Launcher:
         """A launcher of both kinds of tasks."""
-        remove_leftovers(self.engine)
-        return _Both(others, DockerLauncher(Place(self.engine, job, self.settings, {}, self.secrets)), job.graph)
+        with contextlib.ExitStack() as undo:
+            undo.callback(others.close)
+            engine = undo.enter_context(contextlib.closing(open_engine(version=self.version)))
+            remove_leftovers(engine)
+            place = Place(engine, job, self.settings, {}, self.secrets)
+            undo.pop_all()
+        return _Both(others, DockerLauncher(place), job.graph, engine)
 
 
 class _Both:
     """Python tasks go to the one launcher, container tasks to the other."""
 
-    def __init__(self, others: Launcher, containers: DockerLauncher, graph: PackedGraph) -> None:
+    def __init__(self, others: Launcher, containers: DockerLauncher, graph: PackedGraph, engine: Any) -> None:
+        self._engine = engine
         self._others = others
         self._containers = containers
         self._is_container = {node.id for node in graph.walk() if isinstance(node, PackedContainer)}
@@ -118,7 +123,8 @@ class _Both:
 
     def close(self) -> None:
         """End all that runs."""
-        try:
-            self._others.close()
-        finally:
-            self._containers.close()
+        with contextlib.closing(self._engine):
+            try:
+                self._others.close()
+            finally:
+                self._containers.close()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pyflow.environments import runtime_folder, unpacked
-from pyflow.errors import EnvironmentMismatchError
+from pyflow.errors import EnvironmentMismatchError, ExecutorError
 from pyflow.executors.carrying import carry_out
 from pyflow.executors.docker.launcher import DockerLauncher
 from pyflow.executors.docker.leftovers import remove_leftovers
@@ -20,12 +20,13 @@ from pyflow.executors.driver import Ending, Job
 from pyflow.executors.interrupts import counted_interrupts
 from pyflow.executors.support import check_options, check_size, secrets_of
 from pyflow.images import (
-    check_said_python,
     ensure_runtime_image,
     image_facts,
     install_runtime,
+    is_same_platform,
     open_engine,
     python_in,
+    version_of,
 )
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph, PackedOptions
 from pyflow.scheduling import Capacity
@@ -45,7 +46,8 @@ class DockerExecutor:
     name: str = "docker"
     secrets: SecretFinder = field(default_factory=SecretFinder)
     tell: Callable[[str], None] = tell_on_stderr
-    _engine: Any = None
+    _version: str | None = None
+    """What the engine speaks, which has answered."""
     _capacity: Capacity | None = None
     _images: dict[int, PlaceImage] = field(default_factory=dict)
 
@@ -58,27 +60,25 @@ class DockerExecutor:
         """
         check_options(graph, self.name)
         secrets_of(graph, self.secrets)
-        self._engine = engine = open_engine()
-        try:
+        # Closed again, for a run need not follow; to open it once more costs nothing when its version is known.
+        with contextlib.closing(open_engine()) as engine:
+            self._version = version_of(engine)
             self._capacity = capacity = _capacity_of(engine)
             check_size(graph, cpus=capacity.cpus, memory_mib=capacity.memory_mib)
             check_volumes(graph, self.settings.volumes, engine)
             self._images = images_for(graph, engine, self.settings, self.tell)
-        except BaseException:
-            engine.close()
-            raise
 
     def run(self, job: Job) -> Ending:
         """Carry out a run whose graph was checked; returns when nothing of it runs any more."""
         assert self._capacity is not None
-        engine = self._engine
-        remove_leftovers(engine)
         tasks = min(job.capacity.tasks, job.graph.parallelism or float("inf"))
         capacity = replace(self._capacity, tasks=tasks)
-        unpack_packages(job)
-        place = Place(engine, job, self.settings, self._images, self.secrets)
-        with counted_interrupts() as interrupts:
-            return carry_out(replace(job, capacity=capacity), DockerLauncher(place), interrupts)
+        with contextlib.closing(open_engine(version=self._version)) as engine:
+            remove_leftovers(engine)
+            unpack_packages(job)
+            place = Place(engine, job, self.settings, self._images, self.secrets)
+            with counted_interrupts() as interrupts:
+                return carry_out(replace(job, capacity=capacity), DockerLauncher(place), interrupts)
 
 
 def _capacity_of(engine: Any) -> Capacity:
@@ -106,7 +106,7 @@ def images_for(
     found: dict[int, PlaceImage] = {}
     for call in graph.walk_all():
         if isinstance(call, PackedCall) and call.options not in found:
-            found[call.options] = _python_image(graph.options[call.options], engine, settings, tell)
+            found[call.options] = _python_image(call.name, graph.options[call.options], engine, settings, tell)
     check_container_images(graph, engine, tell)
     return found
 
@@ -123,21 +123,36 @@ def check_container_images(graph: PackedGraph, engine: Any, tell: Callable[[str]
 
 
 def _python_image(
-    options: PackedOptions, engine: Any, settings: DockerSettings, tell: Callable[[str], None]
+    task: str, options: PackedOptions, engine: Any, settings: DockerSettings, tell: Callable[[str], None]
 ) -> PlaceImage:
     if options.image is None:
-        return PlaceImage(name=ensure_runtime_image(engine, registry=settings.registry, base=settings.base, tell=tell))
+        name = ensure_runtime_image(engine, registry=settings.registry, base=settings.base, tell=tell)
+        if options.platform is not None or options.environment is not None:
+            _check_platform(task, options, "The runtime image", image_facts(engine, name).platform)
+        return PlaceImage(name=name)
     facts = image_facts(engine, options.image, platform=options.platform, tell=tell)
-    if options.python is not None:
-        check_said_python(options.image, options.python)
-        python = "python3"
-    else:
-        python = python_in(engine, options.image, facts)
+    _check_platform(task, options, f"Image {options.image!r}", facts.platform)
+    # Asked also where python= says it: this engine can tell, before anything runs, whether that is so.
+    python = python_in(engine, options.image, facts)
     # Also in an image that was made of the runtime image: that may be of another version.
     runtime = str(install_runtime(runtime_folder()))
     own = facts.environment.get("PYTHONPATH", "")
     python_path = ":".join(entry for entry in own.split(":") if entry != _IN_RUNTIME_IMAGE)
     return PlaceImage(name=options.image, python=python, runtime=runtime, python_path=python_path)
+
+
+def _check_platform(task: str, options: PackedOptions, image: str, is_for: str) -> None:
+    """Refuse an image for another platform than the one that is said, or that packages were chosen for."""
+    if options.platform is not None and not is_same_platform(options.platform, is_for):
+        raise ExecutorError(
+            f"Task {task!r} asks for platform={options.platform!r}. {image} is for {is_for}, as the engine is. Leave platform= out, or name an "
+            "image= for that platform."
+        )
+    chosen = None if options.environment is None else str(options.environment["platform"])
+    if chosen is not None and not is_same_platform(chosen, is_for):
+        raise ExecutorError(
+            f"The packages of task {task!r} were chosen for {chosen}. {image} is for {is_for}: say platform={is_for!r}, and they are chosen for it."
+        )
 
 
 _IN_RUNTIME_IMAGE: Final = "/opt/pyflow"

@@ -20,6 +20,7 @@ from pyflow.executors.docker.leftovers import FOLDER_PREFIX, RUN_LABEL, caller_l
 from pyflow.executors.docker.mounts import bind, volume_mounts
 from pyflow.executors.docker.settings import DockerSettings
 from pyflow.executors.driver import Job
+from pyflow.images import docker_platform
 from pyflow.jsontext import Json
 from pyflow.late import late
 from pyflow.packed import PackedCall, PackedContainer, PackedOptions
@@ -243,7 +244,7 @@ class Place:
             "working_dir": "/tmp/work",  # noqa: S108
             "labels": {**options.labels, **self._labels(invocation, node)},
             "host_config": host,
-            "platform": options.platform,
+            "platform": docker_platform(options.platform) if options.platform else None,
             "stop_signal": "SIGTERM",
         }
         name = f"pyflow-{invocation.run_id}-{invocation.slot}-{invocation.attempt}-{invocation.nonce[:6]}"
@@ -265,8 +266,7 @@ class Place:
         shutil.rmtree(f"{scratch}.volumes", ignore_errors=True)
 
     def close(self) -> None:
-        """Remove all that was made for the run, and let go of the engine."""
-        self.engine.close()
+        """Remove all that was made for the run."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _labels(self, invocation: Invocation, node: PackedCall | PackedContainer) -> dict[str, str]:
