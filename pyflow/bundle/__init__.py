@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyflow.bundle.archive import CodeBundle, install
     from pyflow.bundle.discovery import discover, installed, is_by_value
     from pyflow.bundle.fingerprints import fingerprint
-    from pyflow.bundle.importable import Missing, ShippedFunction, check_importable
+    from pyflow.bundle.importable import CleanPath, Missing, ShippedFunction, check_importable
     from pyflow.bundle.imports import computed_imports
 else:
     __getattr__ = late_names(
@@ -22,7 +22,7 @@ else:
             "pyflow.bundle.archive": "CodeBundle install",
             "pyflow.bundle.discovery": "discover installed is_by_value",
             "pyflow.bundle.fingerprints": "fingerprint",
-            "pyflow.bundle.importable": "Missing ShippedFunction check_importable",
+            "pyflow.bundle.importable": "CleanPath Missing ShippedFunction check_importable",
             "pyflow.bundle.imports": "computed_imports",
         },
     )
@@ -31,6 +31,7 @@ __all__ = [
     "CodeBundle",
     "Missing",
     "ShippedFunction",
+    "CleanPath",
     "check_importable",
     "computed_imports",
     "discover",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import site
 import sys
 from pathlib import Path
 
@@ -17,6 +18,9 @@ def main() -> None:
     """Make the process clean, then let ``probe`` answer."""
     request = json.load(sys.stdin)
     sys.path[:] = request["path"]
+    if request["packages"]:
+        site.addsitedir(request["packages"])
+        sys.path.append(request["behind"])
     # Editable installs bring finders of their own, and what they find does not exist elsewhere.
     sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in module_of(finder)]
     sys.path_importer_cache.clear()

@@ -40,6 +40,17 @@ class ShippedFunction(NamedTuple):
     """The user's file that defines it, to say where a module is imported; may be empty."""
 
 
+class CleanPath(NamedTuple):
+    """What the clean process sees beside the shipped code and the standard library, where that is not what is installed here."""
+
+    before: str
+    """A folder whose modules come first."""
+    packages: str
+    """A folder of installed packages, whose .pth files count, too."""
+    behind: str
+    """A folder whose modules come last."""
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
     """Something that a function needs and would not find where it runs."""
@@ -68,16 +79,18 @@ def check_importable(
     functions: Sequence[ShippedFunction | tuple[str, Path]],
     *,
     origin: Mapping[str, str] | None = None,
+    path: CleanPath | None = None,
     decoder: str = "pyflow.payload:decode",
     timeout_s: float = 300.0,
 ) -> list[Missing]:
-    """What the functions would miss in a process that has only the shipped code and installed packages.
+    """What the functions would miss in a process that has only the shipped code and packages.
 
     An import that the code itself can do without (inside ``try … except ImportError``) is not reported.
 
     Args:
         archive_dir: Folder that ``install`` gave; None when nothing is shipped.
         origin: ``CodeBundle.origin``, so that the report speaks of the user's files.
+        path: Where the packages are; None: those that are installed here.
         decoder: Where the clean process finds the function that turns a payload into a function.
         timeout_s: How long the clean process may take.
 
@@ -88,7 +101,7 @@ def check_importable(
     place = _Places(None if archive_dir is None else str(archive_dir.resolve()), origin or {})
     found: list[Missing] = []
     while shipped:
-        done, stderr = _ask(place.bundle, [one.payload for one in shipped], decoder, timeout_s)
+        done, stderr = _ask(place.bundle, [one.payload for one in shipped], path, decoder, timeout_s)
         for one, answers in zip(shipped, done, strict=False):
             found += (place.missing(one, answer) for answer in answers if not place.is_guarded(answer["at"]))
         if len(done) < len(shipped):
@@ -135,11 +148,19 @@ def _imports_of(path: str) -> Iterator[Any]:
     return imports_below(source.tree) if source is not None else iter(())
 
 
-def _ask(bundle: str | None, payloads: list[Path], decoder: str, timeout_s: float) -> tuple[list[Any], str]:
+def _ask(
+    bundle: str | None, payloads: list[Path], path: CleanPath | None, decoder: str, timeout_s: float
+) -> tuple[list[Any], str]:
     """The answers of a clean process, and how it ended if they are too few."""
-    installed = [entry for entry in sys.path if entry and home_of_file(entry) != "local"]
+    seen = {"standard", "installed"} if path is None else {"standard"}
     request = {
-        "path": [*([bundle] if bundle is not None else []), *installed],
+        "path": [
+            *([] if bundle is None else [bundle]),
+            *([] if path is None else [path.before]),
+            *(entry for entry in sys.path if entry and home_of_file(entry) in seen),
+        ],
+        "packages": path and path.packages,
+        "behind": path and path.behind,
         "bundle": bundle or "",
         "pyflow": str(Path(__file__).parent.parent),
         "payloads": [str(payload.resolve()) for payload in payloads],

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import click
 
 from pyflow.api import Pipeline
-from pyflow.bundle import ShippedFunction, check_importable, computed_imports, discover, install
+from pyflow.bundle import computed_imports, discover
+from pyflow.cli.completeness import Asked, Fault, find_faults
 from pyflow.cli.failures import FAILED, UserCodeError, Wrong, hinted
 from pyflow.cli.graph import graph_of
 from pyflow.cli.output import print_json
@@ -20,7 +19,6 @@ from pyflow.cli.source import Source, load_source
 from pyflow.cli.words import parameters_of, understand
 from pyflow.errors import DefinitionError
 from pyflow.graph import CallNode, Function, Graph
-from pyflow.payload import encode_function
 from pyflow.terminal import clean, counted
 from pyflow.tracing import raised_at
 
@@ -34,9 +32,9 @@ OWN: Final[Mapping[str, bool]] = {"json": False}
 def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
     """Load each task in a clean process, from the code that would be shipped alone.
 
-    The process sees your local modules as they would travel, installed packages and the standard library,
-    but neither this folder nor PYTHONPATH. What a task would miss is listed with the line that needs it, and the
-    command ends with 1.
+    The process sees your local modules as they would travel, the standard library, and the packages that the task
+    names in packages= or else what is installed here, but neither this folder nor PYTHONPATH. What a task would
+    miss is listed with the line that needs it, and the command ends with 1.
 
     FILE checks all tasks and pipelines in the file, FILE:PIPELINE those that this one calls.
     """
@@ -46,7 +44,7 @@ def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
         if "--help" in words:
             click.echo(click.get_current_context().get_help())
             return
-        functions, notes, untraced = _all_functions(source)
+        asked, notes, untraced = _all_functions(source)
         as_json = as_json or "--json" in words
     else:
         pipeline = source.pipeline()
@@ -56,19 +54,16 @@ def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
             if found.is_help:
                 print_help(source, pipeline, parameters, "check")
                 return
-            functions, notes, untraced = _functions_in(graph_of(pipeline, parameters, found)), [], []
+            asked, notes, untraced = _functions_in(graph_of(pipeline, parameters, found)), [], []
         as_json = as_json or "json" in found.own
-    _report(source.label, functions, notes, untraced, as_json=as_json)
+    _report(source.label, asked, notes, untraced, as_json=as_json)
 
 
-Fault: TypeAlias = "tuple[str, str, str, str]"
-"""Task or pipeline, module (or nothing), place in the author's file, and all of it in words."""
-
-
-def _report(label: str, functions: list[Function], notes: list[str], untraced: list[Fault], *, as_json: bool) -> None:
-    found, modules = find_faults(functions)
-    faults = untraced + found
-    notes = notes + _computed_imports(functions)
+def _report(label: str, asked: list[Asked], notes: list[str], untraced: list[Fault], *, as_json: bool) -> None:
+    found = find_faults(asked, lambda line: click.echo(clean(line), err=True))
+    faults, modules = untraced + found.faults, found.modules
+    functions = list({id(one.function.fn): one.function for one in asked}.values())
+    notes = notes + found.notes + _computed_imports(functions)
     names = sorted({function.name for function in functions})
     if as_json:
         wire = [{"task": name, "module": module, "at": at, "error": text} for name, module, at, text in faults]
@@ -106,30 +101,8 @@ def _computed_imports(functions: Sequence[Function]) -> list[str]:
     ]
 
 
-def find_faults(functions: Sequence[Function]) -> tuple[list[Fault], list[str]]:
-    """What the functions would miss elsewhere, and the local modules that travel with them."""
-    bundle = discover([function.fn for function in functions])
-    faults: list[Fault] = []
-    shipped: list[ShippedFunction] = []
-    with tempfile.TemporaryDirectory(prefix="pyflow-check-") as folder:
-        archive = bundle.write()
-        code = None if archive is None else install(archive, Path(folder, "code"))
-        for i, function in enumerate(functions):
-            payload = Path(folder, f"{i}.payload")
-            try:
-                parts = encode_function(function.fn, what=f"task {function.name!r}").parts
-            except DefinitionError as error:
-                faults.append((function.name, "", str(function.at), str(error)))
-                continue
-            payload.write_bytes(b"".join(parts))
-            shipped.append(ShippedFunction(function.name, payload, function.at.file))
-        missing = check_importable(code, shipped, origin=bundle.origin)
-    faults += [(one.function, one.module, one.at, str(one)) for one in missing]
-    return faults, list(bundle.modules)
-
-
-def _all_functions(source: Source) -> tuple[list[Function], list[str], list[Fault]]:
-    found: dict[int, Function] = {id(task.fn): task.function for task in source.tasks.values()}
+def _all_functions(source: Source) -> tuple[list[Asked], list[str], list[Fault]]:
+    found: dict[tuple[object, ...], Asked] = {}
     notes: list[str] = []
     untraced: list[Fault] = []
     for name, pipeline in source.pipelines.items():
@@ -153,7 +126,13 @@ def _all_functions(source: Source) -> tuple[list[Function], list[str], list[Faul
             else:
                 untraced.append((name, "", at, f"the body of pipeline {name!r} raises ({at}): {raised}"))
             continue
-        found |= {id(function.fn): function for function in inner}
+        found |= {one.key: one for one in inner}
+    called = {id(one.function.fn) for one in found.values()}
+    for task in source.tasks.values():
+        # Its options at a call are what counts, so those of the decorator do where none is known.
+        if id(task.fn) not in called:
+            alone = Asked(task.function, task.own_options())
+            found[alone.key] = alone
     if not found and not untraced:
         raise Wrong(f"{source.label} has no tasks. Write @task above a function.")
     return list(found.values()), notes, untraced
@@ -164,8 +143,7 @@ def _any_graph(pipeline: Pipeline[..., Any]) -> Graph:
     return graph_of(pipeline, parameters, understand([], parameters, OWN))
 
 
-def _functions_in(drawn: Graph) -> list[Function]:
-    calls = [node.function for node in drawn.walk() if isinstance(node, CallNode)]
-    if drawn.on_exit is not None:
-        calls.append(drawn.on_exit.function)
-    return list({id(function.fn): function for function in calls}.values())
+def _functions_in(drawn: Graph) -> list[Asked]:
+    calls = [node for node in (*drawn.walk(), drawn.on_exit) if isinstance(node, CallNode)]
+    asked = [Asked(node.function, node.options, node.at) for node in calls]
+    return list({one.key: one for one in asked}.values())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pyflow.late import late_names
 
 if TYPE_CHECKING:
-    from pyflow.environments.building import Environment, build, locked
+    from pyflow.environments.building import Environment, build, installed_aside, locked
     from pyflow.environments.cache import environments_folder, runtime_folder
     from pyflow.environments.lock import Lock, parse_lock
     from pyflow.environments.request import AUTO, Request, read_request
@@ -20,7 +20,7 @@ else:
     __getattr__ = late_names(
         globals(),
         {
-            "pyflow.environments.building": "Environment build locked",
+            "pyflow.environments.building": "Environment build installed_aside locked",
             "pyflow.environments.cache": "environments_folder runtime_folder",
             "pyflow.environments.lock": "Lock parse_lock",
             "pyflow.environments.request": "AUTO Request read_request",
@@ -39,6 +39,7 @@ __all__ = [
     "build",
     "container_target",
     "environments_folder",
+    "installed_aside",
     "is_unpacked",
     "locked",
     "parse_lock",

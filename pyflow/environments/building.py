@@ -5,11 +5,12 @@ What a request led to is remembered on this machine and not in the store, where 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -117,6 +118,23 @@ def locked(
     # What was built of the choice before must not be taken for this one's.
     note.with_suffix(".json").unlink(missing_ok=True)
     return lock
+
+
+@contextlib.contextmanager
+def installed_aside(
+    request: Request, target: Target, *, tell: Callable[[str], None] = lambda _: None, folder: Path | None = None
+) -> Iterator[Path]:
+    """What meets a request, installed in a folder for as long as the block lasts; no store has it.
+
+    Raises:
+        PyflowError: As ``build``.
+    """
+    folder = folder or environments_folder()
+    lock = locked(request, target, folder=folder, tell=tell)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as aside:
+        tree = Path(aside) / "tree"
+        install(lock, request, tree)
+        yield tree
 
 
 def _pack(lock: Lock, request: Request, content: ContentStore, folder: Path) -> dict[str, Json]:

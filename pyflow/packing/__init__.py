@@ -8,8 +8,10 @@ from pyflow.late import late_names
 from pyflow.packing.pack import Packed, pack
 
 if TYPE_CHECKING:
-    from pyflow.packing.packages import Wanted, provide_packages, wanted_packages
+    from pyflow.packing.packages import Wanted, provide_packages, request_for, wanted_packages
 else:
-    __getattr__ = late_names(globals(), {"pyflow.packing.packages": "Wanted provide_packages wanted_packages"})
+    __getattr__ = late_names(
+        globals(), {"pyflow.packing.packages": "Wanted provide_packages request_for wanted_packages"}
+    )
 
-__all__ = ["Packed", "Wanted", "pack", "provide_packages", "wanted_packages"]
+__all__ = ["Packed", "Wanted", "pack", "provide_packages", "request_for", "wanted_packages"]

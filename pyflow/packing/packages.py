@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyflow.bundle import installed
 from pyflow.environments import AUTO, Request, Target, build, container_target, read_request, this_target
-from pyflow.graph import CallNode, Graph
+from pyflow.graph import CallNode, Function, Graph, Location
 from pyflow.jsontext import Json
 from pyflow.late import late
 from pyflow.store import ContentStore
@@ -76,14 +76,23 @@ def _target(node: CallNode, *, in_containers: bool) -> Target:
 
 
 def _request(node: CallNode) -> Request:
-    packages = node.options.packages
-    assert packages is not None
+    assert node.options.packages is not None
+    return request_for(node.function, node.options.packages, node.name, node.at)
+
+
+def request_for(function: Function, packages: str | Sequence[str], name: str, called_at: Location | None) -> Request:
+    """What ``packages`` asks for, as a task with this function and name has it; ``called_at`` where a pipeline calls it.
+
+    Raises:
+        DefinitionError: It cannot be what was meant.
+    """
     # The option may stand at the decorator or at the call; a path begins at either of the two files.
-    files = [Path(at.file) for at in (node.function.at, node.at)]
+    files = [Path(at.file) for at in (function.at, called_at) if at is not None]
     folders = [file.resolve().parent for file in files if file.is_file()] + [Path.cwd()]
-    where = f"option 'packages' of task {node.name!r} (defined at {node.function.at}, called at {node.at})"
+    called = "" if called_at is None else f", called at {called_at}"
+    where = f"option 'packages' of task {name!r} (defined at {function.at}{called})"
     if packages == AUTO:
-        return read_request(installed([node.function.fn]), folders, where, constraints=_versions_here())
+        return read_request(installed([function.fn]), folders, where, constraints=_versions_here())
     return read_request(packages, list(dict.fromkeys(folders)), where)
 
 

@@ -78,6 +78,10 @@ class Authored:
             options = trace.options[key] = Options.of(given)
         return options
 
+    def own_options(self) -> Options:
+        """What the options come to for a call that no pipeline has defaults for."""
+        return Options.of(merged(self._call_options, self._options))
+
     def record(
         self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None
     ) -> Placeholder:

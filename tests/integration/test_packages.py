@@ -378,3 +378,79 @@ def test_the_packages_of_a_run_can_be_shown_saved_and_used_again(tmp_path):
     assert (told["tasks"], told["packages"]) == (["old"], {"iniconfig": "1.1.1"})
     assert "no task 'new'" in pyflow("env", "show", "latest", "new").stderr
     assert "asked for packages" in pyflow("env", "show", "latest", "other").stderr
+
+
+CHECKED = """
+    from pyflow import pipeline, task
+    import helper
+
+    @task(packages=["iniconfig==2.0.0"])
+    def fine():
+        import iniconfig
+        return helper.double(iniconfig)
+
+    @task(packages=["iniconfig==1.1.1"])
+    def misses():
+        import pytest
+        return pytest
+
+    @task
+    def here():
+        import pytest
+        return pytest
+
+    @task(packages=["iniconfig<1", "iniconfig>2"])
+    def torn():
+        return 1
+
+    @task(packages=["iniconfig"], python="3.99", platform="linux/arm64")
+    def elsewhere():
+        import no_such_module_of_ours
+
+    @task(packages=[], image="team/tool:1")
+    def in_an_image():
+        import no_such_module_of_ours
+
+    @pipeline
+    def main():
+        return fine(), misses(), here(), here.with_options(packages=["iniconfig"])()
+"""
+
+
+def test_the_check_loads_each_task_beside_its_own_packages(tmp_path):
+    """A module that only this machine has is missing where ``packages`` leave it out; what cannot be loaded here is a note."""
+    (tmp_path / "flow.py").write_text(textwrap.dedent(CHECKED))
+    (tmp_path / "helper.py").write_text("def double(x):\n    return x, x\n")
+    told = subprocess.run(
+        [sys.executable, "-m", "pyflow.cli", "check", "flow.py", "--json"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told.returncode == 1, told.stderr
+    answer = json.loads(told.stdout)
+    line = {text.strip(): number for number, text in enumerate((tmp_path / "flow.py").read_text().splitlines(), 1)}
+    faults = {(one["task"], one["module"], Path(one["at"]).name) for one in answer["missing"]}
+    assert faults == {
+        ("misses", "pytest", f"flow.py:{line['def misses():'] + 1}"),
+        ("here", "pytest", f"flow.py:{line['def here():'] + 1}"),
+        ("torn", "", f"flow.py:{line['def torn():'] - 1}"),
+    }
+    texts = "\n".join(one["error"] for one in answer["missing"])
+    assert "Its packages= do not bring it." in texts
+    assert "cannot be met" in texts
+    notes = "\n".join(answer["notes"])
+    assert "the packages of elsewhere() are for Python 3.99 on linux/arm64 and cannot be loaded here" in notes
+    assert "Its image 'team/tool:1' may have it" in notes
+    assert answer["modules"] == ["flow", "helper"]
+
+
+def test_a_check_leaves_nothing_in_a_store_or_installed(tmp_path, cache):
+    """The packages are installed for the moment of the check only."""
+    (tmp_path / "flow.py").write_text(
+        "from pyflow import task\n@task(packages=['iniconfig'])\ndef f():\n    import iniconfig\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-m", "pyflow.cli", "check", "flow.py"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert told.returncode == 0, told.stderr
+    assert not (tmp_path / ".pyflow").exists()
+    assert [path.name for path in (cache / "pyflow" / "environments").iterdir()] == ["requests"]
