@@ -45,6 +45,8 @@ class PoolLauncher:
         self._unsent: list[tuple[Worker, Sequence[Invocation]]] = []
         self._limbo_until: float | None = None
         self._reports: list[Report] = []
+        self._under_way: set[str] = set()
+        """The workers that have ended something of this run: the first time in each says more of loading than of the task."""
 
     @property
     def in_advance(self) -> int:
@@ -165,7 +167,9 @@ class PoolLauncher:
 
     def _judge(self, worker: Worker, invocation: Invocation, outcome: Outcome) -> Report:
         """What an outcome means: one that came of being ended is not the task's own."""
-        self._pool.pace.note(outcome.duration_s)
+        if worker.name in self._under_way:
+            self._pool.pace.note(outcome.duration_s)
+        self._under_way.add(worker.name)
         if outcome.is_committed and worker.ending == "timeout":
             # It made it at the last moment. What the worker has begun with since does not end for it.
             worker.is_accounted = True
