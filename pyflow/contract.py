@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Final
 
 from pyflow.errors import EnvironmentMismatchError
-from pyflow.jsontext import Json, dump
+from pyflow.jsontext import Json, dump, parse, parse_start
 
 OUTCOME_VERSION: Final = 1
 
@@ -234,6 +234,25 @@ class Outcome:
             wire["log"] = LogSpan(writer=writer, start=start, end=end)
         return cls(**wire)
 
+
+def result_in(record: bytes) -> Json:
+    """The result in a committed outcome, without the rest of it: a fan-in reads as many of these as it has inputs.
+
+    In front of the result ``Outcome.to_wire`` writes nothing that the author of a task chooses, so the first mention of it
+    is the member.
+
+    Raises:
+        KeyError: The record holds none.
+        ValueError: It is not JSON.
+    """
+    _, found, rest = record.partition(_RESULT_MEMBER)
+    if not found or not record.startswith(_OUTCOME_START):
+        return parse(record)["result"]
+    return parse_start(rest)
+
+
+_OUTCOME_START: Final = b'{"v":%d,"slot":' % OUTCOME_VERSION
+_RESULT_MEMBER: Final = b',"result":'
 
 _LEFT_OUT_WHEN_EMPTY: Final = (
     "result",

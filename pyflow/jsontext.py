@@ -44,3 +44,12 @@ def parse(text: bytes | bytearray) -> Json:
     if end != len(text):
         raise ValueError(f"there is more behind the value that ends at {end}")
     return value
+
+
+def parse_start(text: bytes) -> Json:
+    """The value that a text begins with, whatever follows.
+
+    Raises:
+        ValueError: It begins with none.
+    """
+    return _read(str(text, "ascii"))[0]

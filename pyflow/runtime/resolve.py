@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyflow.artifacts import load
-from pyflow.contract import Outcome, slot_of
+from pyflow.contract import Outcome, result_in, slot_of
 from pyflow.errors import DefinitionError, IntegrityError, NotFoundError, add_note
 from pyflow.jsontext import Json, parse
 from pyflow.packed import PackedCall, PackedMap, PackedSelect, nodes_in
@@ -116,10 +116,10 @@ class Resolver:
         slot = slot_of(node, indices)
         found = self._outcomes.get(slot)
         if found is None:
-            found = self._outcomes[slot] = Outcome.from_wire(self._committed(node, slot))
+            found = self._outcomes[slot] = Outcome.from_wire(parse(self._committed(node, slot)))
         return found
 
-    def _committed(self, node: int, slot: str) -> dict[str, Json]:
+    def _committed(self, node: int, slot: str) -> bytes:
         record = self._commits.committed(slot)
         if record is None:
             name = self._program.place(node).node.name
@@ -128,8 +128,7 @@ class Resolver:
                 f"Run {self._run_id} has no committed result for {name!r} (slot {slot}) in "
                 f"{self._content.blobs.url}, though a task that needs it was started."
             )
-        wire: dict[str, Json] = parse(record)
-        return wire
+        return record
 
     def node_value(self, node: int, indices: Indices) -> object:
         """The result of a node; of a map the list of its items' results."""
@@ -166,7 +165,7 @@ class Resolver:
 
     def _result(self, node: int, slot: str) -> object:
         # Of a fan-in's many results nothing else is of interest: the whole outcome would cost twice as much.
-        return self._load(self._committed(node, slot)["result"], node, slot)
+        return self._load(result_in(self._committed(node, slot)), node, slot)
 
     def _select(self, node: PackedSelect, place: Place, indices: Indices) -> object:
         for candidate in node.candidates:

@@ -174,7 +174,8 @@ class Book:
 
     def _record(self, place: Place) -> bytes:
         offset, length = place
-        return read_range(self._fd, offset, offset + length)
+        record = os.pread(self._fd, length, offset)
+        return record if len(record) == length else read_range(self._fd, offset, offset + length)
 
     def _open_to_read(self) -> bool:
         if self._fd < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from pyflow.contract import (
     LogSpan,
     Outcome,
     parse_slot,
+    result_in,
     slot_of,
 )
 from pyflow.errors import EnvironmentMismatchError
@@ -43,6 +45,22 @@ def test_an_outcome_is_plain_json(outcome):
     data = outcome.to_bytes()
     assert b"\n" not in data
     assert Outcome.from_wire(json.loads(data)) == outcome
+
+
+@given(outcomes, st.sampled_from([',"result":1', '"result":{}', '\\",\\"result\\":2']))
+def test_the_result_can_be_read_alone(outcome, hostile):
+    """It is the one that the whole record has, also where a text in front of it or behind looks like it."""
+    outcome = replace(outcome, nonce=outcome.nonce + hostile, preview=hostile)
+    if outcome.result is None:
+        with pytest.raises(KeyError):
+            result_in(outcome.to_bytes())
+    else:
+        assert result_in(outcome.to_bytes()) == outcome.result
+
+
+def test_the_result_of_a_record_in_another_order_is_read_too():
+    """Members may stand as a later version writes them."""
+    assert result_in(b'{"result":{"json":5},"v":1}') == {"json": 5}
 
 
 def test_an_outcome_of_another_format_is_refused():
