@@ -295,7 +295,7 @@ def a_timeout_ends_a_task(stage: Stage) -> None:
     """A task that runs longer than ``timeout`` fails with TaskTimeoutError, and may be tried again."""
     count = stage.counter()
 
-    @task(timeout=2, retries=1, backoff=0)
+    @task(timeout=3, retries=1, backoff=0)
     def slow(good: int) -> int:
         if count.up() < good:
             time.sleep(60)
@@ -306,7 +306,7 @@ def a_timeout_ends_a_task(stage: Stage) -> None:
         return slow(good)
 
     same(stage.run(waiting, 2), 2, "the result of the second attempt")
-    error = raises(TaskTimeoutError, lambda: stage.run(waiting, 100), "slow", "2 s")
+    error = raises(TaskTimeoutError, lambda: stage.run(waiting, 100), "slow", "3 s")
     same((error.node, error.attempt), ("slow", 2), "node and attempt")
 
 
@@ -315,7 +315,7 @@ def a_timeout_ends_children_too(stage: Stage) -> None:
     stage.asks("has_processes")
     beats = stage.shared / "beats"
 
-    @task(timeout=2)
+    @task(timeout=3)
     def parent(path: str) -> None:
         beat = f"while :; do echo >> {path}; sleep 0.05; done"
         subprocess.run(["sh", "-c", f"({beat}) & ({beat})"], check=True)

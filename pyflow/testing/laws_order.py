@@ -10,7 +10,7 @@ from pyflow.api import pipeline
 from pyflow.errors import DefinitionError, RunCancelledError
 from pyflow.runs import ExitOutcome
 from pyflow.testing.claims import holds, raises, same
-from pyflow.testing.stage import Stage
+from pyflow.testing.stage import Sign, Stage
 from pyflow.tracing import first_of, otherwise, parallel, steps, task, when
 
 _LONG_S = 0.05
@@ -43,14 +43,18 @@ def boom(text: str = "boom") -> Any:
 def calls_without_order_need_not_wait(stage: Stage) -> None:
     """Without data or order between them, tasks run side by side where the executor can."""
     stage.asks("has_processes")
+    one, other = stage.sign(), stage.sign()
+
+    @task(cpus=0.1)
+    def meet(mine: Sign, theirs: Sign) -> bool:
+        mine.give()
+        return theirs.wait()
 
     @pipeline
     def free() -> Any:
-        slow = note.with_options(cpus=0.1)
-        return slow("a", lasts_s=0.6), slow("b", lasts_s=0.6)
+        return meet(one, other), meet(other, one)
 
-    a, b = stage.run(free)
-    holds(a.start < b.end and b.start < a.end, "both ran at the same time")
+    same(stage.run(free), (True, True), "whether each was there while the other one ran")
 
 
 def steps_follow_each_other(stage: Stage) -> None:

@@ -173,13 +173,23 @@ def a_running_run_can_be_watched(stage: Stage) -> None:
     """While a run goes on its status is running, and its log can be followed line by line to the end."""
     stage.asks("has_processes")
 
+    seen = stage.sign()
+
+    @task
+    def watched() -> bool:
+        print("begun", flush=True)
+        return seen.wait()
+
     @pipeline
     def slow() -> Any:
-        return sleep(0.7)
+        return watched()
 
     run = stage.start(slow)
     same((run.wait(0.01), run.status), ("running", "running"), "the status meanwhile")
-    same(list(run.logs(follow=True)), ["sleeping"], "the lines")
+    lines = iter(run.logs(follow=True))
+    same(next(lines, None), "begun", "the first line")
+    seen.give()
+    same((list(lines), run.result()), ([], True), "the lines behind it, and whether it was read while the task ran")
     same(run.wait(stage.patience_s), "succeeded", "the status then")
 
 

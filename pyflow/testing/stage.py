@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Stage:
     """An item of a map of a map need not wait for the other items of the first map."""
     meaningless: tuple[str, Any] = ("gpus", 1)
     """An option, with a value, that the executor leaves out with a warning."""
-    patience_s: float = 20
+    patience_s: float = 60
     """How long what takes no time at all may take."""
 
     def on(self, pipeline: Pipeline[P, R], **options: Any) -> Pipeline[P, R]:
@@ -75,6 +76,10 @@ class Stage:
     def counter(self) -> Counter:
         """Counts what tasks do, whatever process they run in."""
         return Counter(str(self.shared / uuid.uuid4().hex))
+
+    def sign(self) -> Sign:
+        """Lets tasks, and the caller, wait for each other, whatever process they run in."""
+        return Sign(str(self.shared / uuid.uuid4().hex), self.patience_s)
 
     @contextlib.contextmanager
     def module(self, source: str, name: str = "") -> Iterator[ModuleType]:
@@ -121,6 +126,25 @@ class Counter:
     def count(self) -> int:
         """How many were counted."""
         return os.stat(self.path).st_size if os.path.exists(self.path) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A file that one gives and others wait for."""
+
+    path: str
+    patience_s: float
+
+    def give(self) -> None:
+        """Let those go on who wait."""
+        Path(self.path).touch()
+
+    def wait(self) -> bool:
+        """Wait until it is given; whether that came to pass within the patience."""
+        end = time.monotonic() + self.patience_s
+        while not Path(self.path).exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        return Path(self.path).exists()
 
 
 Law: TypeAlias = Callable[[Stage], None]

@@ -38,15 +38,29 @@ def leave_a_thread(x):
 
 
 @task
-def slow(x):
-    time.sleep(0.1)
+def hold(x, folder):
+    """Say that it is at it, and go on when it is told to."""
+    Path(folder, "held").touch()
+    wait_for(Path(folder, "let go").exists)
     return [*x, os.getpid()]
 
 
 @task
-def fail_late(x):
-    time.sleep(0.25)
-    raise ValueError(x)
+def fail_meanwhile(folder):
+    wait_for(Path(folder, "held").exists)
+    raise ValueError("meanwhile")
+
+
+def wait_for(is_so):
+    end = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def ends(run):
+    """How each node has ended, in the order of the calls, and how many attempts it took."""
+    return [(node.status, node.attempts) for node in run.nodes.values()]
 
 
 @pytest.fixture(autouse=True)
@@ -120,43 +134,38 @@ def test_what_a_link_leaves_behind_does_not_meet_the_next():
     assert pids[2] != pids[1]
 
 
-def test_a_failure_elsewhere_stops_a_chain():
+def test_a_failure_elsewhere_stops_a_chain(tmp_path):
     """What has not begun when another call fails is given back by the worker that had it at hand."""
 
     @pipeline
     def both():
-        value = slow([])
-        for _ in range(199):
-            value = slow(value)
-        return value, fail_late(1)
+        value = hold(step([]), str(tmp_path))
+        for _ in range(20):
+            value = step(value)
+        return value, fail_meanwhile(str(tmp_path))
 
     run = both.submit()
-    with pytest.raises(ValueError, match="1"):
+    wait_for(lambda: any(e["event"] == "ended" and e["status"] == "failed" for e in run.events()))
+    # The driver has asked for the rest by then, for what it notes is seen when it has done all that came of it; and the
+    # worker looks for that between two links. So however busy the machine, none of them begins.
+    (tmp_path / "let go").touch()
+    with pytest.raises(ValueError, match="meanwhile"):
         run.result()
-    # The worker reads what it is asked between two links; on a busy machine that may be a few links later.
-    links = [node.status for name, node in run.nodes.items() if name.startswith("slow")]
-    kept = links.count("succeeded")
-    assert kept < 100
-    assert links == ["succeeded"] * kept + ["cancelled"] * (200 - kept)
-    assert [node.attempts for name, node in run.nodes.items() if name.startswith("slow")] == [1] * kept + [0] * (
-        200 - kept
-    )
+    assert ends(run) == [("succeeded", 1), ("succeeded", 1), *[("cancelled", 0)] * 20, ("failed", 1)]
 
 
-def test_a_cancelled_chain_ends_where_it_is():
+def test_a_cancelled_chain_ends_where_it_is(tmp_path):
     """The call that runs is ended, and none of those behind it begins."""
 
     @pipeline
     def chain():
-        value = slow([])
-        for _ in range(49):
-            value = slow(value)
+        value = hold(step([]), str(tmp_path))
+        for _ in range(20):
+            value = step(value)
         return value
 
     run = chain.submit()
-    time.sleep(0.35)
+    wait_for((tmp_path / "held").exists)
     run.cancel()
     assert run.wait(timeout_s=60) == "cancelled"
-    statuses = [node.status for node in run.nodes.values()]
-    assert "running" not in statuses
-    assert statuses.count("cancelled") > 30
+    assert ends(run) == [("succeeded", 1), ("cancelled", 1), *[("cancelled", 0)] * 20]

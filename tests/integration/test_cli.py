@@ -156,7 +156,7 @@ def test_ctrl_c_stops_cleanly(waiting):
     """Ctrl-C ends the run as cancelled with its exit handler, says what is kept, and leaves no process."""
     process = waiting()
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "Stopped." in said
     assert "are kept: pyflow show" in said
@@ -175,7 +175,7 @@ def test_ctrl_c_twice_ends_at_once(waiting):
     time.sleep(0.05)
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     # The third may come while Python itself ends, which a shell calls 130 as well.
     assert process.returncode in {130, -signal.SIGINT}, said
     assert "Traceback" not in said
@@ -206,9 +206,9 @@ def test_cancel_from_another_process(waiting):
     assert "running for" in pyflow("show", "latest").stdout
     done = pyflow("cancel", "latest")
     assert (done.returncode, "has ended: cancelled" in done.stdout) == (0, True), done.stdout + str(
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
     )
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "was cancelled" in said
 
@@ -219,7 +219,7 @@ def test_logs_that_follow(waiting):
     follower = subprocess.Popen([*PYFLOW, "logs", "latest", "--follow"], stdout=subprocess.PIPE, text=True)
     assert follower.stdout.readline() == "slow 0\n"
     os.killpg(process.pid, signal.SIGINT)
-    follower.communicate(timeout=60)
+    follower.communicate(timeout=120)
     assert follower.returncode == 0
 
 

@@ -41,11 +41,11 @@ def ends_itself(path):
         file.write("x")
     if Path(path).stat().st_size == 1:
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(30)
+        time.sleep(600)
     return "second"
 
 
-@task(batch=2, timeout=5)
+@task(batch=2, timeout=8)
 def holds_on(seconds):
     """Ends well, though late, when it is asked to end."""
     try:
@@ -102,7 +102,7 @@ def test_a_worker_that_is_told_to_end_is_lost(tmp_path) -> None:
 
 def test_an_item_that_ends_at_the_last_moment_takes_no_other_along() -> None:
     """An item that its time-out interrupts may still return; the next of its batch then has all of its own time."""
-    assert pipeline(lambda: holds_on.map([60.0, 2.5]))() == ["late", "slept"]
+    assert pipeline(lambda: holds_on.map([600.0, 3.0]))() == ["late", "slept"]
 
 
 def test_a_failing_condition_says_that_it_was_one() -> None:
@@ -130,5 +130,5 @@ def test_a_class_with_slots_of_a_script_comes_back(tmp_path) -> None:
         "@pipeline\ndef flow(): return back(make())\n"
         "if __name__ == '__main__': print(flow())\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout == "(Point(x=3), 3, False)\n", done.stderr
