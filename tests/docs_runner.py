@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 REPO = Path(__file__).parents[1]
-TIME_LIMIT_S = 150
+TIME_LIMIT_S = 500
 RUNNABLE = ("python", "sh", "console")
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\s*$")

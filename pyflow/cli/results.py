@@ -19,7 +19,8 @@ from pyflow.errors import NotFoundError
 from pyflow.runs import ENDED
 from pyflow.terminal import clean
 
-_CANCEL_S: Final = 10.0
+_CANCEL_S: Final = 30.0
+"""So long the command waits to tell that the run has ended; its tasks may clean up, and its exit handler runs."""
 
 
 @click.command()

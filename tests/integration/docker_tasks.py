@@ -50,7 +50,7 @@ def greedy():
     held = []
     while True:
         held.append(bytearray(8 * 2**20))
-        time.sleep(0.05)
+        time.sleep(0.2)  # so slow that it is looked at meanwhile
 
 
 @container(image="busybox:1.36", outputs={"hello": "/tmp/hello.txt"})

@@ -42,7 +42,7 @@ def containers_of(run_id):
     return ENGINE.api.containers(all=True, filters={"label": f"pyflow.run={run_id}"})
 
 
-def wait_for(look, timeout_s=60):
+def wait_for(look, timeout_s=120):
     end = time.monotonic() + timeout_s
     while not (found := look()):
         assert time.monotonic() < end, "it did not come to pass"
