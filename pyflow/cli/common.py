@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from datetime import timedelta
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -16,6 +18,20 @@ from pyflow.errors import NotFoundError
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _STORE = "URL or folder of the store. Otherwise the one that the settings name."
+
+
+_UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([hdw])")
+
+
+def age(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
+    """Read the value of an option such as ``12h``, ``30d`` or ``4w``."""
+    if value is None:
+        return None
+    found = _AGE.fullmatch(value.strip().lower())
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not an age. Write hours, days or weeks: 12h, 30d, 4w.")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def store_option(function: F) -> F:

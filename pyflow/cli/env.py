@@ -1,17 +1,31 @@
-"""``pyflow env``: packages of tasks, chosen ahead and saved, or shown as a run had them."""
+"""``pyflow env``: packages of tasks, chosen ahead and saved, shown as a run had them, or removed from this machine."""
 
 from __future__ import annotations
 
+import dataclasses
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pyflow.api import Run
-from pyflow.cli.common import json_option, run_of, store_option, workplace_of
+from pyflow.cli.common import age, json_option, run_of, store_option, workplace_of
 from pyflow.cli.failures import Wrong
 from pyflow.cli.output import print_json, table
-from pyflow.environments import Lock, Target, locked, parse_lock, read_request, this_target
+from pyflow.environments import (
+    Lock,
+    OnHost,
+    Target,
+    environments_folder,
+    locked,
+    on_host,
+    parse_lock,
+    prune,
+    read_request,
+    this_target,
+)
 from pyflow.graph import Options
 from pyflow.jsontext import Json
 from pyflow.packed import PackedCall
@@ -21,7 +35,7 @@ from pyflow.terminal import clean, counted, size_text
 
 @click.group()
 def env() -> None:
-    """Choose packages for tasks ahead and save them, or show those of a run."""
+    """Choose packages for tasks ahead and save them, show those of a run, or make room."""
 
 
 @env.command()
@@ -85,6 +99,52 @@ def show(run_id: str, node: str | None, store: str | None, *, is_lock: bool, as_
         click.echo(locks[0].text, nl=False)
     else:
         click.echo("\n\n".join(_told(*one, told) for one, told in zip(found, locks, strict=True)))
+
+
+@env.command(name="prune")
+@click.option(
+    "--unused-for",
+    callback=age,
+    default="30d",
+    show_default=True,
+    metavar="AGE",
+    help="Leave what was used since: 30d, 12h, 4w; 0h leaves nothing.",
+)
+@click.option("--yes", "is_meant", is_flag=True, help="Remove it. Without this, it is only said what would be removed.")
+@json_option
+def prune_here(unused_for: timedelta, *, is_meant: bool, as_json: bool) -> None:
+    """Say which unpacked packages on this machine were not used for long, and with --yes remove them.
+
+    What a running task uses always stays. What was removed is fetched from the store again when a task needs it.
+    """
+    old = prune(unused_for.total_seconds(), time.time(), is_meant=is_meant)
+    if as_json:
+        wire = [{**dataclasses.asdict(one), "path": str(one.path)} for one in old]
+        print_json({"removed": is_meant, "environments": wire})
+        return
+    for one in old:
+        click.echo(clean(_told_of(one, is_meant=is_meant)))
+    gone = [one for one in old if one.state == "removed"]
+    size = size_text(sum(one.size_bytes for one in gone))
+    stay = len(on_host()) - (0 if is_meant else sum(one.is_whole for one in gone))
+    word = "Removed" if is_meant else "Would remove"
+    click.echo(f"{word}: {counted(len(gone), 'environment')} ({size}) in {environments_folder()}. {stay} stay.")
+    if gone and not is_meant:
+        click.echo("Nothing was removed; --yes does it.", err=True)
+
+
+def _told_of(one: OnHost, *, is_meant: bool) -> str:
+    used = time.strftime("%Y-%m-%d", time.localtime(one.used_at))
+    what = ", ".join(one.packages[:4]) + (f" and {len(one.packages) - 4} more" if len(one.packages) > 4 else "")
+    about = f"{one.digest[:12]}, {size_text(one.size_bytes)}, last used {used}" + (f": {what}" if what else "")
+    if one.state == "removed":
+        return f"{'removed' if is_meant else 'would remove'} {about}"
+    why = (
+        "a process uses it"
+        if one.state == "in use"
+        else "the file system has no locks, so nobody knows whether it is in use"
+    )
+    return f"kept {about} ({why})"
 
 
 def _environments(run: Run, node: str | None) -> list[tuple[Json, list[str]]]:

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import shutil
 import sys
 from datetime import timedelta
-from typing import Final
 
 import click
 
 from pyflow.api import Workplace, find_run, no_runs_text
-from pyflow.cli.common import json_option, store_option, workplace_of
+from pyflow.cli.common import age, json_option, store_option, workplace_of
 from pyflow.cli.failures import BROKEN, Wrong
 from pyflow.cli.output import print_json
 from pyflow.errors import NotFoundError
 from pyflow.terminal import clean, size_text
 from pyflow.upkeep import Collected, Collector, Retention
 
-_UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([hdw])")
-
-
-def _age(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
-    """``12h``, ``30d``, ``4w``."""
-    if value is None:
-        return None
-    found = _AGE.fullmatch(value.strip().lower())
-    if found is None:
-        raise click.BadParameter(f"{value!r} is not an age. Write hours, days or weeks: 12h, 30d, 4w.")
-    return float(found[1]) * _UNITS[found[2]]
-
 
 @click.command()
 @store_option
 @click.option("--yes", "is_meant", is_flag=True, help="Remove it. Without this, it is only said what would be removed.")
-@click.option("--older-than", callback=_age, metavar="AGE", help="Let runs go that started longer ago: 30d, 12h, 4w.")
+@click.option("--older-than", callback=age, metavar="AGE", help="Let runs go that started longer ago: 30d, 12h, 4w.")
 @click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="Keep the last N runs of each pipeline.")
 @click.option("--remove", "removed", multiple=True, metavar="RUN", help="Let this run go. May be given several times.")
-@click.option("--grace", callback=_age, default="7d", show_default=True, metavar="AGE", help="Leave what is younger.")
+@click.option("--grace", callback=age, default="7d", show_default=True, metavar="AGE", help="Leave what is younger.")
 @click.option("--no-grace", is_flag=True, help="Leave nothing for its age. Only while nobody writes to the store.")
 @json_option
 def gc(

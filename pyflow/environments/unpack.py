@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pyflow.environments.archive import read_contents, unpack_archive
 from pyflow.environments.cache import environments_folder
+from pyflow.environments.locks import NoLocksError, locked, unpacking_lock, use
 from pyflow.environments.target import PYTHON_MINOR
 from pyflow.errors import EnvironmentMismatchError, ExecutorError, IntegrityError
 from pyflow.failpoints import reached
@@ -32,12 +31,15 @@ else:
     shutil = late("shutil")
 
 TREE: Final = "tree"
-_COMPLETE: Final = "complete"
+COMPLETE: Final = "complete"
+PACKAGES_SUFFIX: Final = ".dist-info"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def unpacked(environment: Json, content: ContentStore, folder: Path | None = None) -> Path:
     """The folder with the packages of an environment, on this host; put it on ``sys.path``.
+
+    It stays there for as long as this process lives, see ``pruning``.
 
     Args:
         environment: What ``PackedOptions.environment`` says: digest, size, python, platform.
@@ -51,13 +53,10 @@ def unpacked(environment: Json, content: ContentStore, folder: Path | None = Non
     """
     _check_target(environment)
     place = (folder or environments_folder()) / str(environment["digest"])
+    use(place)
     if not _is_whole(place):
         try:
-            with _locked(place) as is_alone:
-                if not _is_whole(place):
-                    if is_alone:
-                        _remove_leftovers(place)
-                    _unpack(environment, content, place)
+            _unpack_once(environment, content, place)
         except OSError as error:
             raise _disk_error(error, environment, place) from error
     return place / TREE
@@ -80,10 +79,21 @@ def _check_target(environment: Json) -> None:
 def _is_whole(place: Path) -> bool:
     """Whether an environment is there with all that lies at its top: cleaners of old files remove some and leave others."""
     try:
-        names = json.loads((place / _COMPLETE).read_bytes())["top"]
+        names = json.loads((place / COMPLETE).read_bytes())["top"]
         return bool(set(names) <= set(os.listdir(place / TREE)))  # noqa: PTH208
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _unpack_once(environment: Json, content: ContentStore, place: Path) -> None:
+    """Unpack it while no other process does, where there are locks."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(NoLocksError):
+            stack.enter_context(locked(unpacking_lock(place)))
+            if _is_whole(place):
+                return
+            _remove_leftovers(place)
+        _unpack(environment, content, place)
 
 
 def _unpack(environment: Json, content: ContentStore, place: Path) -> None:
@@ -104,7 +114,7 @@ def _unpack(environment: Json, content: ContentStore, place: Path) -> None:
         unpack_archive(archive, contents, aside / TREE)
         archive.unlink()
         top = sorted({member.path.partition("/")[0] for member in contents.members})
-        (aside / _COMPLETE).write_text(json.dumps({"top": top, "size": contents.size_bytes}))
+        (aside / COMPLETE).write_text(json.dumps({"top": top, "size": contents.size_bytes}))
         reached("environment.rename")
         _put_in_place(aside, place)
     finally:
@@ -130,21 +140,6 @@ def _remove_leftovers(place: Path) -> None:
     """Remove what was begun by processes that were killed: whoever holds the lock is the only one at work."""
     for left in place.parent.glob(f"{place.name}.new-*"):
         shutil.rmtree(left, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(place: Path) -> Iterator[bool]:
-    """Be the only one that unpacks this environment; False where the file system has no locks."""
-    fd = os.open(f"{place}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        except OSError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(fd)
 
 
 def _disk_error(error: OSError, environment: Json, place: Path) -> ExecutorError:

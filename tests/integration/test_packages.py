@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 from indexes import need_index
 from integration.packaged import in_process, leaky, mapped, packaged_only, three_places, with_child
 
-from pyflow.environments import Target, build, locked, read_request, this_target
+from pyflow.environments import Target, build, locked, prune, read_request, this_target
 from pyflow.environments.uv import find_uv
 from pyflow.errors import DefinitionError, ExecutorError
 from pyflow.images import has_engine
@@ -454,3 +455,56 @@ def test_a_check_leaves_nothing_in_a_store_or_installed(tmp_path, cache):
     assert told.returncode == 0, told.stderr
     assert not (tmp_path / ".pyflow").exists()
     assert [path.name for path in (cache / "pyflow" / "environments").iterdir()] == ["requests"]
+
+
+SLOW = """
+    import sys, time
+    from pathlib import Path
+    from pyflow import pipeline, task
+
+    @task(packages=["iniconfig==2.0.0"])
+    def late(folder):
+        Path(folder, "begun").write_text("")
+        while not Path(folder, "go").exists():
+            time.sleep(0.05)
+        import iniconfig
+        return iniconfig.IniConfig("x", data="[a]").sections["a"]
+
+    @pipeline
+    def main(folder):
+        return late(folder)
+
+    if __name__ == "__main__":
+        print(main.with_options(executor=sys.argv[1], store=sys.argv[2], progress=False)(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        "local",
+        pytest.param(
+            "docker",
+            marks=[pytest.mark.docker, pytest.mark.skipif(not has_engine(), reason="no Docker engine answers")],
+        ),
+    ],
+)
+def test_packages_of_a_running_task_are_not_pruned(tmp_path, executor):
+    """Not before it has ended, however short the age; then they go, and the next run fetches them from the store."""
+    (tmp_path / "flow.py").write_text(textwrap.dedent(SLOW))
+    shared = tmp_path / "store" / "shared"
+    shared.mkdir(parents=True)
+    command = [sys.executable, "flow.py", executor, str(tmp_path / "store"), str(shared)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 120
+        while not (shared / "begun").exists():
+            assert time.monotonic() < until
+            assert process.poll() is None
+            time.sleep(0.05)
+        assert [one.state for one in prune(0, time.time() + 1, is_meant=True)] == ["in use"]
+        (shared / "go").write_text("")
+        assert process.communicate()[0] == "{}\n"
+    assert [one.state for one in prune(0, time.time() + 1, is_meant=True)] == ["removed"]
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert again.stdout == "{}\n"
+    assert "Choosing" not in again.stderr
