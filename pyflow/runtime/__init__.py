@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from pyflow.runtime.commands import command_of, invocation_in, packet_of
     from pyflow.runtime.processes import signal_tree, what_ended
     from pyflow.runtime.program import Place, Program
-    from pyflow.runtime.request import RUN_VARIABLE, indices_word, run_in, run_variable, task_words, writer_of
+    from pyflow.runtime.request import (
+        RUN_LIMIT,
+        RUN_VARIABLE,
+        indices_word,
+        run_in,
+        run_variable,
+        task_words,
+        writer_of,
+    )
     from pyflow.runtime.resolve import EXIT_SLOT, Resolver
     from pyflow.runtime.session import Session, open_home
     from pyflow.runtime.staging import (
@@ -51,7 +59,7 @@ else:
             "pyflow.runtime.commands": "command_of invocation_in packet_of",
             "pyflow.runtime.processes": "signal_tree what_ended",
             "pyflow.runtime.program": "Place Program",
-            "pyflow.runtime.request": "RUN_VARIABLE indices_word run_in run_variable task_words writer_of",
+            "pyflow.runtime.request": "RUN_LIMIT RUN_VARIABLE indices_word run_in run_variable task_words writer_of",
             "pyflow.runtime.resolve": "EXIT_SLOT Resolver",
             "pyflow.runtime.session": "Session open_home",
             "pyflow.runtime.staging": "INPUTS ContainerEnd StagedContainer collect committed_outcome not_staged parents_of stage",
@@ -66,6 +74,7 @@ __all__ = [
     "INPUTS",
     "LOST",
     "OUT_OF_MEMORY",
+    "RUN_LIMIT",
     "RUN_VARIABLE",
     "TIMED_OUT",
     "ContainerEnd",

@@ -20,6 +20,9 @@ from pyflow.jsontext import dump
 from pyflow.store import attempt_name
 
 RUN_VARIABLE: Final = "PYFLOW_RUN"
+RUN_LIMIT: Final = "PYFLOW_RUN_LIMIT"
+"""The variable that says when a run began and how long it may take, where it may not take forever:
+``<seconds since 1970>+<seconds>``."""
 _USAGE: Final = "python -m pyflow.runtime task NODE INDICES ATTEMPT NONCE [INDICES ATTEMPT NONCE …]"
 
 

@@ -33,7 +33,7 @@ from pyflow.runtime.cgroup import memory_limit_bytes, oom_kills
 from pyflow.runtime.oneshot import attend
 from pyflow.runtime.processes import signal_tree, what_ended
 from pyflow.runtime.program import Program
-from pyflow.runtime.request import writer_of
+from pyflow.runtime.request import RUN_LIMIT, writer_of
 from pyflow.runtime.session import open_home
 from pyflow.runtime.wire import Messages
 from pyflow.secrecy import Masker, SecretFinder
@@ -48,6 +48,10 @@ GRACE_S: Final = 5.0
 """How long a task may clean up when it is ended."""
 _EXIT_S: Final = 10.0
 """How long a process may take to exit when all that it was to run has been told."""
+_CLOCKS_S: Final = 2.0
+"""How much the clocks of two machines may differ; the beginning is known to the second."""
+_LATE_S: Final = 60.0
+"""How late a limit may be enforced. Later an end has another reason: a run may be tried again as a whole, and its clock with it."""
 _SIGNALLED: Final = 128
 """Added to a signal's number it is an exit code, as shells have it."""
 
@@ -169,6 +173,10 @@ class _Supervisor:
         if self._is_asked_to_end:
             if _is_cancelled(invocation, content):
                 return CANCELLED, "the run was cancelled.", int(ExitCode.CANCELLED)
+            limit_s = _run_limit_reached()
+            if limit_s is not None:
+                reason = f"its run reached the time limit of {limit_s:g} s for all of it (run_timeout)."
+                return TIMED_OUT, reason, int(ExitCode.TIMEOUT)
             reason = "its container was asked to end (SIGTERM): by a person, or because the machine was needed."
             return LOST, reason, _SIGNALLED + signal.SIGTERM
         exit_code = _SIGNALLED - return_code if return_code < 0 else int(ExitCode.TASK_RAISED)
@@ -290,6 +298,18 @@ def _end_all(pid: int, number: signal.Signals) -> None:
 
 def _is_ready(fd: int) -> bool:
     return bool(select.select([fd], [], [], 0)[0])
+
+
+def _run_limit_reached() -> float | None:
+    """The time limit of the whole run, when it is that which ends this container now.
+
+    A place that has such a limit says so by ``RUN_LIMIT``, and who comes to end the container says nothing.
+    """
+    begun, _, limit = os.environ.get(RUN_LIMIT, "").partition("+")
+    if not limit:
+        return None
+    over_s = time.time() - float(begun) - float(limit)
+    return float(limit) if -_CLOCKS_S <= over_s <= _LATE_S else None
 
 
 def _is_cancelled(invocation: Invocation, content: ContentStore) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.text import encoded, plain
 from pyflow.images import COMPILED_AT
 from pyflow.jsontext import Json
+from pyflow.runtime import RUN_LIMIT
 
 Template = dict[str, Any]
 
@@ -88,6 +90,9 @@ class Place:
             {"name": "TMPDIR", "value": SCRATCH.path},
             *self._credentials(),
         ]
+        if self.settings.run_timeout_s is not None:
+            limit_s = math.ceil(self.settings.run_timeout_s)
+            variables.append({"name": RUN_LIMIT, "value": f"{{{{workflow.creationTimestamp.s}}}}+{limit_s}"})
         if self.settings.key_secret is not None:
             variables.append({"name": "PYFLOW_KEY_FILE", "value": f"{KEY_FOLDER}/key"})
         if self.settings.trust_bucket:

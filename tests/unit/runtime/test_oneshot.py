@@ -16,6 +16,7 @@ from pyflow.contract import ExitCode, Home, Invocation
 from pyflow.errors import ConfigError
 from pyflow.packing import pack
 from pyflow.runtime import (
+    RUN_LIMIT,
     RUN_VARIABLE,
     indices_word,
     is_lost,
@@ -107,8 +108,8 @@ class Place:
             for item in items
         ]
 
-    def start(self, invocations):
-        environment = {**os.environ, RUN_VARIABLE: run_variable(invocations[0])}
+    def start(self, invocations, **variables):
+        environment = {**os.environ, **variables, RUN_VARIABLE: run_variable(invocations[0])}
         argv = [sys.executable, "-m", "pyflow.runtime", *task_words(invocations)]
         return subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -200,6 +201,22 @@ def test_a_worker_that_is_asked_to_end_does(place, is_cancelled):
     assert is_lost(left)
     assert left.exit_code == process.returncode
     assert place.log(left) == "sleeping\ncleaned up\n"
+
+
+@pytest.mark.parametrize(
+    ("began_s_ago", "exit_code", "said"),
+    [(60, 124, "time limit of 60 s"), (20, 143, "SIGTERM"), (1000, 143, "SIGTERM")],
+)
+def test_a_worker_that_is_asked_to_end_at_the_end_of_its_run_says_so(place, began_s_ago, exit_code, said):
+    """Whoever enforces the time limit of a run sends the same signal as one who needs the machine; the clock tells them apart."""
+    invocations = place.invocations("sleep", None)
+    process = place.start(invocations, **{RUN_LIMIT: f"{time.time() - began_s_ago:.0f}+60"})
+    assert process.stdout.readline() == "sleeping\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    left = left_outcome(invocations[0], place.content)
+    assert process.returncode == left.exit_code == exit_code
+    assert said in left.error.message
 
 
 def test_the_worker_keeps_its_own_variables_to_itself(place):
