@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
 import pytest
@@ -68,18 +69,19 @@ def test_looks_cost_what_they_show(counted):
 
 @pytest.mark.parametrize("how", ["call", "wait"])
 def test_small_tasks_cost_little(counted, how):
-    """A small task costs at most three requests, also one that prints, and however its run is waited for."""
+    """A small task costs at most three requests, also one that prints, and however its run is waited for; a second of a run, four."""
     plan, url = counted
     tasks = 200
     made = fan.with_options(executor="local", store=url, progress=False)
-    before = sum(plan.seen.values())
+    before, began = sum(plan.seen.values()), time.monotonic()
     if how == "call":
         assert made(tasks) == tasks * (tasks + 1) // 2
     else:
         handle = made.submit(tasks)
         assert handle.wait() == "succeeded"
         assert handle.result() == tasks * (tasks + 1) // 2
-    assert sum(plan.seen.values()) - before <= 3 * tasks
+    # The run is written down, and looked at, by the clock: on a busy machine more often for the same tasks.
+    assert sum(plan.seen.values()) - before <= 3 * tasks + 4 * (time.monotonic() - began)
 
 
 def test_a_long_run_is_read_at_one_go(counted, monkeypatch):
