@@ -93,3 +93,28 @@ def in_process():
 @pipeline
 def packaged_only():
     return old_version(), older_version()
+
+
+@task(packages=["iniconfig==2.0.0"])
+def small():
+    import iniconfig
+
+    print("ran", flush=True)
+    return iniconfig.IniConfig("x", data="[a]\nb=c").sections
+
+
+@task(packages=["numpy==2.2.6"])
+def large():
+    import numpy as np
+
+    return np.__version__, int(np.arange(5).sum())
+
+
+@pipeline
+def two_in_a_bucket():
+    return small(), large()
+
+
+@pipeline
+def one_in_a_bucket():
+    return small()
