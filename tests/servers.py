@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import logging
 import os
 import shutil
 import socket
@@ -86,7 +85,7 @@ def running_moto_process(folder: Path) -> Iterator[Server]:
     port = free_ports(1)[0]
     log = folder / "moto.log"
     with log.open("wb") as out:
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        command = [sys.executable, str(Path(__file__).with_name("moto_server.py")), str(port)]
         process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
     try:
         found = Server(port)
@@ -100,16 +99,20 @@ def running_moto_process(folder: Path) -> Iterator[Server]:
 @contextlib.contextmanager
 def running_moto() -> Iterator[Server]:
     """Moto's server in a thread of this process."""
-    moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-    logging.getLogger("werkzeug").disabled = True
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    from moto_server import moto_server
+
+    server = moto_server(0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        found = Server(server.get_host_and_port()[1])
+        found = Server(server.server_port)
         found.client().create_bucket(Bucket=BUCKET)
         yield found
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def start_seaweed(folder: Path, ports: list[int]) -> subprocess.Popen[bytes]:
