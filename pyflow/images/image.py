@@ -33,6 +33,8 @@ REPOSITORY: Final = "pyflow-runtime"
 RUNTIME_LABEL: Final = "pyflow.runtime"
 """The label that holds the digest of the runtime in an image."""
 _BASE_LABEL: Final = "pyflow.base"
+_NAMELESS: Final = "<none>:<none>"
+"""What the engine says for the name of an image whose name went to another."""
 _FOLDER: Final = Path(__file__).parent / "runtime_image"
 
 Tell = Callable[[str], None]
@@ -128,13 +130,22 @@ def ensure_runtime_image(
             tell(f"{error} It is built here instead.")
         found = _with_runtime(engine, *wanted)
     if found is not None:
-        return found
+        if not registry:
+            _name_again(engine, found, tag)
+        return str(found["Id"])
     tell(f"Building {tag}, once for this version of pyflow and Python.")
     return build_runtime_image(engine, tag, base=base, tell=tell)
 
 
-def _with_runtime(engine: Any, registry_tag: str, base: str | None) -> str | None:
-    """The id of an image with exactly this runtime; by id, for a name may be given to another one meanwhile.
+def _name_again(engine: Any, image: dict[str, Any], tag: str) -> None:
+    """Give an image its name back that a build on another base took, lest the engine's clean-up removes it as nameless."""
+    if not set(image.get("RepoTags") or []) - {_NAMELESS}:
+        repository, _, version = tag.rpartition(":")
+        engine.api.tag(image["Id"], repository, version)
+
+
+def _with_runtime(engine: Any, registry_tag: str, base: str | None) -> dict[str, Any] | None:
+    """An image with exactly this runtime; to be used by its id, for a name may be given to another one meanwhile.
 
     Who names no base gets the usual one, or what the site keeps in its registry, and never what somebody built on another base.
     """
@@ -143,7 +154,7 @@ def _with_runtime(engine: Any, registry_tag: str, base: str | None) -> str | Non
         labels.append(f"{_BASE_LABEL}={base or default_base()}")
     for image in engine.api.images(filters={"label": labels}):
         if not registry_tag or registry_tag in (image.get("RepoTags") or []):
-            return str(image["Id"])
+            return dict(image)
     return None
 
 
@@ -152,7 +163,7 @@ def list_runtime_images(engine: Any) -> list[BuiltImage]:
     found = []
     for image in engine.api.images(filters={"label": RUNTIME_LABEL}):
         for tag in image.get("RepoTags") or []:
-            if tag == "<none>:<none>":
+            if tag == _NAMELESS:
                 continue
             labels = image.get("Labels") or {}
             told = (labels.get(RUNTIME_LABEL, ""), labels.get(_BASE_LABEL, ""))

@@ -16,7 +16,15 @@ from integration.docker_tasks import create, double, fail, greedy, read, slow, s
 
 from pyflow import Secret, Volume, configure, errors, pipeline, task
 from pyflow.config import reset
-from pyflow.images import has_engine, list_runtime_images, open_engine, runtime_tag, this_minor
+from pyflow.images import (
+    ensure_runtime_image,
+    has_engine,
+    list_runtime_images,
+    open_engine,
+    runtime_archive,
+    runtime_tag,
+    this_minor,
+)
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(not has_engine(), reason="no Docker engine answers")]
 
@@ -347,4 +355,5 @@ def test_the_runtime_image_is_named_for_version_and_python():
     """There is one tag for this version of pyflow and minor of Python, and it says which runtime is in it."""
     assert runtime_tag().endswith(f"-py{this_minor()}")
     assert runtime_tag(registry="registry.example/team/").startswith("registry.example/team/pyflow-runtime:")
-    assert runtime_tag() in {image.tag for image in list_runtime_images(ENGINE)}
+    usual = ensure_runtime_image(ENGINE)
+    assert (usual, runtime_archive().digest) in {(image.id, image.runtime) for image in list_runtime_images(ENGINE)}

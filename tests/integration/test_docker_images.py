@@ -60,6 +60,22 @@ def test_an_image_on_another_base_is_not_taken_for_the_usual_one(engine):
     ]
 
 
+def test_an_image_whose_name_was_taken_gets_it_back(engine):
+    """A build on another base takes the name; the next run gives it back, so that a clean-up of nameless images spares it."""
+    usual = ensure_runtime_image(engine)
+    base = f"pyflow-test-base:{uuid4().hex[:8]}"
+    nameless = labelled(engine, "pyflow-test-taken:1", base)
+    engine.api.tag(SMALL, "pyflow-test-taken", "1")
+    try:
+        assert ensure_runtime_image(engine, base=base) == nameless
+        assert engine.api.inspect_image(runtime_tag())["Id"] == nameless
+        assert ensure_runtime_image(engine) == usual
+        if runtime_tag() not in engine.api.inspect_image(usual)["RepoTags"]:
+            engine.api.tag(usual, *runtime_tag().rsplit(":", 1))
+    finally:
+        engine.api.remove_image(nameless, force=True)
+
+
 def test_a_base_with_another_python_is_told(engine):
     """The build ends with what it found, and says how to name another base."""
     base = "pyflow-test-base:other"
