@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import pytest
 import yaml
 from servers import BUCKET
 
-from pyflow import pipeline, task
+from pyflow import errors, pipeline, task
 from pyflow.executors.argo import executor as argo_executor
 
 
@@ -30,3 +32,17 @@ def test_a_notebook_shows_a_manifest_as_a_tree(monkeypatch, moto):
     assert made["kind"] == "Workflow"
     for dump in (yaml.safe_dump, yaml.dump):
         assert yaml.safe_load(dump(made)) == made
+
+
+def test_a_place_with_another_python_is_refused_before_anything_is_sent(monkeypatch, moto):
+    """No cluster could say so before the pod is there; the message says what would fit."""
+    moto.enter(monkeypatch)
+
+    @pipeline
+    def flow():
+        return double.with_options(image="team/tools:1", python="3.8")(2)
+
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    why = rf"'python' of 'double'.*to have Python 3\.8, and this is Python {here}.*take an image with Python {here}"
+    with pytest.raises(errors.ExecutorError, match=why):
+        flow.with_options(store=f"s3://{BUCKET}/other", argo={"trust_bucket": True}).compile()
