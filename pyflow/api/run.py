@@ -70,6 +70,7 @@ class Run:
         self._graph = graph
         self._summary: RunSummary | None = None
         self._thread: threading.Thread | None = None
+        self._broken_off_by: Exception | None = None
         self._remote = None if remote is None else Asked(remote, record, content)
 
     def __repr__(self) -> str:
@@ -169,6 +170,10 @@ class Run:
         """The run ends with a thread of this process."""
         self._thread = thread
 
+    def broke_off(self, error: Exception) -> None:
+        """The thread that carried it out could not go on: ``result`` raises the same as a plain call of the pipeline."""
+        self._broken_off_by = error
+
     def result(self, node: str | None = None, index: int | None = None) -> Any:
         """The value that the pipeline returned, or the result of one node; waits until there is one.
 
@@ -178,6 +183,7 @@ class Run:
 
         Raises:
             Exception: What the task raised, if the run failed: the original type where it can be rebuilt.
+            PyflowError: It could not be carried out in this process: what a plain call of the pipeline would raise.
             RunCancelledError: It was cancelled.
             LostTaskError: Its caller died before it ended.
             NotFoundError: There is no such node, or no result of it.
@@ -260,6 +266,8 @@ class Run:
         Raises:
             DefinitionError: It did not fail.
         """
+        if self._broken_off_by is not None:
+            return self._broken_off_by
         status = status or self.status
         if status == "cancelled":
             return RunCancelledError(self.id, self.command("show"))

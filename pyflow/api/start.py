@@ -204,10 +204,19 @@ class _Cancellation:
 
 def carry_out_aside(started: Started) -> threading.Thread:
     """Carry a run out in a thread of its own; the process does not end before it has."""
-    thread = threading.Thread(target=started.carry_out, name=f"pyflow {started.run.id}")
+    thread = threading.Thread(target=_carry_out_alone, args=(started,), name=f"pyflow {started.run.id}")
     thread.start()
     started.run.carried_out_by(thread)
     return thread
+
+
+def _carry_out_alone(started: Started) -> None:
+    """A thread has nobody to raise to: the run keeps the error for whoever asks for its result, and who never asks reads a line."""
+    try:
+        started.carry_out()
+    except Exception as error:  # noqa: BLE001  raised by the run's result
+        started.run.broke_off(error)
+        sys.stderr.write(f"Run {started.run.id} could not be carried out: {type(error).__name__}: {error}\n")
 
 
 def _refuse_while_importing(graph: Graph) -> None:
