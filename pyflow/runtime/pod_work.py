@@ -22,6 +22,7 @@ from pyflow.runtime.program import Program
 from pyflow.runtime.request import writer_of
 from pyflow.runtime.resolve import Resolver
 from pyflow.runtime.supervisor import exit_code_of, run_once
+from pyflow.store import about_error
 
 _TELL_NAME: Final = ".pyflow-"
 
@@ -163,7 +164,8 @@ class Work:
             if len(set(lengths)) > 1:
                 raise DefinitionError(unequal_lengths(node, lengths))
         except PyflowError as error:
-            record = record_error(error, self._content, origins={})
+            about = about_error(self._place.run_id, self._program.digest, slot)
+            record = record_error(error, self._content, origins={}, about=about)
             self._reporter.note("failed", slot=slot, error=record.to_wire())
             say_why(record)
             mark_failed(self._content, self._place.run_id, slot)

@@ -319,6 +319,8 @@ class Watch:
         found = None if node is None else node.slots.get(slot)
         if found is None:
             return None
+        if found.status == "failed" and not found.attempts:
+            return "failed"  # a map whose lengths differ says so itself, before anything is tried
         return next((a.status for a in found.attempts if a.number == attempt), None)
 
     def _end(self, summary: RunSummary) -> None:

@@ -8,6 +8,7 @@ import pytest
 from fake_cluster import FakeCluster, pod
 
 from pyflow import pipeline, task
+from pyflow.contract import ErrorRecord
 from pyflow.errors import AccessDeniedError, UnreachableError
 from pyflow.executors.argo import watch as watching
 from pyflow.executors.argo.watch import Followed, Watch
@@ -115,6 +116,16 @@ def test_a_failure_that_the_pod_told_is_not_told_again(scene):
     scene.pod_writes("ended", slot=str(scene.first), attempt=1, status="failed", error=error)
     scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "Error (exit code 70)"))
     assert scene.watch.look().failures == [[str(scene.first), "fit", "ValueError", "no"]]
+
+
+def test_a_failure_before_any_attempt_is_not_a_loss(scene):
+    """A pod that finds mapped arguments of different lengths says so, and has no attempt that could be lost."""
+    error = ErrorRecord(type="pyflow.errors.DefinitionError", message="different lengths", traceback="")
+    scene.pod_writes("failed", slot=str(scene.first), error=error.to_wire())
+    failed = pod(scene.first, "Failed", "Error (exit code 71): different lengths", attempt=1)
+    scene.cluster.set_status(scene.name, "Failed", failed)
+    assert scene.watch.look().failures == [[str(scene.first), "fit", "DefinitionError", "different lengths"]]
+    assert "ended" not in scene.kinds()
 
 
 def test_attempts_are_told_apart(scene):
