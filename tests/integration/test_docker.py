@@ -356,4 +356,5 @@ def test_the_runtime_image_is_named_for_version_and_python():
     assert runtime_tag().endswith(f"-py{this_minor()}")
     assert runtime_tag(registry="registry.example/team/").startswith("registry.example/team/pyflow-runtime:")
     usual = ensure_runtime_image(ENGINE)
-    assert (usual, runtime_archive().digest) in {(image.id, image.runtime) for image in list_runtime_images(ENGINE)}
+    found = {image.tag: (image.id, image.runtime) for image in list_runtime_images(ENGINE)}
+    assert found[runtime_tag()] == (usual, runtime_archive().digest)

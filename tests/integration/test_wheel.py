@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from uv import find_uv_bin
 
-from pyflow.images import has_engine, open_engine, runtime_archive
-from pyflow.images.image import RUNTIME_LABEL
+from pyflow.images import has_engine, list_runtime_images, open_engine, runtime_archive
 
 CHECKOUT = Path(__file__).parents[2]
 SCRIPT = """
@@ -76,10 +75,8 @@ def test_an_installed_wheel_runs_a_pipeline_in_containers(wheel, tmp_path):
     assert there != here
     engine = open_engine()
     try:
-        assert (
-            engine.api.inspect_image("pyflow-test-wheel:1")["Config"]["Labels"][RUNTIME_LABEL]
-            == runtime_archive().digest
-        )
+        found = {image.tag: image.runtime for image in list_runtime_images(engine)}
+        assert found["pyflow-test-wheel:1"] == runtime_archive().digest
     finally:
         engine.api.remove_image("pyflow-test-wheel:1", force=True)
         engine.close()
