@@ -8,12 +8,12 @@ cluster. Nothing of the caller's memory crosses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from functools import cached_property
+from typing import Final, NamedTuple
 
 from pyflow.errors import EnvironmentMismatchError
-from pyflow.jsontext import Json, dump, parse, parse_start
+from pyflow.jsontext import EMPTY_ARRAY, Json, dump, parse, parse_start
 
 OUTCOME_VERSION: Final = 1
 
@@ -39,8 +39,7 @@ class ExitCode(IntEnum):
 RETRYABLE: Final = frozenset({ExitCode.TASK_RAISED, ExitCode.STORE_UNAVAILABLE, ExitCode.TIMEOUT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Home:
+class Home(NamedTuple):
     """Where a run keeps everything: a store, and whose part of it."""
 
     store_url: str
@@ -75,10 +74,7 @@ class Home:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
-    """All that a worker needs to run one node, at one index of each map around it."""
-
+class _InvocationFields(NamedTuple):
     home: Home
     run_id: str
     graph_digest: str
@@ -88,14 +84,15 @@ class Invocation:
     attempt: int = 1
     nonce: str = ""
     """Tells two attempts with one number apart."""
-    _slot: str = field(default="", init=False, repr=False, compare=False)
 
-    @property
+
+class Invocation(_InvocationFields):
+    """All that a worker needs to run one node, at one index of each map around it."""
+
+    @cached_property
     def slot(self) -> str:
         """The name of what is to be committed, unique in the run."""
-        if not self._slot:
-            object.__setattr__(self, "_slot", slot_of(self.node, self.indices))
-        return self._slot
+        return slot_of(self.node, self.indices)
 
 
 def slot_of(node: int, indices: tuple[int, ...]) -> str:
@@ -114,8 +111,7 @@ def is_chain(invocations: Sequence[Invocation]) -> bool:
     return len(invocations) > 1 and invocations[0].node != invocations[1].node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogSpan:
+class LogSpan(NamedTuple):
     """Which part of which log an attempt printed."""
 
     writer: str
@@ -123,8 +119,7 @@ class LogSpan:
     end: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorRecord:
+class ErrorRecord(NamedTuple):
     """An error as text first, so that it can be read whether or not it can be rebuilt."""
 
     type: str
@@ -132,7 +127,7 @@ class ErrorRecord:
     message: str
     traceback: str
     """The user's frames and the error, as Python prints them."""
-    frames: list[Json] = field(default_factory=list)
+    frames: list[Json] = EMPTY_ARRAY
     """``[file, line, function]`` for each of the user's frames, from the outside in; since Python 3.11 with the end of the
     expression behind it, ``[…, end line, column, end column]``, as ``codeobject.co_positions`` counts them."""
     pickled: Json = None
@@ -155,22 +150,19 @@ class ErrorRecord:
         return wire | {how: other for how, other in linked.items() if other is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of one attempt at one slot."""
-
+class _OutcomeFields(NamedTuple):
     slot: str
     attempt: int
     nonce: str
     exit_code: int
-    result: Json = None
-    """Artifact of the return value, when there is one."""
-    facts: list[Json] = field(default_factory=list)
-    error: ErrorRecord | None = None
     started_at: float
     """Seconds since 1970, UTC."""
     duration_s: float
     """By a clock that never goes back."""
+    result: Json = None
+    """Artifact of the return value, when there is one."""
+    facts: list[Json] = EMPTY_ARRAY
+    error: ErrorRecord | None = None
     cpu_s: float = 0.0
     peak_memory_bytes: int = 0
     log: LogSpan | None = None
@@ -180,7 +172,10 @@ class Outcome:
     """Of the code that ran."""
     environment: str = ""
     """Python minor and, where one was asked for, the digest of the packages."""
-    _text: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+
+class Outcome(_OutcomeFields):
+    """What came of one attempt at one slot."""
 
     @property
     def is_committed(self) -> bool:
@@ -210,10 +205,11 @@ class Outcome:
 
     def to_bytes(self) -> bytes:
         """One line of JSON. It is made once: what is committed is also what is told."""
-        if self._text is None:
-            object.__setattr__(self, "_text", dump(self.to_wire()).encode())
-        text: bytes = self._text  # type: ignore[assignment]
-        return text
+        return self._text
+
+    @cached_property
+    def _text(self) -> bytes:
+        return dump(self.to_wire()).encode()
 
     @classmethod
     def from_wire(cls, wire: dict[str, Json]) -> Outcome:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyflow.late import late
 
@@ -24,8 +23,7 @@ CHUNK_SIZE: Final = 16 * 1024 * 1024
 DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
 
-@dataclass(frozen=True, slots=True)
-class BlobDigest:
+class BlobDigest(NamedTuple):
     """The address of bytes, and what it takes to check them chunk by chunk."""
 
     hex: str

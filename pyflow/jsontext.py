@@ -9,6 +9,10 @@ from typing import Any, Final, TypeAlias
 Json: TypeAlias = Any
 """A value that JSON can hold. Spelled ``Any`` because a precise recursive type costs more than it tells."""
 
+EMPTY_ARRAY: Final[list[Any]] = []
+EMPTY_OBJECT: Final[dict[str, Any]] = {}
+"""What a record holds where nothing was said. All of them share these, for nobody changes what a record holds."""
+
 _ENCODER: Final = JSONEncoder(separators=(",", ":"), check_circular=False)
 
 

@@ -20,17 +20,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pyflow.errors import EnvironmentMismatchError
-from pyflow.jsontext import Json
+from pyflow.jsontext import EMPTY_ARRAY, EMPTY_OBJECT, Json
 
 PACKED_VERSION: Final = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedOptions:
+class PackedOptions(NamedTuple):
     """The options of one or more nodes, as a worker and a scheduler read them."""
 
     cpus: float = 1.0
@@ -42,10 +40,10 @@ class PackedOptions:
     """Artifact that holds a tuple of exception classes; None: every ``Exception``."""
     timeout_s: float | None = None
     outputs: int | None = None
-    env: dict[str, str] = field(default_factory=dict)
-    secret_env: dict[str, list[Json]] = field(default_factory=dict)
+    env: dict[str, str] = EMPTY_OBJECT
+    secret_env: dict[str, list[Json]] = EMPTY_OBJECT
     """Name and key of the secret whose value each of these variables has; the key may be None."""
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = EMPTY_OBJECT
     memory_on_oom_mib: int | None = None
     disk_mib: int | None = None
     environment: Json = None
@@ -54,19 +52,18 @@ class PackedOptions:
     python: str | None = None
     platform: str | None = None
     network: str | None = None
-    volumes: list[list[Json]] = field(default_factory=list)
+    volumes: list[list[Json]] = EMPTY_ARRAY
     """Each ``[folder, kind, name, is_read_only]``, see ``pyflow.Volume``."""
-    node_selector: dict[str, str] = field(default_factory=dict)
-    tolerations: list[Json] = field(default_factory=list)
+    node_selector: dict[str, str] = EMPTY_OBJECT
+    tolerations: list[Json] = EMPTY_ARRAY
     service_account: str | None = None
     pod_patch: Json = None
     run_as_root: bool = False
     writable_root: bool = False
-    given: list[str] = field(default_factory=list)
+    given: list[str] = EMPTY_ARRAY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedFunction:
+class PackedFunction(NamedTuple):
     """A function: either an artifact, or the name of one that every worker has."""
 
     name: str
@@ -76,8 +73,7 @@ class PackedFunction:
     fingerprint: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedCall:
+class PackedCall(NamedTuple):
     """One call of a Python function."""
 
     id: int
@@ -90,14 +86,13 @@ class PackedCall:
     args: list[Json]
     kwargs: dict[str, Json]
     options: int
-    facts: list[Json] = field(default_factory=list)
+    facts: list[Json] = EMPTY_ARRAY
     """What others must know of the result before they can start, each ``["items", path]`` for the
     items of a map, ``["test", condition]`` for a branch, or ``["part", expression]`` for a part that the
     result of the pipeline has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedContainer:
+class PackedContainer(NamedTuple):
     """One call of a container task."""
 
     id: int
@@ -113,8 +108,7 @@ class PackedContainer:
     options: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedMap:
+class PackedMap(NamedTuple):
     """A region that runs once for each item."""
 
     id: int
@@ -128,8 +122,7 @@ class PackedMap:
     batch: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedBranch:
+class PackedBranch(NamedTuple):
     """Two regions of which one runs, as a fact of another node says."""
 
     id: int
@@ -145,8 +138,7 @@ class PackedBranch:
     otherwise: PackedRegion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedSelect:
+class PackedSelect(NamedTuple):
     """The first of several values whose branches were taken."""
 
     id: int
@@ -202,8 +194,7 @@ class NodesInJson(Sequence["PackedNode"]):
         return made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedRegion:
+class PackedRegion(NamedTuple):
     """A list of nodes with inputs and an output."""
 
     nodes: Sequence[PackedNode]
@@ -233,8 +224,7 @@ def packed_regions_of(node: PackedNode) -> tuple[PackedRegion, ...]:
     return ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackedGraph:
+class PackedGraph(NamedTuple):
     """All that will run, as plain JSON."""
 
     name: str
@@ -248,7 +238,7 @@ class PackedGraph:
     fail_fast: bool = True
     code: Json = None
     """The code bundle: digest and size; None when no local module is needed."""
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = EMPTY_OBJECT
     """Where each file of the code bundle lies on the author's machine, for tracebacks."""
     at: str = ""
 
@@ -264,8 +254,15 @@ class PackedGraph:
 
     def to_bytes(self) -> bytes:
         """The JSON text whose digest names this graph."""
-        wire = {"version": PACKED_VERSION, **_fields(self)}
-        return json.dumps(wire, default=_fields, separators=(",", ":"), ensure_ascii=True).encode()
+        wire = {
+            "version": PACKED_VERSION,
+            **self._asdict(),
+            "region": _region_wire(self.region),
+            "functions": [function._asdict() for function in self.functions],
+            "options": [_said(options) for options in self.options],
+            "on_exit": self.on_exit and _node_wire(self.on_exit),
+        }
+        return json.dumps(wire, separators=(",", ":"), ensure_ascii=True).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview) -> PackedGraph:
@@ -301,6 +298,7 @@ _KINDS: Final[dict[str, type[Any]]] = {
 }
 _KIND_OF: Final = {kind: name for name, kind in _KINDS.items()}
 _HOLD_REGIONS: Final = frozenset({"map", "branch"})
+_REGIONS: Final = ("body", "then", "otherwise")
 
 
 def kind_of(node: PackedNode) -> str:
@@ -335,19 +333,23 @@ def nodes_in(value: Json) -> Iterator[int]:
             yield from nodes_in(item)
 
 
-def _fields(value: Any) -> Any:
-    # dataclasses.asdict would copy every list on the way; json walks into the values by itself.
-    if isinstance(value, NodesInJson):
-        return list(value)
-    wire = {name: getattr(value, name) for name in value.__slots__}
-    if isinstance(value, PackedOptions):
-        # Most tasks say little, and the list of options grows with every version.
-        return {name: said for name, said in wire.items() if said != _UNSAID[name]}
-    kind = _KIND_OF.get(type(value))
-    return wire if kind is None else {"kind": kind, **wire}
+def _region_wire(region: PackedRegion) -> dict[str, Any]:
+    return {**region._asdict(), "nodes": [_node_wire(node) for node in region.nodes]}
 
 
-_UNSAID: Final[dict[str, Json]] = {name: getattr(PackedOptions(), name) for name in PackedOptions.__slots__}
+def _node_wire(node: PackedNode) -> dict[str, Any]:
+    wire = {"kind": kind_of(node), **node._asdict()}
+    if wire["kind"] in _HOLD_REGIONS:
+        wire.update({name: _region_wire(wire[name]) for name in _REGIONS if name in wire})
+    return wire
+
+
+def _said(options: PackedOptions) -> dict[str, Any]:
+    # Most tasks say little, and the list of options grows with every version.
+    return {name: said for name, said in options._asdict().items() if said != _UNSAID[name]}
+
+
+_UNSAID: Final[dict[str, Json]] = PackedOptions()._asdict()
 
 
 def _region(wire: dict[str, Any]) -> PackedRegion:
@@ -358,5 +360,5 @@ def _node(wire: dict[str, Any]) -> Any:
     said = wire.copy()
     kind = said.pop("kind")
     if kind in _HOLD_REGIONS:
-        said.update({name: _region(said[name]) for name in ("body", "then", "otherwise") if name in said})
+        said.update({name: _region(said[name]) for name in _REGIONS if name in said})
     return _KINDS[kind](**said)

@@ -13,12 +13,12 @@ import os
 import stat
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pyflow.digest import Buffer, sha256_hex
 from pyflow.errors import IntegrityError
+from pyflow.jsontext import EMPTY_OBJECT
 from pyflow.late import late
 
 if TYPE_CHECKING:
@@ -38,15 +38,14 @@ MAX_UNPACKED_BYTES: Final = 256 * 1024 * 1024
 """More than any bundle that ``discovery`` makes; an archive that claims more is not one of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class CodeBundle:
+class CodeBundle(NamedTuple):
     """Local code that travels: each file by its name in the archive and where its bytes are."""
 
     files: tuple[BundleFile, ...] = ()
     """(archive name, path of the source file, or its bytes), sorted by name."""
     modules: tuple[str, ...] = ()
     """Full names of the local modules that the code reaches, sorted."""
-    origin: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = EMPTY_OBJECT
     """Archive name → path of the user's file, to show a worker's frames as the user's own lines."""
     extensions: tuple[str, ...] = ()
     """Archive names of compiled modules among the files: they run on this platform and Python minor only."""

@@ -15,10 +15,9 @@ import stat
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeVar
 
 from pyflow.errors import IntegrityError
 from pyflow.late import late
@@ -41,8 +40,7 @@ _MOST_INDEX_BYTES: Final = 64 * 1024 * 1024
 _THREADS: Final = min(8, os.cpu_count() or 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One file of an environment."""
 
     path: str
@@ -50,8 +48,7 @@ class Member:
     is_executable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """What an archive says that it holds."""
 
     members: list[Member]
@@ -138,8 +135,7 @@ def unpack_archive(archive: Path, contents: Contents, into: Path) -> None:
         os.close(fd)
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """The part of a file that lies in one block."""
 
     member: Member

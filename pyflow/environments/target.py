@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyflow.errors import DefinitionError
 from pyflow.late import late
@@ -35,8 +34,7 @@ _UV_PLATFORMS: Final = {
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The minor of Python and the platform that packages must fit."""
 
     python: str

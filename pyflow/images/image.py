@@ -121,14 +121,13 @@ def ensure_runtime_image(
         ExecutorError: It is not there and cannot be built.
     """
     tag = runtime_tag(registry=registry)
-    wanted = (tag if registry else "", base)
-    found = _with_runtime(engine, *wanted)
+    found = _with_runtime(engine, registry, base)
     if found is None and registry:
         try:
             pull(engine, tag, tell=tell)
         except ExecutorError as error:
             tell(f"{error} It is built here instead.")
-        found = _with_runtime(engine, *wanted)
+        found = _with_runtime(engine, registry, base)
     if found is not None:
         if not registry:
             _name_again(engine, found, tag)
@@ -144,18 +143,25 @@ def _name_again(engine: Any, image: dict[str, Any], tag: str) -> None:
         engine.api.tag(image["Id"], repository, version)
 
 
-def _with_runtime(engine: Any, registry_tag: str, base: str | None) -> dict[str, Any] | None:
+def _with_runtime(engine: Any, registry: str, base: str | None) -> dict[str, Any] | None:
     """An image with exactly this runtime; to be used by its id, for a name may be given to another one meanwhile.
 
     Who names no base gets the usual one, or what the site keeps in its registry, and never what somebody built on another base.
     """
-    labels = [f"{RUNTIME_LABEL}={runtime_archive().digest}"]
-    if base or not registry_tag:
-        labels.append(f"{_BASE_LABEL}={base or default_base()}")
-    for image in engine.api.images(filters={"label": labels}):
-        if not registry_tag or registry_tag in (image.get("RepoTags") or []):
-            return dict(image)
-    return None
+    labels = {RUNTIME_LABEL: runtime_archive().digest}
+    if base or not registry:
+        labels[_BASE_LABEL] = base or default_base()
+    try:
+        # Nearly always it is the one of that name; to list the images takes an engine with many of them longer.
+        named: dict[str, Any] = engine.api.inspect_image(runtime_tag(registry=registry))
+    except errors.ImageNotFound:
+        named = {}
+    if labels.items() <= ((named.get("Config") or {}).get("Labels") or {}).items():
+        return named
+    if registry:
+        return None
+    found = engine.api.images(filters={"label": [f"{name}={value}" for name, value in labels.items()]})
+    return dict(found[0]) if found else None
 
 
 def list_runtime_images(engine: Any) -> list[BuiltImage]:

@@ -13,9 +13,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyflow.digest import Buffer
 from pyflow.errors import IntegrityError, NotSerializableError
@@ -33,8 +32,7 @@ _MIN_MAPPED: Final = 64 * 1024  # a process may hold some 65,000 maps (vm.max_ma
 _WRITE_SIZE: Final = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A file or folder as it travels."""
 
     kind: str

@@ -16,8 +16,7 @@ import json
 import struct
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cloudpickle
 
@@ -44,8 +43,7 @@ _START_BY_KIND: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a payload says of itself, checked against the bytes that follow it."""
 
     kind: str

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pyflow.digest import Buffer
 from pyflow.payload.header import Header, write_header
@@ -13,8 +12,7 @@ from pyflow.payload.header import Header, write_header
 Holes: TypeAlias = "Callable[[object], int | None]"
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """The bytes of an object, in parts that may alias it: use them before the object changes."""
 
     kind: str
@@ -27,8 +25,7 @@ class Payload:
     """How many items the value has, if it has a length."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """How a value is to be encoded, and what it is called when that fails."""
 
     what: str
@@ -43,8 +40,7 @@ class Request:
         return f"{self.what[:1].upper()}{self.what[1:]} {rest}"
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """The body of a payload whose header has been checked, and what decoding may use."""
 
     header: Header

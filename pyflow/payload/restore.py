@@ -12,9 +12,8 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from pyflow.errors import IntegrityError
 from pyflow.late import late
@@ -25,8 +24,7 @@ else:
     np = late("numpy")
 
 
-@dataclass(frozen=True, slots=True)
-class Loan:
+class Loan(NamedTuple):
     """What a payload may ask for while it is loaded."""
 
     files: Sequence[Callable[[], Path]]

@@ -12,10 +12,9 @@ import gc
 import itertools
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from types import CodeType, FrameType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from pyflow.payload.references import place_of
 
@@ -27,8 +26,7 @@ _LEAVES: Final = (str, bytes, bytearray, int, float, complex, type(None), range)
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One step from a thing to a part of it."""
 
     how: Literal["item", "attribute", "global", "closure", "default", "inside"]
@@ -36,8 +34,7 @@ class Step:
     """The text after the thing, ``['conn']`` or ``.lock``; or the name of the variable or parameter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
+class Trail(NamedTuple):
     """A part of a value, and the steps that lead there: each with the thing it starts from."""
 
     part: object

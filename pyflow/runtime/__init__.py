@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyflow.late import late_names
-from pyflow.runtime.execute import Site, execute
 
 if TYPE_CHECKING:
     from pyflow.runtime import pod_container, sharing
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     )
     from pyflow.runtime.capture import Spool
     from pyflow.runtime.commands import command_of, invocation_in, packet_of
+    from pyflow.runtime.execution import Site, execute
     from pyflow.runtime.processes import signal_tree, what_ended
     from pyflow.runtime.program import Place, Program
     from pyflow.runtime.request import (
@@ -57,6 +57,7 @@ else:
             "pyflow.runtime.attempts": "CANCELLED LOST OUT_OF_MEMORY TIMED_OUT Heartbeat is_lost last_heartbeat leave_outcome left_outcome lost_outcome most_memory_told out_of_memory_reason",
             "pyflow.runtime.capture": "Spool",
             "pyflow.runtime.commands": "command_of invocation_in packet_of",
+            "pyflow.runtime.execution": "Site execute",
             "pyflow.runtime.processes": "signal_tree what_ended",
             "pyflow.runtime.program": "Place Program",
             "pyflow.runtime.request": "RUN_LIMIT RUN_VARIABLE indices_word run_in run_variable task_words writer_of",

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyflow.contract import ErrorRecord, Invocation, LogSpan, Outcome
 from pyflow.errors import EnvironmentMismatchError, NotFoundError
@@ -72,8 +71,7 @@ def is_lost(outcome: Outcome) -> bool:
     return outcome.error is not None and outcome.error.type in LOST_TYPES
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """The last sign of life of an attempt."""
 
     at: float

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, fields
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from pyflow.contract import Home, Invocation, parse_slot
 from pyflow.jsontext import dump
-
-_HOME_FIELDS: Final = tuple(field.name for field in fields(Home))
 
 _Run: TypeAlias = "tuple[Home, str, str, int]"
 
@@ -45,13 +42,13 @@ def invocation_in(packet: bytes) -> Invocation:
 
 @lru_cache(maxsize=8)
 def _header_of(home: Home, run_id: str, digest: str, size: int) -> bytes:
-    return dump([*astuple(home), run_id, digest, size]).encode()
+    return dump([*home, run_id, digest, size]).encode()
 
 
 @lru_cache(maxsize=8)
 def _run_of(header: bytes) -> _Run:
     *home, run_id, digest, size = json.loads(header)
-    return Home(**dict(zip(_HOME_FIELDS, home, strict=True))), run_id, digest, size
+    return Home(*home), run_id, digest, size
 
 
 def _invocation(run: _Run, slot: str, attempt: int, nonce: str) -> Invocation:

@@ -7,7 +7,7 @@ whether something that it waits for has failed; it ends as cancelled then, and l
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyflow.contract import parse_slot
 from pyflow.packed import PackedMap, PackedNode, PackedSelect, nodes_in, packed_regions_of
@@ -17,8 +17,7 @@ from pyflow.store import ContentStore
 Indices = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
+class Marks(NamedTuple):
     """What was found when a pod started."""
 
     failed: tuple[tuple[int, Indices], ...] = ()

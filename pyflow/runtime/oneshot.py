@@ -26,7 +26,7 @@ from pyflow.jsontext import Json
 from pyflow.runtime.attempts import Heartbeat, beat, leave_outcome
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.cgroup import memory_used_bytes
-from pyflow.runtime.execute import not_tried
+from pyflow.runtime.execution import not_tried
 from pyflow.runtime.session import Session
 from pyflow.runtime.usage import resident_bytes
 from pyflow.runtime.wire import send

@@ -21,7 +21,7 @@ from pyflow.packed import PackedGraph
 from pyflow.runs import brief_of
 from pyflow.runtime import sharing
 from pyflow.runtime.ending import end_run
-from pyflow.runtime.execute import loading_exit_code
+from pyflow.runtime.execution import loading_exit_code
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.marks import read_marks
 from pyflow.runtime.pod_place import PodPlace, Reporter, say_why

@@ -16,9 +16,8 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyflow.contract import ExitCode, Invocation, LogSpan, Outcome
 from pyflow.jsontext import dump
@@ -46,8 +45,7 @@ _GRACE_S: Final = 5.0
 _LAST_WORDS_BYTES: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Folders of the author's container that lie in the shared volume, each by its name there."""
 
     parts: tuple[tuple[str, str], ...]

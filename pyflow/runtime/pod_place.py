@@ -9,9 +9,8 @@ import threading
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pyflow.contract import ErrorRecord, Home, Invocation
 from pyflow.errors import ConfigError, StoreError
@@ -25,8 +24,7 @@ _TERMINATION_LOG: Final = "/dev/termination-log"
 _FLUSH_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodPlace:
+class PodPlace(NamedTuple):
     """One pod of one run."""
 
     home: Home

@@ -13,7 +13,7 @@ from pyflow.packed import PackedBranch, PackedMap, unequal_lengths
 from pyflow.runs import brief_of
 from pyflow.runtime import sharing
 from pyflow.runtime.attempts import CANCELLED, is_lost
-from pyflow.runtime.execute import loading_exit_code
+from pyflow.runtime.execution import loading_exit_code
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.marks import Marks, is_spoilt, mark_failed, read_marks
 from pyflow.runtime.pod_container import Collector, stage_in_pod

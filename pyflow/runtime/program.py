@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from pyflow.artifacts import load, load_items
@@ -27,23 +26,24 @@ class Place(NamedTuple):
     """The branches around it within its innermost map, from the outside in, each with its side."""
 
 
-@dataclass(slots=True)
 class Program:
-    """One packed graph, with what a worker keeps of it between tasks."""
+    """One packed graph, with what a worker keeps of it between tasks.
 
-    graph: PackedGraph
-    digest: str
-    """Of the graph's bytes: what the commits of its runs are bound to."""
-    _spots: dict[int, _Spot] = field(default_factory=dict)
-    _places: dict[int, Place] = field(default_factory=dict)
-    _functions: dict[int, Callable[..., Any]] = field(default_factory=dict)
-    _retry_types: dict[int, tuple[type[BaseException], ...]] = field(default_factory=dict)
-    _sequences: OrderedDict[str, Any] = field(default_factory=OrderedDict)
+    Args:
+        graph: The graph.
+        digest: Of the graph's bytes: what the commits of its runs are bound to.
+    """
 
-    def __post_init__(self) -> None:
-        self._spots.update(_spots(self.graph.region, (), ()))
-        if self.graph.on_exit is not None:
-            self._places[self.graph.on_exit.id] = Place(self.graph.on_exit, (), ())
+    def __init__(self, graph: PackedGraph, digest: str) -> None:
+        self.graph = graph
+        self.digest = digest
+        self._spots: dict[int, _Spot] = dict(_spots(graph.region, (), ()))
+        self._places: dict[int, Place] = {}
+        self._functions: dict[int, Callable[..., Any]] = {}
+        self._retry_types: dict[int, tuple[type[BaseException], ...]] = {}
+        self._sequences: OrderedDict[str, Any] = OrderedDict()
+        if graph.on_exit is not None:
+            self._places[graph.on_exit.id] = Place(graph.on_exit, (), ())
 
     def place(self, node: int) -> Place:
         """Where a node stands.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from pyflow.contract import Home, Invocation
@@ -74,7 +73,7 @@ def invocations_asked(words: Sequence[str], variable: str | None) -> list[Invoca
         asked = []
         for indices, attempt, nonce in zip(*(iter(words[2:]),) * 3, strict=True):
             vector = () if indices == "-" else tuple(map(int, indices.split(".")))
-            asked.append(replace(first, node=int(words[1]), indices=vector, attempt=int(attempt), nonce=nonce))
+            asked.append(first._replace(node=int(words[1]), indices=vector, attempt=int(attempt), nonce=nonce))
     except ValueError as error:
         raise ConfigError(f"A number of this command line is none: {error}. Its form is: {_USAGE}") from error
     return asked

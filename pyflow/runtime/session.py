@@ -6,22 +6,27 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyflow.bundle import install
 from pyflow.contract import Home, Invocation, Outcome
-from pyflow.environments import unpacked
 from pyflow.errors import EnvironmentMismatchError, IntegrityError, StoreError
 from pyflow.jsontext import Json
+from pyflow.late import late
 from pyflow.packed import PackedGraph
 from pyflow.runtime.capture import Spool
-from pyflow.runtime.execute import Site, execute, not_tried
+from pyflow.runtime.execution import Site, execute, not_tried
 from pyflow.runtime.packages import add_packages, packages_of
 from pyflow.runtime.program import Program
 from pyflow.runtime.scratch import Scratch
 from pyflow.secrecy import Guard, SecretFinder
 from pyflow.store import BlobStore, ContentStore, Keys, Trust, open_blobs
+
+if TYPE_CHECKING:
+    from pyflow.environments import unpack
+else:
+    unpack = late("pyflow.environments.unpack")
 
 
 def open_home(home: Home, blobs: BlobStore | None = None) -> ContentStore:
@@ -116,7 +121,7 @@ class Session:
             assert content.trust.keys or content.trust.trusts_store
             self._home, self._content = home, content
             if home.secrets:
-                self._site = replace(self._site, secrets=replace(self._site.secrets, folder=home.secrets))
+                self._site = self._site._replace(secrets=self._site.secrets._replace(folder=home.secrets))
         return self._content
 
     def _load(self, invocation: Invocation, content: ContentStore) -> Program:
@@ -135,7 +140,7 @@ class Session:
             raise EnvironmentMismatchError(
                 "This process has loaded the packages of another task, and cannot change them: each set of packages needs a process."
             )
-        add_packages(unpacked(packages, content))
+        add_packages(unpack.unpacked(packages, content))
         self._packages = digest
 
     def _install(self, graph: PackedGraph, content: ContentStore) -> None:

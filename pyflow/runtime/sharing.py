@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from pyflow.errors import IntegrityError
 from pyflow.jsontext import Json
@@ -39,8 +38,7 @@ Tell: TypeAlias = "tuple[str, int, int]"
 stands for one instance for each item."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What one pod is to do of a node: one index vector, or a part of the items of the innermost map."""
 
     outer: tuple[int, ...]

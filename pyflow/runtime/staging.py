@@ -21,7 +21,7 @@ from pyflow.contract import ErrorRecord, ExitCode, Invocation, LogSpan, Outcome
 from pyflow.errors import DefinitionError, IntegrityError
 from pyflow.jsontext import Json, dump
 from pyflow.packed import PackedContainer
-from pyflow.runtime.execute import loading_exit_code
+from pyflow.runtime.execution import loading_exit_code
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.preview import preview
 from pyflow.runtime.program import Program

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pyflow.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class SecretFinder:
+class SecretFinder(NamedTuple):
     """Looks secrets up.
 
     Args:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyflow.digest import sha256_hex
 from pyflow.errors import ConfigError
@@ -31,8 +30,7 @@ _WHAT_ELSE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Key:
+class Key(NamedTuple):
     """A key, and the name by which records say that they were signed with it."""
 
     id: str

@@ -23,7 +23,6 @@ A store keeps what marks it as one under ``pyflow-store.json``, beside ``v1``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -108,16 +107,14 @@ def check_key(key: str) -> str:
     return key
 
 
-@dataclass(frozen=True, slots=True)
 class Keys:
     """The keys of one project and one owner in a store."""
 
-    project: str
-    owner: str
+    __slots__ = ("owner", "project")
 
-    def __post_init__(self) -> None:
-        check_segment(self.project, what="project")
-        check_segment(self.owner, what="owner")
+    def __init__(self, project: str, owner: str) -> None:
+        self.project = check_segment(project, what="project")
+        self.owner = check_segment(owner, what="owner")
 
     def blob(self, digest: str) -> str:
         """Where the bytes with this digest lie."""

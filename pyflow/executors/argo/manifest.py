@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from typing import Any, Final
 
 from pyflow.contract import Home
@@ -163,7 +162,7 @@ def _end_template(name: str, graph: PackedGraph, place: Place) -> Template:
     """Runs the exit handler, if there is one, and writes the run's summary; also of a failed or stopped workflow."""
     options = HELPER if graph.on_exit is None else graph.options[graph.on_exit.options]
     # The summary is to be written in any case; the handler's own attempts are made within the pod.
-    options = replace(options, retries=max(options.retries, HELPER.retries))
+    options = options._replace(retries=max(options.retries, HELPER.retries))
     template = pod_template(name, options, place, tells=0)
     template["inputs"].pop("parameters")
     if not template["inputs"]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyflow.errors import StoreError
 from pyflow.store.keys import check_segment
@@ -17,8 +16,7 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _MAX_PREFIX_LENGTH: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A bucket, and the prefix in it under which the store's keys lie."""
 
     bucket: str

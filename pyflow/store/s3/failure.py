@@ -5,9 +5,8 @@ The codes are those of Amazon S3's "Error responses"; other stores use the same,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyflow.late import late
 
@@ -33,8 +32,7 @@ class Cure(Enum):
     NONE = "it will be so the next time, too"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What came of looking at an error."""
 
     cure: Cure

@@ -6,9 +6,8 @@ import os
 import random
 import time
 from collections.abc import Callable, Container
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pyflow.errors import StoreError, StoreUnavailableError
 from pyflow.late import late
@@ -26,8 +25,7 @@ _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """How long to try again."""
 
     deadline_s: float = 600.0

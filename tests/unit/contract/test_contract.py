@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -29,6 +28,7 @@ text = st.text(max_size=20)
 errors = st.builds(
     ErrorRecord, type=text, message=text, traceback=text,
     frames=st.lists(st.tuples(text, st.integers(0, 9), text).map(list), max_size=2), pickled=st.none() | st.just({"json": 1}),
+    cause=st.none(), context=st.none(),
 )  # fmt: skip
 outcomes = st.builds(
     Outcome, slot=st.just("1.2"), attempt=st.integers(1, 9), nonce=text, exit_code=st.sampled_from(list(map(int, ExitCode))),
@@ -50,7 +50,7 @@ def test_an_outcome_is_plain_json(outcome):
 @given(outcomes, st.sampled_from([',"result":1', '"result":{}', '\\",\\"result\\":2']))
 def test_the_result_can_be_read_alone(outcome, hostile):
     """It is the one that the whole record has, also where a text in front of it or behind looks like it."""
-    outcome = replace(outcome, nonce=outcome.nonce + hostile, preview=hostile)
+    outcome = outcome._replace(nonce=outcome.nonce + hostile, preview=hostile)
     if outcome.result is None:
         with pytest.raises(KeyError):
             result_in(outcome.to_bytes())

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -247,7 +246,7 @@ def test_what_the_caller_allows_is_allowed_in_a_container(place, monkeypatch):
     code, _, (left,) = place.run("read_token", None)
     assert (code, place.result("read_token", None)) == (71, None)
     assert "SITE_TOKEN" in left.error.message
-    place.home = replace(place.home, allow_secrets="OTHER,SITE_TOKEN")
+    place.home = place.home._replace(allow_secrets="OTHER,SITE_TOKEN")
     code, _, _ = place.run("read_token", None)
     assert code == 0
     assert '"a-public-token"' in place.result("read_token", None)
@@ -293,4 +292,4 @@ def test_an_outcome_that_somebody_else_wrote_is_not_believed(place):
     assert left_outcome(invocation, place.content) is None
     other = place.content.keys.attempt("r1", invocation.slot, 1, "elsewhere")
     place.content.blobs.put(other, [record])
-    assert left_outcome(replace(invocation, nonce="elsewhere"), place.content) is None
+    assert left_outcome(invocation._replace(nonce="elsewhere"), place.content) is None

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,7 +85,7 @@ def test_an_invocation_gives_an_outcome(session, home):
     assert (outcome.log.writer, outcome.duration_s > 0, outcome.peak_memory_bytes > 0) == ("w1", True, True)
     content = open_home(home)
     assert bytes(content.blobs.read_log(content.keys.log("r1", "w1"))) == b"giving [1, 2]\nbelow\n"
-    again = run(session, replace(invocation, nonce="other"))
+    again = run(session, invocation._replace(nonce="other"))
     assert again == outcome
 
 
@@ -288,7 +287,7 @@ def test_a_node_that_is_no_task_cannot_be_run(session, home):
     some = next(iter(invocations(home, body).values()))
     for node in (0, 99):
         with pytest.raises((IntegrityError, PyflowError)):
-            run(session, replace(some, node=node))
+            run(session, some._replace(node=node))
 
 
 def test_imports_of_a_worker_are_light():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from pyflow import pipeline, task
 from pyflow.contract import Home, Invocation
@@ -31,7 +30,7 @@ def test_a_chain_that_is_asked_back_before_it_began_is_told_once(tmp_path):
         )
         for node in packed.graph.walk()
     ]
-    following = replace(chain[0], run_id="r2")
+    following = chain[0]._replace(run_id="r2")
     worker = Worker(Kind("", str(tmp_path), dict(os.environ)), -1)
     told = []
     try:

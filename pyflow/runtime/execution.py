@@ -14,10 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyflow.artifacts import keep, keep_items
 from pyflow.contract import ErrorRecord, ExitCode, Invocation, LogSpan, Outcome
@@ -52,8 +51,7 @@ else:
 PYTHON_MINOR: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Site(NamedTuple):
     """What the place lends to an attempt. Executors differ in this only."""
 
     scratch: Path
@@ -62,12 +60,12 @@ class Site:
     """Keeps what is printed meanwhile; gives a function that answers where it was kept."""
     origins: dict[str, str]
     """Where the author's files lie that run here from the code bundle, by their paths here."""
-    starts_once: bool = False
-    """Whoever starts attempts here starts each of them once, so that before the first nothing can be committed."""
     secrets: SecretFinder
     """Where secrets are looked up."""
     masker: Masker
     """Hides what is secret in what is printed."""
+    starts_once: bool = False
+    """Whoever starts attempts here starts each of them once, so that before the first nothing can be committed."""
     time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext()
     """For places without anyone outside who could end the attempt: raises ``TaskTimeoutError`` within."""
 
@@ -242,12 +240,11 @@ class _Attempt:
         record = record_error(error, self._content, origins=self._site.origins, about=about)
         if isinstance(error, TaskTimeoutError) and not error.node:
             # The place that raised it knew of no nodes; who reads the record names the right one.
-            record = replace(record, message=error.reason, pickled=None)
+            record = record._replace(message=error.reason, pickled=None)
         return _Failed(exit_code, record)
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(NamedTuple):
     """A result that is kept and waits for its commit."""
 
     result: Json
@@ -255,8 +252,7 @@ class _Made:
     preview: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
+class _Failed(NamedTuple):
     """How an attempt failed."""
 
     exit_code: ExitCode
