@@ -8,15 +8,9 @@ data set reads from, say), and stays a plain value.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-from pyflow.late import late
-
-if TYPE_CHECKING:
-    import dataclasses
-else:
-    dataclasses = late("dataclasses")
+from typing import Final
 
 PATH_TYPE: Final = type(Path())
 """The concrete class; a subclass may mean anything, an address in the web for one, and is a plain value."""
@@ -42,6 +36,6 @@ def _items(value: object) -> Iterable[object]:
         return [*value.keys(), *value.values()]
     if isinstance(value, (list, tuple, set, frozenset)):
         return value
-    if hasattr(type(value), "__dataclass_fields__"):
-        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]  # type: ignore[arg-type]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name, None) for field in fields(value)]
     return ()

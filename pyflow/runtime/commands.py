@@ -48,7 +48,7 @@ def _header_of(home: Home, run_id: str, digest: str, size: int) -> bytes:
 @lru_cache(maxsize=8)
 def _run_of(header: bytes) -> _Run:
     *home, run_id, digest, size = json.loads(header)
-    return Home(*home), run_id, digest, size
+    return Home._make(home), run_id, digest, size
 
 
 def _invocation(run: _Run, slot: str, attempt: int, nonce: str) -> Invocation:

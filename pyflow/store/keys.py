@@ -24,10 +24,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyflow.digest import is_digest
 from pyflow.errors import StoreError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 LAYOUT_VERSION: Final = 1
 LAYOUT: Final = f"v{LAYOUT_VERSION}"
@@ -107,14 +110,19 @@ def check_key(key: str) -> str:
     return key
 
 
-class Keys:
+class _Whose(NamedTuple):
+    project: str
+    owner: str
+
+
+class Keys(_Whose):
     """The keys of one project and one owner in a store."""
 
-    __slots__ = ("owner", "project")
+    __slots__ = ()
 
-    def __init__(self, project: str, owner: str) -> None:
-        self.project = check_segment(project, what="project")
-        self.owner = check_segment(owner, what="owner")
+    def __new__(cls, project: str, owner: str) -> Self:
+        """The keys, when both names may be part of one."""
+        return super().__new__(cls, check_segment(project, what="project"), check_segment(owner, what="owner"))
 
     def blob(self, digest: str) -> str:
         """Where the bytes with this digest lie."""

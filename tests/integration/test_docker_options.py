@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from integration.docker_tasks import double
 
-from pyflow import errors, pipeline, task
+from pyflow import container, errors, pipeline, task
 from pyflow.images import has_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.skipif(not has_engine(), reason="no Docker engine answers")]
@@ -47,6 +47,18 @@ def test_memory_grows_until_it_suffices(on):
     assert [event["attempt"] for event in ended] == [1, 2]
     assert ended[0]["error"]["type"] == "pyflow.errors.OutOfMemoryError"
     assert "its limit is 64 MiB" in ended[0]["error"]["message"]
+
+
+def test_memory_that_a_child_ran_out_of_is_told_though_the_container_ends_well(on):
+    """What it printed meanwhile is no result: a part of the work was killed."""
+    script = 'sh -c "x=aaaaaaaa; while :; do x=\\$x\\$x; done"; echo the rest'
+
+    @container(image="busybox:1.36", stdout=True, memory="32Mi")
+    def part():
+        return ["sh", "-c", script]
+
+    with pytest.raises(errors.OutOfMemoryError, match="its limit is 32 MiB"):
+        on(of(part))()
 
 
 def test_a_tiny_share_of_a_processor_is_still_one(on):

@@ -64,9 +64,7 @@ class Container:
             EngineError: The engine went away, or somebody removed the container.
         """
         with engine_errors("could not be waited for"):
-            exit_code = int(self._api.wait(self.id, timeout=None)["StatusCode"])
-            if exit_code == 0:
-                return State(exit_code, is_out_of_memory=False, error="")
+            self._api.wait(self.id, timeout=None)
             state = self._api.inspect_container(self.id)["State"]
         return State(int(state["ExitCode"]), bool(state.get("OOMKilled")), str(state.get("Error") or ""))
 
