@@ -1,14 +1,34 @@
 """What users call: pipelines, runs, and where they are kept."""
 
-from pyflow.api.deploying import Deployment, load_deployment
-from pyflow.api.elsewhere import no_runs_text
-from pyflow.api.home import Workplace, open_workplace
-from pyflow.api.load import list_runs, load_run
-from pyflow.api.lookup import find_run
-from pyflow.api.pipeline import Pipeline, PipelineArgs, RunArgs, pipeline
-from pyflow.api.probe import hello, probe
-from pyflow.api.run import Run
-from pyflow.api.start import Started, carry_out_aside, detached_text, prepare
+from typing import TYPE_CHECKING
+
+from pyflow.late import late_names
+
+if TYPE_CHECKING:
+    from pyflow.api.deploying import Deployment, load_deployment
+    from pyflow.api.elsewhere import no_runs_text
+    from pyflow.api.home import Workplace, open_workplace
+    from pyflow.api.load import list_runs, load_run
+    from pyflow.api.lookup import find_run
+    from pyflow.api.pipelines import Pipeline, PipelineArgs, RunArgs, pipeline
+    from pyflow.api.probing import hello, probe
+    from pyflow.api.run import Run
+    from pyflow.api.start import Started, carry_out_aside, detached_text, prepare
+else:
+    __getattr__ = late_names(
+        globals(),
+        {
+            "pyflow.api.deploying": "Deployment load_deployment",
+            "pyflow.api.elsewhere": "no_runs_text",
+            "pyflow.api.home": "Workplace open_workplace",
+            "pyflow.api.load": "list_runs load_run",
+            "pyflow.api.lookup": "find_run",
+            "pyflow.api.pipelines": "Pipeline PipelineArgs RunArgs pipeline",
+            "pyflow.api.probing": "hello probe",
+            "pyflow.api.run": "Run",
+            "pyflow.api.start": "Started carry_out_aside detached_text prepare",
+        },
+    )
 
 __all__ = [
     "Deployment",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         out_of_memory_reason,
     )
     from pyflow.runtime.capture import Spool
-    from pyflow.runtime.commands import command_of, invocation_in, packet_of
+    from pyflow.runtime.commands import PACKET_BYTES, command_of, invocation_in, packet_of
     from pyflow.runtime.execution import Site, execute
     from pyflow.runtime.processes import signal_tree, what_ended
     from pyflow.runtime.program import Place, Program
@@ -56,7 +56,7 @@ else:
         {
             "pyflow.runtime.attempts": "CANCELLED LOST OUT_OF_MEMORY TIMED_OUT Heartbeat is_lost last_heartbeat leave_outcome left_outcome lost_outcome most_memory_told out_of_memory_reason",
             "pyflow.runtime.capture": "Spool",
-            "pyflow.runtime.commands": "command_of invocation_in packet_of",
+            "pyflow.runtime.commands": "PACKET_BYTES command_of invocation_in packet_of",
             "pyflow.runtime.execution": "Site execute",
             "pyflow.runtime.processes": "signal_tree what_ended",
             "pyflow.runtime.program": "Place Program",
@@ -75,6 +75,7 @@ __all__ = [
     "INPUTS",
     "LOST",
     "OUT_OF_MEMORY",
+    "PACKET_BYTES",
     "RUN_LIMIT",
     "RUN_VARIABLE",
     "TIMED_OUT",

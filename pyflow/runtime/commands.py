@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pyflow.contract import Home, Invocation, parse_slot
 from pyflow.jsontext import dump
@@ -27,15 +27,23 @@ def invocations_of(command: dict[str, Any]) -> list[Invocation]:
     return [_invocation(run, slot, attempt, nonce) for slot, attempt, nonce in command["slots"]]
 
 
+PACKET_BYTES: Final = 4096
+"""PIPE_BUF on Linux (pipe(7)): a packet of a pipe in packet mode has no more."""
+
+
 def packet_of(invocation: Invocation) -> bytes:
-    r"""``SLOT ATTEMPT NONCE\nRUN``: what is the same for all of a run is neither written nor read more than once."""
+    r"""``SLOT ATTEMPT NONCE\nRUN\n``: what is the same for all of a run is neither written nor read more than once.
+
+    Filled up to ``PACKET_BYTES``, so that a write of several makes as many packets; longer when it does not fit into one.
+    """
     run = _header_of(invocation.home, invocation.run_id, invocation.graph_digest, invocation.graph_size)
-    return b"%b %d %b\n%b" % (invocation.slot.encode(), invocation.attempt, invocation.nonce.encode(), run)
+    packet = b"%b %d %b\n%b\n" % (invocation.slot.encode(), invocation.attempt, invocation.nonce.encode(), run)
+    return packet.ljust(PACKET_BYTES)
 
 
 def invocation_in(packet: bytes) -> Invocation:
     """The invocation that ``packet_of`` was given."""
-    own, _, run = packet.partition(b"\n")
+    own, run, _ = packet.split(b"\n", 2)
     slot, attempt, nonce = own.decode().split(" ")
     return _invocation(_run_of(run), slot, int(attempt), nonce)
 

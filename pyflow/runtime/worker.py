@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn
 from pyflow.contract import Invocation, Outcome, is_chain
 from pyflow.failpoints import reached
 from pyflow.runtime.capture import Spool
-from pyflow.runtime.commands import invocation_in, invocations_of
+from pyflow.runtime.commands import PACKET_BYTES, invocation_in, invocations_of
 from pyflow.runtime.failure import RUN_HERE
 from pyflow.runtime.session import Session
 from pyflow.runtime.wire import Messages, send_text
@@ -153,14 +153,10 @@ class _Server:
         if self._backlog_fd < 0:
             return None
         try:
-            packet = os.read(self._backlog_fd, _MOST_BYTES)
+            packet = os.read(self._backlog_fd, PACKET_BYTES)
         except BlockingIOError:
             return None
         return invocation_in(packet) if packet else None
-
-
-# A packet is at most a page (pipe(2), PIPE_BUF).
-_MOST_BYTES: Final = 4096
 
 
 def _is_clean() -> bool:

@@ -41,7 +41,7 @@ def test_what_a_worker_imports_is_light(package: str) -> None:
     assert loaded_by(f"import {package}") & HEAVY == set()
 
 
-@pytest.mark.parametrize("package", ["pyflow", "pyflow.bundle", "pyflow.environments", "pyflow.runtime"])
+@pytest.mark.parametrize("package", ["pyflow", "pyflow.api", "pyflow.bundle", "pyflow.environments", "pyflow.runtime"])
 def test_late_names_are_there(package: str) -> None:
     """What a package loads late is what it offers, each name stands for itself, and no file of the package takes its place."""
     code = (

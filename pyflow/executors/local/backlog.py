@@ -1,7 +1,8 @@
 """Invocations that wait for whichever worker is free first, so that no worker waits for the driver.
 
 A pipe in packet mode (pipe(2): ``O_DIRECT``), from which all workers read: each read takes one whole
-packet, and the kernel gives it to one reader only. Systems without such pipes do without.
+packet, and the kernel gives it to one reader only. A write is split into packets of ``PIPE_BUF`` bytes, so that many
+packets of that size need one call. Systems without such pipes do without.
 """
 
 from __future__ import annotations
@@ -14,12 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyflow.contract import Invocation
-from pyflow.runtime import invocation_in, packet_of
+from pyflow.runtime import PACKET_BYTES, invocation_in, packet_of
 
 MOST_PACKETS: Final = 64
-
-_MOST_BYTES: Final = 4096
-"""PIPE_BUF on Linux: what is larger would be more than one packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +34,31 @@ class Backlog:
     def __init__(self) -> None:
         self.read_fd, self._write_fd = _open_pipe() if has_backlogs() else (-1, -1)
         self._waiting: dict[tuple[str, int], Waiting] = {}
+        self._unsent: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, invocations: Sequence[Invocation], timeout_s: float | None) -> bool:
-        """Let some worker take these; False when they must be given to one."""
+        """Let some worker take these, from the next ``send`` on; False when they must be given to one."""
         if self.read_fd < 0 or len(invocations) != 1:
             return False
-        packet = packet_of(invocations[0])
-        if len(packet) > _MOST_BYTES:
-            return False
-        try:
-            os.write(self._write_fd, packet)
-        except BlockingIOError:
-            return False
         invocation = invocations[0]
+        packet = packet_of(invocation)
+        if len(packet) != PACKET_BYTES:
+            return False
+        self._unsent.append(packet)
         self._waiting[invocation.slot, invocation.attempt] = Waiting(invocation, timeout_s)
         return True
+
+    def send(self) -> None:
+        """Hand out what was put in, as far as the pipe has room for it; the rest goes with a later call."""
+        while self._unsent:
+            try:
+                sent = os.write(self._write_fd, b"".join(self._unsent))
+            except BlockingIOError:
+                return
+            del self._unsent[: sent // PACKET_BYTES]
 
     def taken(self, slot: str, attempt: int) -> Waiting | None:
         """A worker says that it has this one; None when it was given up meanwhile."""
@@ -64,10 +69,12 @@ class Backlog:
         found: list[bytes] = []
         while self._waiting:
             try:
-                packet = os.read(self.read_fd, _MOST_BYTES)
+                packet = os.read(self.read_fd, PACKET_BYTES)
             except BlockingIOError:
                 break
             found.append(packet)
+        found += self._unsent
+        self._unsent.clear()
         return [self._waiting.pop(_key_of(packet)) for packet in found]
 
     def give_up(self) -> list[Waiting]:
@@ -88,7 +95,7 @@ def _open_pipe() -> tuple[int, int]:
     read_fd, write_fd = os.pipe2(os.O_DIRECT | os.O_NONBLOCK | os.O_CLOEXEC)
     # A pipe holds 16 packets (pipe(7)); a user who has many pipes may not be allowed more, and ``put`` copes.
     with contextlib.suppress(PermissionError):
-        fcntl.fcntl(write_fd, _F_SETPIPE_SZ, MOST_PACKETS * _MOST_BYTES)
+        fcntl.fcntl(write_fd, _F_SETPIPE_SZ, MOST_PACKETS * PACKET_BYTES)
     return read_fd, write_fd
 
 

@@ -112,6 +112,7 @@ class PoolLauncher:
         unsent, self._unsent = self._unsent, []
         for worker, invocations in unsent:
             worker.send(invocations)
+        self._pool.backlog.send()
 
     @property
     def fds(self) -> list[int]:

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from pyflow.api.pipeline import pipeline
+from pyflow.api.pipelines import pipeline
 from pyflow.api.start import Started
 from pyflow.errors import PyflowError
 from pyflow.executors import Finding

@@ -7,19 +7,29 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import FunctionType, MethodType
-from typing import Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
 
-from pyflow.api.deploying import Deployment, deploy
-from pyflow.api.home import open_workplace
-from pyflow.api.raising import raise_as_it_was
-from pyflow.api.run import Run
-from pyflow.api.start import Started, carry_out_aside, compile_graph, detached_text, prepare
-from pyflow.api.uncaught import tell_plainly
 from pyflow.config import Settings, checked
 from pyflow.errors import DefinitionError
-from pyflow.executors import RemoteExecutor
-from pyflow.graph import Graph, Location, OptionArgs, suggestion
+from pyflow.graph import Location, OptionArgs, suggestion
+from pyflow.late import late
 from pyflow.tracing import Definition, Task, call_inline, calls_of, is_tracing, map_inline, name_of, trace
+
+if TYPE_CHECKING:
+    from pyflow import executors
+    from pyflow.api import deploying, home, raising, start, uncaught
+    from pyflow.api.deploying import Deployment
+    from pyflow.api.run import Run
+    from pyflow.api.start import Started
+    from pyflow.graph import Graph
+else:
+    # A worker that imports the author's module meets `@pipeline` in it, and starts no run.
+    deploying = late("pyflow.api.deploying")
+    executors = late("pyflow.executors")
+    home = late("pyflow.api.home")
+    raising = late("pyflow.api.raising")
+    start = late("pyflow.api.start")
+    uncaught = late("pyflow.api.uncaught")
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -107,18 +117,18 @@ class Pipeline(Generic[P, R]):
         if is_tracing():
             value: R = call_inline(self.definition, args, kwargs, self._after)
             return value
-        tell_plainly()
+        uncaught.tell_plainly()
         started = self.prepare(args, kwargs)
         ending = started.carry_out()
         if ending.is_detached:
-            raise KeyboardInterrupt(detached_text(started.run))
+            raise KeyboardInterrupt(start.detached_text(started.run))
         if ending.is_interrupted:
             raise KeyboardInterrupt(
                 f"Run {started.run.id} was stopped. What had finished is kept: {started.run.command('show')}"
             )
         if not ending.is_success:
             __tracebackhide__ = True  # IPython and pytest leave frames out that say so
-            raise_as_it_was(started.run.failure())
+            raising.raise_as_it_was(started.run.failure())
         result: R = started.run.result()
         return result
 
@@ -133,8 +143,8 @@ class Pipeline(Generic[P, R]):
         started = self.prepare(args, kwargs, is_aside=True)
         if started.executor.name == "inprocess":
             started.carry_out()
-        elif not isinstance(started.executor, RemoteExecutor):
-            carry_out_aside(started)
+        elif not isinstance(started.executor, executors.RemoteExecutor):
+            start.carry_out_aside(started)
         return started.run
 
     def compile(self, *args: Any, target: str = "argo", **kwargs: Any) -> dict[str, Any]:
@@ -145,7 +155,7 @@ class Pipeline(Generic[P, R]):
         Raises:
             PyflowError: Something stands against the run.
         """
-        return compile_graph(trace(self.definition, args, kwargs), open_workplace(self._settings), target)
+        return start.compile_graph(trace(self.definition, args, kwargs), home.open_workplace(self._settings), target)
 
     def deploy(
         self, *, schedule: str | None = None, timezone: str | None = None, values: Mapping[str, Any] | None = None
@@ -161,8 +171,12 @@ class Pipeline(Generic[P, R]):
             DefinitionError: The body needs the value of a parameter, which is only given later.
             ExecutorError: The cluster does not take it.
         """
-        return deploy(
-            self.definition, open_workplace(self._settings), schedule=schedule, timezone=timezone, values=values or {}
+        return deploying.deploy(
+            self.definition,
+            home.open_workplace(self._settings),
+            schedule=schedule,
+            timezone=timezone,
+            values=values or {},
         )
 
     def trace(self, *args: P.args, **kwargs: P.kwargs) -> Graph:
@@ -219,7 +233,7 @@ class Pipeline(Generic[P, R]):
         """
         graph = trace(self.definition, args, kwargs)
         text = _arguments_text(args, kwargs)
-        return prepare(graph, open_workplace(self._settings), arguments=text, is_aside=is_aside)
+        return start.prepare(graph, home.open_workplace(self._settings), arguments=text, is_aside=is_aside)
 
 
 @overload
