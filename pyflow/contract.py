@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from functools import cached_property
 from typing import Final, NamedTuple
 
 from pyflow.errors import EnvironmentMismatchError
@@ -89,10 +88,17 @@ class _InvocationFields(NamedTuple):
 class Invocation(_InvocationFields):
     """All that a worker needs to run one node, at one index of each map around it."""
 
-    @cached_property
+    _slot: str
+
+    @property
     def slot(self) -> str:
         """The name of what is to be committed, unique in the run."""
-        return slot_of(self.node, self.indices)
+        # Kept, since a small task asks for it a dozen times; ``functools.cached_property`` takes a lock until Python 3.12.
+        try:
+            return self._slot
+        except AttributeError:
+            self._slot = slot_of(self.node, self.indices)
+            return self._slot
 
 
 def slot_of(node: int, indices: tuple[int, ...]) -> str:
@@ -177,6 +183,8 @@ class _OutcomeFields(NamedTuple):
 class Outcome(_OutcomeFields):
     """What came of one attempt at one slot."""
 
+    _text: bytes
+
     @property
     def is_committed(self) -> bool:
         """Whether the attempt ended with a result."""
@@ -205,11 +213,12 @@ class Outcome(_OutcomeFields):
 
     def to_bytes(self) -> bytes:
         """One line of JSON. It is made once: what is committed is also what is told."""
-        return self._text
+        try:
+            return self._text
+        except AttributeError:
+            self._text = dump(self.to_wire()).encode()
+            return self._text
 
-    @cached_property
-    def _text(self) -> bytes:
-        return dump(self.to_wire()).encode()
 
     @classmethod
     def from_wire(cls, wire: dict[str, Json]) -> Outcome:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final, Protocol
 
 from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, Outcome, is_chain
@@ -105,6 +106,8 @@ class Driver:
         self._launcher = launcher
         self._journal = journal
         self._scheduler = Scheduler(job.graph, job.capacity)
+        self._nonce, self._numbers = os.urandom(6).hex(), count()
+        """Of every attempt: which driver has started it, and its number there."""
         self._pauses: list[tuple[float, str]] = []
         self._ending = Ending()
         self._in_advance = 0
@@ -224,7 +227,7 @@ class Driver:
             node=node,
             indices=indices,
             attempt=attempt,
-            nonce=os.urandom(6).hex(),
+            nonce=f"{self._nonce}{next(self._numbers):x}",
         )
 
     # Reports
