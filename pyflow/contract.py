@@ -219,7 +219,6 @@ class Outcome(_OutcomeFields):
             self._text = dump(self.to_wire()).encode()
             return self._text
 
-
     @classmethod
     def from_wire(cls, wire: dict[str, Json]) -> Outcome:
         """What ``to_wire`` wrote.

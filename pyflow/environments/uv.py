@@ -17,9 +17,12 @@ from pyflow.late import late
 if TYPE_CHECKING:
     import shutil
     import subprocess
+
+    import uv
 else:
     shutil = late("shutil")
     subprocess = late("subprocess")
+    uv = late("uv")  # where packages are resolved, and may be missing
 
 _MOST_TOLD: Final = 900
 _USER_INFO: Final = re.compile(r"(://)[^/\s@]+@")
@@ -45,14 +48,11 @@ def find_uv() -> str:
     beside = Path(sys.executable).with_name("uv")
     try:
         # The package of that name carries the program, and knows where it was put.
-        from uv import find_uv_bin  # noqa: PLC0415  loaded only where packages are resolved
+        found: str | None = uv.find_uv_bin()
     except ImportError:
         found = str(beside) if beside.is_file() else shutil.which("uv")
-    else:
-        try:
-            found = find_uv_bin()
-        except FileNotFoundError:
-            found = shutil.which("uv")
+    except FileNotFoundError:
+        found = shutil.which("uv")
     if found is None:
         raise ConfigError(
             f"The option 'packages' needs the program uv, which is neither installed for {sys.executable} nor on PATH. "

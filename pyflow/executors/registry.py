@@ -1,11 +1,11 @@
-"""Executors by name. One of the two homes of late imports: a name is loaded when it is asked for."""
+"""Executors by name, each loaded when it is asked for."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pyflow.config import Settings, absolute
 from pyflow.errors import ConfigError
@@ -14,8 +14,21 @@ from pyflow.executors.driver import Ending, Job
 from pyflow.executors.remote import RemoteExecutor
 from pyflow.graph import suggestion
 from pyflow.jsontext import Json
+from pyflow.late import late
 from pyflow.packed import PackedContainer, PackedGraph
 from pyflow.secrecy import SecretFinder
+
+if TYPE_CHECKING:
+    from pyflow.executors import argo, selfdriven
+    from pyflow.executors.docker import beside as docker_beside
+    from pyflow.executors.docker import executor as docker_executor
+    from pyflow.executors.docker import settings as docker_settings
+else:
+    argo = late("pyflow.executors.argo")
+    docker_beside = late("pyflow.executors.docker.beside")
+    docker_executor = late("pyflow.executors.docker.executor")
+    docker_settings = late("pyflow.executors.docker.settings")
+    selfdriven = late("pyflow.executors.selfdriven")
 
 NAMES: Final = ("inprocess", "local", "docker", "argo")
 REMOTE: Final = ("argo",)
@@ -60,20 +73,15 @@ def open_executor(
     if name in REMOTE:
         return open_remote(name, settings, environment=environment, ask=ask)
     if name == "inprocess":
-        from pyflow.executors.selfdriven import InprocessExecutor
-
         beside = partial(open_containers, settings=settings, executor=name)
-        return InprocessExecutor(SecretFinder(absolute(settings.secrets)), beside)
+        return selfdriven.InprocessExecutor(SecretFinder(absolute(settings.secrets)), beside)
     if name == "local":
-        from pyflow.executors.selfdriven import LocalExecutor
-
         beside = partial(open_containers, settings=settings, executor=name)
-        return LocalExecutor(SecretFinder(absolute(settings.secrets)), beside)
+        return selfdriven.LocalExecutor(SecretFinder(absolute(settings.secrets)), beside)
     if name == "docker":
-        from pyflow.executors.docker.executor import DockerExecutor
-        from pyflow.executors.docker.settings import DockerSettings
-
-        return DockerExecutor(DockerSettings.of(settings), secrets=SecretFinder(absolute(settings.secrets)))
+        return docker_executor.DockerExecutor(
+            docker_settings.DockerSettings.of(settings), secrets=SecretFinder(absolute(settings.secrets))
+        )
     raise ConfigError(f"There is no executor {name!r}.{suggestion(name, NAMES)}")
 
 
@@ -85,11 +93,10 @@ def open_containers(graph: PackedGraph, settings: Settings, *, executor: str) ->
     """
     if not any(isinstance(node, PackedContainer) for node in graph.walk()):
         return None
-    from pyflow.executors.docker.beside import ContainersBeside
-    from pyflow.executors.docker.settings import DockerSettings
-
     secrets = SecretFinder(absolute(settings.secrets))
-    return ContainersBeside.checked(graph, DockerSettings.of(settings), executor=executor, secrets=secrets)
+    return docker_beside.ContainersBeside.checked(
+        graph, docker_settings.DockerSettings.of(settings), executor=executor, secrets=secrets
+    )
 
 
 def open_remote(
@@ -105,9 +112,7 @@ def open_remote(
         ConfigError: There is none, or a setting of it is wrong.
     """
     if name == "argo":
-        from pyflow.executors.argo import ArgoExecutor, argo_settings, make_workflow
-
-        return ArgoExecutor(argo_settings(settings.argo, environment), make_workflow, ask=ask)
+        return argo.ArgoExecutor(argo.argo_settings(settings.argo, environment), argo.make_workflow, ask=ask)
     raise ConfigError(f"There is no executor {name!r} whose runs go on by themselves.{suggestion(name, REMOTE)}")
 
 
@@ -127,7 +132,5 @@ def argo_setup(
         credentials: Access key and secret key of the bucket, if a Secret with them is wanted.
         submitter: A service account that may submit runs, if one is wanted.
     """
-    from pyflow.executors.argo import Credentials, argo_settings, setup_objects
-
-    found = argo_settings(settings.argo, environment)
-    return setup_objects(found, keys, Credentials(*credentials) if credentials else None, submitter=submitter)
+    found = argo.argo_settings(settings.argo, environment)
+    return argo.setup_objects(found, keys, argo.Credentials(*credentials) if credentials else None, submitter=submitter)

@@ -23,7 +23,12 @@ from pyflow.store.trust import Trust, about, about_error, advice
 
 if TYPE_CHECKING:
     from urllib import parse
+
+    from pyflow.store import folder, memory, s3
 else:
+    folder = late("pyflow.store.folder")
+    memory = late("pyflow.store.memory")
+    s3 = late("pyflow.store.s3")
     parse = late("urllib.parse")
 
 __all__ = [
@@ -96,23 +101,17 @@ def open_blobs(url: str | os.PathLike[str]) -> BlobStore:
 
 
 def _open_folder(path: str) -> BlobStore:
-    from pyflow.store.folder import FolderBlobs
-
     if not path or "\0" in path:
         raise StoreError(f"{path!r} is not the path of a folder. Name one, for example '.pyflow'.")
-    return FolderBlobs(os.path.expanduser(path))
+    return folder.FolderBlobs(os.path.expanduser(path))
 
 
 def _open_memory(name: str) -> BlobStore:
-    from pyflow.store.memory import named_memory
-
-    return named_memory(name)
+    return memory.named_memory(name)
 
 
 def _open_s3(url: str) -> BlobStore:
-    from pyflow.store.s3 import open_s3
-
-    return open_s3(url)
+    return s3.open_s3(url)
 
 
 def _path_of_file_url(url: str) -> str:

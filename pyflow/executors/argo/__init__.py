@@ -5,9 +5,10 @@ Argo Server or by the Kubernetes API, hands it over; a watcher follows what pods
 says of them.
 """
 
-from pyflow.executors.argo.cluster import Cluster, Right, open_cluster
+from pyflow.executors.argo.cluster import Cluster, Right
 from pyflow.executors.argo.executor import ArgoExecutor
 from pyflow.executors.argo.manifest import to_workflow
+from pyflow.executors.argo.opening import open_cluster
 from pyflow.executors.argo.settings import ArgoSettings, argo_settings
 from pyflow.executors.argo.setup import Credentials, setup_objects
 from pyflow.executors.argo.submission import make_workflow

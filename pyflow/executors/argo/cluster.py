@@ -6,9 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from pyflow.executors.argo.kubernetes import KubernetesApi
-from pyflow.executors.argo.server import ArgoServer
-from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.jsontext import Json
 
 Kind = Literal["WorkflowTemplate", "CronWorkflow"]
@@ -86,12 +83,3 @@ class Cluster(Protocol):
 
     def may(self, right: Right) -> bool | None:
         """Whether who asks has a right; None where this way cannot tell."""
-
-
-def open_cluster(settings: ArgoSettings) -> Cluster:
-    """The way to the cluster that the settings name. Nothing is asked yet.
-
-    Raises:
-        ConfigError: Nothing says where a cluster is.
-    """
-    return ArgoServer(settings) if settings.api == "server" else KubernetesApi(settings)

@@ -10,10 +10,11 @@ from typing import Final, Protocol
 
 from pyflow.contract import ErrorRecord, ExitCode
 from pyflow.errors import ExecutorError
-from pyflow.executors.argo.cluster import Cluster, Kind, open_cluster
+from pyflow.executors.argo.cluster import Cluster, Kind
 from pyflow.executors.argo.deployment import deployed_of, schedule_of, template_of
 from pyflow.executors.argo.diagnosis import findings
 from pyflow.executors.argo.failure import MissingError
+from pyflow.executors.argo.opening import open_cluster
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.versions import version_of
 from pyflow.executors.argo.watch import Followed, Watch, counts_of

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pyflow.errors import ConfigError, UnreachableError
+from pyflow.executors.argo.cluster import Kind, Right
 from pyflow.executors.argo.failure import ExistsError, MissingError, refusal, unreachable
 from pyflow.executors.argo.objects import hydrated, is_argos_own, is_same_submission, with_name
 from pyflow.executors.argo.settings import ArgoSettings
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from lightkube.config import client_adapter
     from lightkube.core import exceptions
     from lightkube.resources import core_v1
-
-    from pyflow.executors.argo.cluster import Kind, Right
 else:
     httpx2 = late("httpx2")
     lightkube = late("lightkube")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, UnreachableError
+from pyflow.executors.argo.cluster import Kind, Right
 from pyflow.executors.argo.failure import ExistsError, MissingError, refusal, unreachable
 from pyflow.executors.argo.objects import hydrated, is_argos_own, is_same_submission, with_name
 from pyflow.executors.argo.settings import ArgoSettings
@@ -19,8 +20,6 @@ from pyflow.late import late
 
 if TYPE_CHECKING:
     import requests
-
-    from pyflow.executors.argo.cluster import Kind, Right
 else:
     requests = late("requests")
 
