@@ -17,7 +17,7 @@ import sys
 import sysconfig
 import zipfile
 from py_compile import PycInvalidationMode
-from typing import Final
+from typing import Any, Final
 
 _FIXED_DATE: Final = (1980, 1, 1, 0, 0, 0)
 DEPENDENCIES: Final = "pyflow-dependencies/"
@@ -28,6 +28,15 @@ _NEEDS_FILES: Final = re.compile(r"pyflow-dependencies/(botocore/.*)")
 _DESCRIPTION: Final = re.compile(
     r"(botocore/data/(?:s3/.*/(?:service-2(?:\.sdk-extras)?|endpoint-rule-set-1)|endpoints|partitions|_retry|sdk-default-configuration))\.json(\.gz)?"
 )
+
+# A client makes a method of every operation in its description, and reads what each of them takes and gives. The store asks
+# for these alone; the last two are botocore's own, to find a bucket's region and for directory buckets.
+OPERATIONS: Final = (
+    "PutObject", "GetObject", "HeadObject", "ListObjectsV2", "DeleteObject", "DeleteObjects", "CreateMultipartUpload", "UploadPart",
+    "CompleteMultipartUpload", "AbortMultipartUpload", "ListMultipartUploads", "HeadBucket", "CreateSession",
+)  # fmt: skip
+# Those of which botocore makes clients here: the store's, and the ways to credentials for it.
+_SERVICES: Final = frozenset({"s3", "sts", "sso", "portal.sso", "oidc", "signin"})
 
 # What a task's start loads, and what it loads later on. The client of S3 is made, for that loads most of botocore.
 _START: Final = """
@@ -80,7 +89,43 @@ def _as_files(name: str, data: bytes, compiled: bytes | None) -> dict[str, bytes
     said = _DESCRIPTION.fullmatch(name)
     if said is None:
         return {name: data}
-    return {name: data, f"{said[1]}.marshal": marshal.dumps(json.loads(gzip.decompress(data) if said[2] else data))}
+    description = json.loads(gzip.decompress(data) if said[2] else data)
+    return {name: data, f"{said[1]}.marshal": marshal.dumps(_without_idle_parts(description))}
+
+
+def _without_idle_parts(description: dict[str, Any]) -> dict[str, Any]:
+    """A description with nothing in it but what the store's client reads: half of the time to make one goes into the rest."""
+    if "partitions" in description and "defaults" in description["partitions"][0]:
+        partitions = [
+            {**partition, "services": {name: it for name, it in partition["services"].items() if name in _SERVICES}}
+            for partition in description["partitions"]
+        ]
+        return {**description, "partitions": partitions}
+    if "operations" not in description:
+        return description
+    operations = {name: description["operations"][name] for name in OPERATIONS}
+    shapes: dict[str, Any] = {}
+    waiting: list[Any] = [operations]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            shape = part.get("shape")
+            if isinstance(shape, str) and shape not in shapes:
+                shapes[shape] = description["shapes"][shape]
+                waiting.append(shapes[shape])
+        waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    undocumented: dict[str, Any] = _undocumented({**description, "operations": operations, "shapes": shapes})
+    return undocumented
+
+
+def _undocumented(part: Any) -> Any:
+    """A part of a description without its texts for people."""
+    if isinstance(part, list):
+        return [_undocumented(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    # A member of a structure may be called so, too: then it is no text.
+    return {name: _undocumented(it) for name, it in part.items() if name != "documentation" or not isinstance(it, str)}
 
 
 def compiled_library(folder: str) -> bytes:

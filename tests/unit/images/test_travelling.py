@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 import zipfile
 
 import pytest
+from botocore import xform_name
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 
 from pyflow.contract import Home, Invocation
 from pyflow.images import compiled_archive, install_runtime, runtime_archive
+from pyflow.images.compiling import OPERATIONS, _without_idle_parts
 from pyflow.runtime import RUN_VARIABLE, run_variable, task_words
+from pyflow.store.s3.client import Client
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +175,29 @@ def test_the_archive_knows_what_botocore_reads(compiled):
     line = (
         "import json; from pyflow.store.s3.client import client; read = json.loads; asked = []; "
         "json.loads = lambda *a, **k: asked.append(a) or read(*a, **k); made = client(); "
-        "print(len(asked), made.meta.endpoint_url, made.meta.service_model.api_version)"
+        "print(len(asked), made.meta.endpoint_url, made.meta.service_model.api_version, *made.meta.method_to_api_mapping.values())"
     )
     variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": "x", "AWS_CONFIG_FILE": os.devnull}
-    assert begun(compiled, line, **variables) == ["0", "http://127.0.0.1:1", "2006-03-01"]
+    assert begun(compiled, line, **variables) == ["0", "http://127.0.0.1:1", "2006-03-01", *OPERATIONS]
+
+
+def test_the_archive_knows_all_that_the_store_asks_for():
+    """Each method of the client that the store uses is one of the operations in the description that travels."""
+    used = [name for name in vars(Client) if not name.startswith("_") and name != "meta"]
+    assert {xform_name(operation) for operation in OPERATIONS} == {*used, "head_bucket", "create_session"}
+
+
+def test_a_description_keeps_what_its_operations_take_and_give():
+    """Requests and answers of the operations that travel are those of the whole description, texts for people aside."""
+    whole = Loader().load_service_model("s3", "service-2")
+    slim = _without_idle_parts(whole)
+    assert len(json.dumps(slim)) < len(json.dumps(whole)) / 10
+    models = [ServiceModel(description, "s3") for description in (whole, slim)]
+    for operation in OPERATIONS:
+        full, kept = (model.operation_model(operation) for model in models)
+        assert kept.http == full.http
+        for shapes in ((full.input_shape, kept.input_shape), (full.output_shape, kept.output_shape)):
+            of_full, of_kept = (
+                None if shape is None else {name: str(m) for name, m in shape.members.items()} for shape in shapes
+            )
+            assert of_kept == of_full
