@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pyflow.late import late_names
 
 if TYPE_CHECKING:
+    from pyflow.api.completeness import Fault, FunctionUse, find_faults, functions_in
     from pyflow.api.deploying import Deployment, load_deployment
     from pyflow.api.elsewhere import no_runs_text
     from pyflow.api.home import Workplace, open_workplace
@@ -18,6 +19,7 @@ else:
     __getattr__ = late_names(
         globals(),
         {
+            "pyflow.api.completeness": "Fault FunctionUse find_faults functions_in",
             "pyflow.api.deploying": "Deployment load_deployment",
             "pyflow.api.elsewhere": "no_runs_text",
             "pyflow.api.home": "Workplace open_workplace",
@@ -32,6 +34,8 @@ else:
 
 __all__ = [
     "Deployment",
+    "Fault",
+    "FunctionUse",
     "Pipeline",
     "PipelineArgs",
     "Run",
@@ -40,7 +44,9 @@ __all__ = [
     "Workplace",
     "carry_out_aside",
     "detached_text",
+    "find_faults",
     "find_run",
+    "functions_in",
     "hello",
     "list_runs",
     "load_deployment",

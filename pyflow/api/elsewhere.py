@@ -17,16 +17,23 @@ _MOST_PROJECTS: Final = 50
 def no_runs_text(workplace: Workplace) -> str:
     """That there are no runs of this owner in this project, and where in the store there are some instead."""
     content = workplace.content
-    found = list(islice(_others(content), _MOST_SHOWN + 1))
     none = f"The store {content.blobs.url} has no runs of {content.keys.owner!r} in project {content.keys.project!r}"
+    others = others_text(workplace)
+    return f"{none}.{others}" if others else f"{none} yet."
+
+
+def others_text(workplace: Workplace) -> str:
+    """Whose runs there are in the store beside those of this owner in this project, and how to see them; empty for nobody's."""
+    content = workplace.content
+    found = list(islice(_others(content), _MOST_SHOWN + 1))
     if not found:
-        return f"{none} yet."
+        return ""
     shown = ", ".join(f"those of {owner!r} in project {project!r}" for project, owner in found[:_MOST_SHOWN])
     more = " …" if len(found) > _MOST_SHOWN else ""
     project, owner = found[0]
     whose = "" if owner == content.keys.owner else f" PYFLOW_OWNER={owner}"
     where = "" if project == content.keys.project else f" PYFLOW_PROJECT={project}"
-    return f"{none}. It has {shown}{more}: set{where}{whose} to see them."
+    return f" It has {shown}{more}: set{where}{whose} to see them."
 
 
 def _others(content: ContentStore) -> Iterator[tuple[str, str]]:

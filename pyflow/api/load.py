@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from pyflow.api.elsewhere import others_text
 from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.opening import open_run
 from pyflow.api.run import Run
@@ -33,10 +34,18 @@ def load_run(run_id: str, store: str | None = None) -> Run:
         store: URL or path of its store; None: the one that the settings name.
 
     Raises:
-        NotFoundError: The store has no such run.
+        NotFoundError: The store has no such run of this project and owner; it says whose runs are there.
     """
+    if not isinstance(run_id, str) or not run_id:
+        raise NotFoundError(
+            f"load_run() needs the id of a run, as Run.id says it and 'pyflow ls' lists it, got {run_id!r}."
+        )
     workplace = open_workplace(Settings(store=store))
-    return open_run(workplace, RunRecord.read(workplace.content, run_id))
+    try:
+        record = RunRecord.read(workplace.content, run_id)
+    except NotFoundError as error:
+        raise NotFoundError(f"{error}{others_text(workplace)}") from None
+    return open_run(workplace, record)
 
 
 def list_runs(store: str | None = None, *, limit: int | None = None) -> list[Run]:

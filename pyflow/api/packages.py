@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pyflow.api.home import Workplace
@@ -25,8 +26,14 @@ def packages_for(graph: Graph, workplace: Workplace, executor: str) -> dict[int,
     """
     if not graph.asking_for_packages() or SUPPORT["packages"][executor] != "honoured":
         return {}
-    tell = _say_nothing if workplace.settings.progress is False else _say
-    return packages.provide_packages(graph, workplace.content, in_containers=executor != "local", tell=tell)
+    return packages.provide_packages(
+        graph, workplace.content, in_containers=executor != "local", tell=teller(workplace)
+    )
+
+
+def teller(workplace: Workplace) -> Callable[[str], None]:
+    """Who is told of what takes time before a run."""
+    return _say_nothing if workplace.settings.progress is False else _say
 
 
 def _say(line: str) -> None:

@@ -119,13 +119,15 @@ class Pipeline(Generic[P, R]):
             return value
         uncaught.tell_plainly()
         started = self.prepare(args, kwargs)
-        ending = started.carry_out()
+        try:
+            ending = started.carry_out()
+        except KeyboardInterrupt:
+            # Pressed twice, or while the author's code ran in this process.
+            raise KeyboardInterrupt(_stopped_text(started.run)) from None
         if ending.is_detached:
             raise KeyboardInterrupt(start.detached_text(started.run))
         if ending.is_interrupted:
-            raise KeyboardInterrupt(
-                f"Run {started.run.id} was stopped. What had finished is kept: {started.run.command('show')}"
-            )
+            raise KeyboardInterrupt(_stopped_text(started.run))
         if not ending.is_success:
             __tracebackhide__ = True  # IPython and pytest leave frames out that say so
             raising.raise_as_it_was(started.run.failure())
@@ -269,6 +271,10 @@ def pipeline(fn: Callable[..., Any] | None = None, /, **options: Unpack[Pipeline
         return Pipeline(Definition(fn=plain, name=name, at=_definition_place(plain, at), **named), binding=binding)
 
     return decorate if fn is None else decorate(fn)
+
+
+def _stopped_text(run: Run) -> str:
+    return f"Run {run.id} was stopped. What had finished is kept: {run.command('show')}"
 
 
 def _definition_place(function: Any, at: Location) -> Location:

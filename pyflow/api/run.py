@@ -182,7 +182,7 @@ class Run:
             index: Which item of a map; None: all of them.
 
         Raises:
-            Exception: What the task raised, if the run failed: the original type where it can be rebuilt.
+            Exception: What the task raised, if the run or this node failed: the original type where it can be rebuilt.
             PyflowError: It could not be carried out in this process: what a plain call of the pipeline would raise.
             RunCancelledError: It was cancelled.
             LostTaskError: Its caller died before it ended.
@@ -290,17 +290,35 @@ class Run:
             slot.status in ENDED for slot in self.slots_of(self.view(), node, index) or [SlotView("")]
         ):
             time.sleep(max(_FIRST_POLL_S, self._content.blobs.poll_s))
+        value, found = None, None
         try:
-            return self._resolver().node_value(*where)
+            value = self._resolver().node_value(*where)
         except IntegrityError as error:
-            slots = self.slots_of(self.view(), node, index)
-            missing = [slot for slot in slots if slot.status != "succeeded"]
-            if not slots:
-                count = len(self.slots_of(self.view(), split_name(node)[0]))
-                raise NotFoundError(f"Node {node!r} of run {self.id} has no such item: there are {count}.") from error
-            if missing:
-                raise NotFoundError(self._why_missing(node, missing[0])) from error
-            raise
+            found = error
+        if found is not None:
+            # Not in the handler, so that the author's error does not seem to come of an error of the store.
+            __tracebackhide__ = True
+            tell_plainly()
+            raise_as_it_was(self._error_instead(node, index, found))
+        return value
+
+    def _error_instead(self, node: str, index: int | None, found: IntegrityError) -> BaseException:
+        """Why a node has no result: what its task raised, else how it is; what was found where it should have one."""
+        view = self.view()
+        slots = self.slots_of(view, node, index)
+        missing = [slot for slot in slots if slot.status != "succeeded"]
+        failed = [(name, slot) for name, slot in _failed_slots(view) if slot in missing]
+        if failed:
+            return self._error_of(*failed[0], others=failed[1:])
+        if missing:
+            return NotFoundError(self._why_missing(node, missing[0]))
+        base, indices = split_name(node)
+        if not slots and (indices or index is not None):
+            count = len(self.slots_of(view, base))
+            return NotFoundError(f"Node {node!r} of run {self.id} has no such item: there are {count}.")
+        if not slots:
+            return NotFoundError(self._why_missing(node, SlotView("", view.by_name()[base].status)))
+        return found
 
     def _why_missing(self, node: str, slot: SlotView) -> str:
         why = f" ({slot.error['type']}: {slot.error['message'][:500]})" if slot.error else ""

@@ -7,18 +7,19 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyflow.api.asking import ask_what_to_do
 from pyflow.api.home import Workplace
 from pyflow.api.manifest import Manifest
 from pyflow.api.opening import open_run
-from pyflow.api.packages import packages_for
+from pyflow.api.packages import packages_for, teller
 from pyflow.api.run import Run
 from pyflow.bundle import discover
 from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
 from pyflow.executors import Begun, Deployed, Ending, Executor, Job, RemoteExecutor, open_executor, open_remote
 from pyflow.graph import CallNode, Graph
+from pyflow.late import late
 from pyflow.packed import PackedGraph
 from pyflow.packing import pack
 from pyflow.progress import open_progress
@@ -27,6 +28,11 @@ from pyflow.runtime import importing_module
 from pyflow.scheduling import Capacity
 from pyflow.store import ContentStore
 from pyflow.version import VERSION
+
+if TYPE_CHECKING:
+    from pyflow.api import completeness
+else:
+    completeness = late("pyflow.api.completeness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,8 @@ def compile_graph(graph: Graph, workplace: Workplace, target: str) -> Manifest:
 
 def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
     """Pack a graph into the store, and check that the executor can do what it asks: a run that has no name yet."""
+    if isinstance(executor, RemoteExecutor):
+        completeness.refuse_incomplete(graph, teller(workplace))
     packed = pack(
         graph,
         workplace.content,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyflow.bundle.fingerprints import fingerprint
     from pyflow.bundle.importable import CleanPath, Missing, ShippedFunction, check_importable
     from pyflow.bundle.imports import computed_imports
+    from pyflow.bundle.stray import missing_file_advice
 else:
     __getattr__ = late_names(
         globals(),
@@ -24,6 +25,7 @@ else:
             "pyflow.bundle.fingerprints": "fingerprint",
             "pyflow.bundle.importable": "CleanPath Missing ShippedFunction check_importable",
             "pyflow.bundle.imports": "computed_imports",
+            "pyflow.bundle.stray": "missing_file_advice",
         },
     )
 
@@ -39,4 +41,5 @@ __all__ = [
     "install",
     "installed",
     "is_by_value",
+    "missing_file_advice",
 ]

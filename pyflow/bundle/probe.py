@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from pyflow.bundle.imports import imports_in_code
 from pyflow.bundle.references import cells_of, globals_read, globals_written, inner_functions, names_used
+from pyflow.bundle.stray import missing_file_advice
 
 Answer: TypeAlias = "dict[str, str]"
 
@@ -85,6 +86,7 @@ def _failure(error: BaseException, bundle: str, at: str = "", module: str = "") 
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)
     reason = next((one for one in reversed(causes) if isinstance(one, ImportError)), causes[0])
+    advice = missing_file_advice(reason, [bundle])
     shipped = [
         frame
         for one in causes
@@ -94,7 +96,7 @@ def _failure(error: BaseException, bundle: str, at: str = "", module: str = "") 
     return {
         "module": (reason.name if isinstance(reason, ImportError) else None) or module,
         "at": f"{shipped[-1].filename}:{shipped[-1].lineno}" if shipped else at,
-        "error": "".join(traceback.format_exception_only(type(reason), reason)).strip(),
+        "error": f"{''.join(traceback.format_exception_only(type(reason), reason)).strip()} {advice}".rstrip(),
     }
 
 

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 import click
 
-from pyflow.api import Pipeline
+from pyflow.api import Fault, FunctionUse, Pipeline, find_faults, functions_in
 from pyflow.bundle import computed_imports, discover
-from pyflow.cli.completeness import Asked, Fault, find_faults
 from pyflow.cli.failures import FAILED, UserCodeError, Wrong, hinted
 from pyflow.cli.graph import graph_of
 from pyflow.cli.output import print_json
@@ -18,7 +17,7 @@ from pyflow.cli.run import PASS_ON, print_help
 from pyflow.cli.source import Source, load_source
 from pyflow.cli.words import parameters_of, understand
 from pyflow.errors import DefinitionError
-from pyflow.graph import CallNode, Function, Graph
+from pyflow.graph import Function, Graph
 from pyflow.terminal import clean, counted
 from pyflow.tracing import raised_at
 
@@ -54,12 +53,12 @@ def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
             if found.is_help:
                 print_help(source, pipeline, parameters, "check")
                 return
-            asked, notes, untraced = _functions_in(graph_of(pipeline, parameters, found)), [], []
+            asked, notes, untraced = functions_in(graph_of(pipeline, parameters, found)), [], []
         as_json = as_json or "json" in found.own
     _report(source.label, asked, notes, untraced, as_json=as_json)
 
 
-def _report(label: str, asked: list[Asked], notes: list[str], untraced: list[Fault], *, as_json: bool) -> None:
+def _report(label: str, asked: list[FunctionUse], notes: list[str], untraced: list[Fault], *, as_json: bool) -> None:
     found = find_faults(asked, lambda line: click.echo(clean(line), err=True))
     faults, modules = untraced + found.faults, found.modules
     functions = list({id(one.function.fn): one.function for one in asked}.values())
@@ -101,13 +100,13 @@ def _computed_imports(functions: Sequence[Function]) -> list[str]:
     ]
 
 
-def _all_functions(source: Source) -> tuple[list[Asked], list[str], list[Fault]]:
-    found: dict[tuple[object, ...], Asked] = {}
+def _all_functions(source: Source) -> tuple[list[FunctionUse], list[str], list[Fault]]:
+    found: dict[tuple[object, ...], FunctionUse] = {}
     notes: list[str] = []
     untraced: list[Fault] = []
     for name, pipeline in source.pipelines.items():
         try:
-            inner = _functions_in(_any_graph(pipeline))
+            inner = functions_in(_any_graph(pipeline))
         except DefinitionError as error:
             notes.append(
                 f"pipeline {name!r} cannot be traced without its parameters, so only tasks that have a name in the file "
@@ -131,7 +130,7 @@ def _all_functions(source: Source) -> tuple[list[Asked], list[str], list[Fault]]
     for task in source.tasks.values():
         # Its options at a call are what counts, so those of the decorator do where none is known.
         if id(task.fn) not in called:
-            alone = Asked(task.function, task.own_options())
+            alone = FunctionUse(task.function, task.own_options())
             found[alone.key] = alone
     if not found and not untraced:
         raise Wrong(f"{source.label} has no tasks. Write @task above a function.")
@@ -141,9 +140,3 @@ def _all_functions(source: Source) -> tuple[list[Asked], list[str], list[Fault]]
 def _any_graph(pipeline: Pipeline[..., Any]) -> Graph:
     parameters = parameters_of(pipeline.fn)
     return graph_of(pipeline, parameters, understand([], parameters, OWN))
-
-
-def _functions_in(drawn: Graph) -> list[Asked]:
-    calls = [node for node in (*drawn.walk(), drawn.on_exit) if isinstance(node, CallNode)]
-    asked = [Asked(node.function, node.options, node.at) for node in calls]
-    return list({one.key: one for one in asked}.values())

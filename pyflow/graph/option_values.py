@@ -21,10 +21,12 @@ _UNIT_BYTES: Final = {
 
 
 def suggestion(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """`` Did you mean 'cpus'?`` for a near miss; otherwise the list of what there is."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """`` Did you mean 'cpus'?`` for a near miss, or two of them; otherwise the list of what there is."""
+    near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
     if near:
-        return f" Did you mean {near[0]!r}?"
+        # Who writes `retry` may mean `retries` as well as `retry_on`: what is nearest by its letters is no better a guess.
+        also = near[1:] if len(near) > 1 and near[1][:4] == near[0][:4] == name[:4] else []
+        return f" Did you mean {' or '.join(map(repr, [near[0], *also]))}?"
     return f" There are: {', '.join(sorted(known))}."
 
 

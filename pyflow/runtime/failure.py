@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyflow.artifacts import keep_payload
+from pyflow.bundle import missing_file_advice
 from pyflow.contract import ErrorRecord
 from pyflow.errors import add_note
 from pyflow.jsontext import Json
@@ -40,6 +41,9 @@ def record_error(
     """
     if _type_name(type(error)) == "bdb.BdbQuit" and not (sys.stdin and sys.stdin.isatty()):
         add_note(error, f"A debugger began in a process that has no terminal, and ended at once. {RUN_HERE}")
+    advice = missing_file_advice(error, {os.path.dirname(path) for path in origins})
+    if advice:
+        add_note(error, advice)
     told = traceback.TracebackException.from_exception(error, compact=True)
     _clean(told, origins)
     return _record(error, told, content, about, "".join(told.format()), {id(error)})

@@ -230,6 +230,7 @@ def _fix_length(value: Placeholder, length: int) -> None:
 
 def _refuse(operation: str, advice: str) -> Callable[..., NoReturn]:
     def refuse(self: Placeholder, *_: object, **__: object) -> NoReturn:
+        __tracebackhide__ = True  # IPython and pytest leave frames out that say so
         raise refused(self, operation, advice)
 
     return refuse

@@ -1,9 +1,14 @@
-"""What the functions of a pipeline would miss where they run: each is loaded beside the packages that it has there."""
+"""What the functions of a pipeline would miss where they run: each is loaded beside the packages that it has there.
+
+``pyflow check`` asks for it, and so does every run that leaves this machine, before anything of it does.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,9 +16,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pyflow.bundle import CleanPath, Missing, ShippedFunction, check_importable, discover, install
+from pyflow.digest import Buffer, sha256_hex
 from pyflow.environments import Request, container_target, installed_aside, locked, runtime_folder, this_target
 from pyflow.errors import DefinitionError
-from pyflow.graph import Function, Location, Options
+from pyflow.graph import CallNode, Function, Graph, Location, Options
 from pyflow.images import DEPENDENCIES, install_runtime
 from pyflow.packing import request_for
 from pyflow.payload import encode_function
@@ -23,7 +29,7 @@ Fault: TypeAlias = "tuple[str, str, str, str]"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FunctionUse:
     """A function as one task or call has it."""
 
     function: Function
@@ -53,7 +59,7 @@ class Found:
     """Local modules that travel with the functions."""
 
 
-def find_faults(asked: Sequence[Asked], tell: Callable[[str], None]) -> Found:
+def find_faults(asked: Sequence[FunctionUse], tell: Callable[[str], None]) -> Found:
     """Load each function in a clean process that has the code which would be shipped, and its packages.
 
     Args:
@@ -82,9 +88,64 @@ def find_faults(asked: Sequence[Asked], tell: Callable[[str], None]) -> Found:
     return found
 
 
-def _by_packages(asked: Sequence[Asked], found: Found) -> dict[Request | None, list[Asked]]:
+def functions_in(graph: Graph) -> list[FunctionUse]:
+    """The functions that a graph calls, each once for the options that change how it loads."""
+    calls = [node for node in (*graph.walk(), graph.on_exit) if isinstance(node, CallNode)]
+    return list(
+        {one.key: one for one in (FunctionUse(node.function, node.options, node.at) for node in calls)}.values()
+    )
+
+
+def refuse_incomplete(graph: Graph, tell: Callable[[str], None]) -> None:
+    """Load all functions of a graph in a clean process, unless that has been done for the same code before.
+
+    Args:
+        graph: Whose run is about to leave this machine.
+        tell: Is told what takes time now.
+
+    Raises:
+        DefinitionError: They would miss something where they run.
+    """
+    uses = functions_in(graph)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # packing says the same once more
+        marker = runtime_folder().with_name("checked") / _key_of(uses)
+        if marker.exists():
+            return
+        found = find_faults(uses, tell)
+    if found.faults:
+        lines = "".join(f"\n  {text}" for *_, text in found.faults)
+        raise DefinitionError(
+            f"The code of {graph.name!r} is not complete without this folder, so it would fail where it is to run:{lines}"
+        )
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+
+
+def _key_of(uses: Sequence[FunctionUse]) -> str:
+    """Stands for the functions, the code that travels with them, and what is installed here."""
+    functions = list({id(use.function.fn): use.function.fn for use in uses}.values())
+    parts: list[Buffer] = [discover(functions).write() or b"", sys.executable.encode()]
+    for use in uses:
+        options = use.options
+        asked = (
+            use.function.name,
+            use.function.at.file,
+            options.packages,
+            options.image,
+            options.python,
+            options.platform,
+        )
+        parts += [repr(asked).encode(), *encode_function(use.function.fn, what=f"task {use.function.name!r}").parts]
+    # To install or remove a package changes the time of its folder.
+    folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
+    installed = [folder.stat().st_mtime_ns for folder in folders if folder.is_dir()]
+    return sha256_hex(b"\0".join([*map(bytes, parts), repr(installed).encode()]))
+
+
+def _by_packages(asked: Sequence[FunctionUse], found: Found) -> dict[Request | None, list[FunctionUse]]:
     """The functions by what they ask for; those whose request is wrong are told as faults."""
-    groups: dict[Request | None, list[Asked]] = {}
+    groups: dict[Request | None, list[FunctionUse]] = {}
     requests: dict[tuple[object, ...], Request] = {}
     for one in asked:
         options, request = one.options, None
@@ -110,7 +171,7 @@ def _is_elsewhere(options: Options) -> bool:
     )
 
 
-def _choose_only(one: Asked, request: Request, found: Found) -> None:
+def _choose_only(one: FunctionUse, request: Request, found: Found) -> None:
     """See whether packages for another place can be had at all: they cannot be loaded here."""
     target = container_target(one.options.python, one.options.platform)
     try:
@@ -134,7 +195,7 @@ def _beside(request: Request | None, tell: Callable[[str], None]) -> Iterator[Cl
         yield CleanPath(str(runtime), str(packages), str(runtime / DEPENDENCIES))
 
 
-def _shipped(asked: Sequence[Asked], folder: Path, found: Found) -> list[tuple[ShippedFunction, Options]]:
+def _shipped(asked: Sequence[FunctionUse], folder: Path, found: Found) -> list[tuple[ShippedFunction, Options]]:
     shipped = []
     for one in asked:
         function = one.function
