@@ -114,12 +114,11 @@ def _without_idle_parts(description: dict[str, Any]) -> dict[str, Any]:
                 shapes[shape] = description["shapes"][shape]
                 waiting.append(shapes[shape])
         waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-    undocumented: dict[str, Any] = _undocumented({**description, "operations": operations, "shapes": shapes})
-    return undocumented
+    return {**description, "operations": _undocumented(operations), "shapes": _undocumented(shapes)}
 
 
 def _undocumented(part: Any) -> Any:
-    """A part of a description without its texts for people."""
+    """Operations or shapes without their texts for people, which botocore can do without; those of parameters it asks for."""
     if isinstance(part, list):
         return [_undocumented(one) for one in part]
     if not isinstance(part, dict):

@@ -13,6 +13,7 @@ import pytest
 from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
+from servers import BUCKET
 
 from pyflow.contract import Home, Invocation
 from pyflow.images import compiled_archive, install_runtime, runtime_archive
@@ -179,6 +180,30 @@ def test_the_archive_knows_what_botocore_reads(compiled):
     )
     variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": "x", "AWS_CONFIG_FILE": os.devnull}
     assert begun(compiled, line, **variables) == ["0", "http://127.0.0.1:1", "2006-03-01", *OPERATIONS]
+
+
+def test_the_client_of_the_archive_does_what_the_store_asks_for(compiled, moto, monkeypatch):
+    """Each kind of request goes out and comes back: in one part and in many, conditions, listings, deletions, errors."""
+    moto.enter(monkeypatch)
+    line = f"""
+from pyflow.errors import NotFoundError
+from pyflow.store import open_blobs
+blobs = open_blobs('s3://{BUCKET}/travelling')
+blobs.put('v1/a', [b'one'])
+blobs.put('v1/large', [bytes(40 * 2**20)])
+print(blobs.get('v1/a').decode(), blobs.create('v1/a', b'two'), blobs.create('v1/b', b'two'), blobs.info('v1/large').size_bytes)
+print(blobs.commit('v1/book', '3', b'{{}}').decode(), len(blobs.read('v1/large')), *blobs.folders('v1'))
+print(*(info.key for info in blobs.list('v1')), len(list(blobs.unfinished())))
+blobs.delete(['v1/a', 'v1/b', 'v1/large'])
+try:
+    blobs.get('v1/a')
+except NotFoundError:
+    print('gone')
+"""
+    variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    said = begun(compiled, line, **variables)
+    assert said == ["one", "False", "True", str(40 * 2**20), "{}", str(40 * 2**20), "book", *said[7:-2], "0", "gone"]
+    assert {"v1/a", "v1/b", "v1/large", "v1/book/3"} <= set(said)
 
 
 def test_the_archive_knows_all_that_the_store_asks_for():
