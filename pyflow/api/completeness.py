@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from pyflow.bundle import CleanPath, Missing, ShippedFunction, check_importable, discover, install
-from pyflow.digest import Buffer, sha256_hex
+from pyflow.bundle import CleanPath, CodeBundle, Missing, ShippedFunction, check_importable, install
+from pyflow.digest import Buffer, digest_of
 from pyflow.environments import Request, container_target, installed_aside, locked, runtime_folder, this_target
 from pyflow.errors import DefinitionError
 from pyflow.graph import CallNode, Function, Graph, Location, Options
@@ -37,15 +37,14 @@ class FunctionUse:
     called_at: Location | None = None
 
     @property
+    def place(self) -> tuple[object, ...]:
+        """What it asks of the place that it is loaded in."""
+        return self.options.packages, self.options.image, self.options.python, self.options.platform
+
+    @property
     def key(self) -> tuple[object, ...]:
         """Equal for two that would load the same way."""
-        return (
-            id(self.function.fn),
-            self.options.packages,
-            self.options.image,
-            self.options.python,
-            self.options.platform,
-        )
+        return id(self.function.fn), *self.place
 
 
 @dataclass(slots=True)
@@ -59,17 +58,17 @@ class Found:
     """Local modules that travel with the functions."""
 
 
-def find_faults(asked: Sequence[FunctionUse], tell: Callable[[str], None]) -> Found:
+def find_faults(asked: Sequence[FunctionUse], bundle: CodeBundle, tell: Callable[[str], None]) -> Found:
     """Load each function in a clean process that has the code which would be shipped, and its packages.
 
     Args:
         asked: The functions, each once for the packages that it has.
+        bundle: The local code that would be shipped with them.
         tell: Is told what takes time now.
 
     Raises:
         PyflowError: Packages cannot be had for a reason that is none of the author's.
     """
-    bundle = discover(list({id(one.function.fn): one.function.fn for one in asked}.values()))
     found = Found(modules=list(bundle.modules))
     with tempfile.TemporaryDirectory(prefix="pyflow-check-") as folder:
         archive = bundle.write()
@@ -90,17 +89,17 @@ def find_faults(asked: Sequence[FunctionUse], tell: Callable[[str], None]) -> Fo
 
 def functions_in(graph: Graph) -> list[FunctionUse]:
     """The functions that a graph calls, each once for the options that change how it loads."""
-    calls = [node for node in (*graph.walk(), graph.on_exit) if isinstance(node, CallNode)]
-    return list(
-        {one.key: one for one in (FunctionUse(node.function, node.options, node.at) for node in calls)}.values()
-    )
+    calls = (node for node in graph.walk_all() if isinstance(node, CallNode))
+    uses = (FunctionUse(node.function, node.options, node.at) for node in calls)
+    return list({use.key: use for use in uses}.values())
 
 
-def refuse_incomplete(graph: Graph, tell: Callable[[str], None]) -> None:
+def refuse_incomplete(graph: Graph, bundle: CodeBundle, tell: Callable[[str], None]) -> None:
     """Load all functions of a graph in a clean process, unless that has been done for the same code before.
 
     Args:
         graph: Whose run is about to leave this machine.
+        bundle: The local code that goes with it.
         tell: Is told what takes time now.
 
     Raises:
@@ -109,10 +108,10 @@ def refuse_incomplete(graph: Graph, tell: Callable[[str], None]) -> None:
     uses = functions_in(graph)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # packing says the same once more
-        marker = runtime_folder().with_name("checked") / _key_of(uses)
+        marker = runtime_folder().with_name("checked") / _key_of(uses, bundle)
         if marker.exists():
             return
-        found = find_faults(uses, tell)
+        found = find_faults(uses, bundle, tell)
     if found.faults:
         lines = "".join(f"\n  {text}" for *_, text in found.faults)
         raise DefinitionError(
@@ -122,25 +121,29 @@ def refuse_incomplete(graph: Graph, tell: Callable[[str], None]) -> None:
     marker.touch()
 
 
-def _key_of(uses: Sequence[FunctionUse]) -> str:
-    """Stands for the functions, the code that travels with them, and what is installed here."""
-    functions = list({id(use.function.fn): use.function.fn for use in uses}.values())
-    parts: list[Buffer] = [discover(functions).write() or b"", sys.executable.encode()]
-    for use in uses:
-        options = use.options
-        asked = (
-            use.function.name,
-            use.function.at.file,
-            options.packages,
-            options.image,
-            options.python,
-            options.platform,
-        )
-        parts += [repr(asked).encode(), *encode_function(use.function.fn, what=f"task {use.function.name!r}").parts]
+def _key_of(uses: Sequence[FunctionUse], bundle: CodeBundle) -> str:
+    """Stands for the functions, the code that travels with them, the packages that they ask for, and what is installed here."""
     # To install or remove a package changes the time of its folder.
     folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
     installed = [folder.stat().st_mtime_ns for folder in folders if folder.is_dir()]
-    return sha256_hex(b"\0".join([*map(bytes, parts), repr(installed).encode()]))
+    parts: list[Buffer] = [repr((sys.executable, installed)).encode(), bundle.write() or b""]
+    for use in uses:
+        payload = encode_function(use.function.fn, what=f"task {use.function.name!r}")
+        # The option may name a file, whose content counts.
+        packages = None if use.options.packages is None else _request_of(use).what
+        about = use.function.name, use.function.at.file, use.place, packages, payload.size
+        parts += [repr(about).encode(), *payload.parts]
+    return digest_of(parts).hex
+
+
+def _request_of(use: FunctionUse) -> Request:
+    """What a function asks for by its option ``packages``, which it has.
+
+    Raises:
+        DefinitionError: It cannot be what was meant.
+    """
+    assert use.options.packages is not None
+    return request_for(use.function, use.options.packages, use.function.name, use.called_at)
 
 
 def _by_packages(asked: Sequence[FunctionUse], found: Found) -> dict[Request | None, list[FunctionUse]]:
@@ -151,7 +154,7 @@ def _by_packages(asked: Sequence[FunctionUse], found: Found) -> dict[Request | N
         options, request = one.options, None
         if options.packages is not None:
             try:
-                request = request_for(one.function, options.packages, one.function.name, one.called_at)
+                request = _request_of(one)
             except DefinitionError as error:
                 found.faults.append((one.function.name, "", str(one.function.at), str(error)))
                 continue

@@ -131,12 +131,13 @@ def compile_graph(graph: Graph, workplace: Workplace, target: str) -> Manifest:
 
 def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
     """Pack a graph into the store, and check that the executor can do what it asks: a run that has no name yet."""
+    bundle = discover(_functions(graph))
     if isinstance(executor, RemoteExecutor):
-        completeness.refuse_incomplete(graph, teller(workplace))
+        completeness.refuse_incomplete(graph, bundle, teller(workplace))
     packed = pack(
         graph,
         workplace.content,
-        bundle=discover(_functions(graph)),
+        bundle=bundle,
         environment_of=packages_for(graph, workplace, executor.name),
     )
     executor.check(packed.graph)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from pyflow.api import Fault, FunctionUse, Pipeline, find_faults, functions_in
-from pyflow.bundle import computed_imports, discover
+from pyflow.bundle import CodeBundle, computed_imports, discover
 from pyflow.cli.failures import FAILED, UserCodeError, Wrong, hinted
 from pyflow.cli.graph import graph_of
 from pyflow.cli.output import print_json
@@ -59,10 +59,11 @@ def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
 
 
 def _report(label: str, asked: list[FunctionUse], notes: list[str], untraced: list[Fault], *, as_json: bool) -> None:
-    found = find_faults(asked, lambda line: click.echo(clean(line), err=True))
-    faults, modules = untraced + found.faults, found.modules
     functions = list({id(one.function.fn): one.function for one in asked}.values())
-    notes = notes + found.notes + _computed_imports(functions)
+    bundle = discover([function.fn for function in functions])
+    found = find_faults(asked, bundle, lambda line: click.echo(clean(line), err=True))
+    faults, modules = untraced + found.faults, found.modules
+    notes = notes + found.notes + _computed_imports(functions, bundle)
     names = sorted({function.name for function in functions})
     if as_json:
         wire = [{"task": name, "module": module, "at": at, "error": text} for name, module, at, text in faults]
@@ -88,11 +89,9 @@ def _tell(
     click.echo(clean(f"✓ {tasks} of {label} can be imported elsewhere, {shipped}."))
 
 
-def _computed_imports(functions: Sequence[Function]) -> list[str]:
+def _computed_imports(functions: Sequence[Function], bundle: CodeBundle) -> list[str]:
     """What the check cannot see: modules whose names are made up while code runs."""
-    files = {function.at.file for function in functions} | set(
-        discover([function.fn for function in functions]).origin.values()
-    )
+    files = {function.at.file for function in functions} | set(bundle.origin.values())
     places = [f"{file}:{line}" for file in sorted(files) for line in computed_imports(file)]
     return [
         f"at {place} a module is imported by a name that is only known when the code runs, so it was not checked."

@@ -10,6 +10,7 @@ from servers import BUCKET
 
 from pyflow import errors, pipeline, task
 from pyflow.api import completeness
+from pyflow.bundle import discover
 from pyflow.executors.argo import executor as argo_executor
 from pyflow.store import open_blobs
 
@@ -64,7 +65,7 @@ def test_what_was_found_complete_is_not_loaded_again(monkeypatch):
     """The same code in the same environment; other code is looked at anew."""
     looked_at = []
     find = completeness.find_faults
-    monkeypatch.setattr(completeness, "find_faults", lambda uses, tell: looked_at.append(uses) or find(uses, tell))
+    monkeypatch.setattr(completeness, "find_faults", lambda uses, *rest: looked_at.append(uses) or find(uses, *rest))
     for _ in range(2):
         on_a_cluster(sound, "sound").compile()
     assert len(looked_at) == 1
@@ -78,3 +79,20 @@ def test_what_was_found_complete_is_not_loaded_again(monkeypatch):
 def test_a_run_that_stays_here_is_not_looked_at():
     """It sees all that the caller sees, on the executor that runs in its process."""
     assert spooky.with_options(executor="inprocess")() == 2
+
+
+def test_packages_that_are_named_by_a_file_are_looked_at_anew_when_it_changes(monkeypatch, tmp_path):
+    """The option says the same, and the file another thing."""
+    wanted = tmp_path / "requirements.txt"
+    asking = plain.with_options(packages=str(wanted))
+
+    @pipeline
+    def listed():
+        return asking(1)
+
+    keys = []
+    for text in ("numpy==1.26.4", "numpy==1.26.4", "numpy==2.0.0"):
+        wanted.write_text(text)
+        graph = listed.trace()
+        keys.append(completeness._key_of(completeness.functions_in(graph), discover([plain.fn])))
+    assert keys[0] == keys[1] != keys[2]
