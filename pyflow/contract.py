@@ -7,12 +7,14 @@ cluster. Nothing of the caller's memory crosses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pyflow.errors import EnvironmentMismatchError
 from pyflow.jsontext import EMPTY_ARRAY, Json, dump, parse, parse_start
+
+T = TypeVar("T")
 
 OUTCOME_VERSION: Final = 1
 
@@ -73,6 +75,19 @@ class Home(NamedTuple):
         )
 
 
+class _Kept(Generic[T]):
+    """A property that is made once: a small task asks a dozen times. ``functools.cached_property`` takes a lock until Python 3.12."""
+
+    def __init__(self, make: Callable[[Any], T]) -> None:
+        self._make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, instance: object, owner: type) -> T:
+        # What lies in the instance itself comes before this the next time.
+        value = instance.__dict__[self._make.__name__] = self._make(instance)
+        return value
+
+
 class _InvocationFields(NamedTuple):
     home: Home
     run_id: str
@@ -88,17 +103,10 @@ class _InvocationFields(NamedTuple):
 class Invocation(_InvocationFields):
     """All that a worker needs to run one node, at one index of each map around it."""
 
-    _slot: str
-
-    @property
+    @_Kept
     def slot(self) -> str:
         """The name of what is to be committed, unique in the run."""
-        # Kept, since a small task asks for it a dozen times; ``functools.cached_property`` takes a lock until Python 3.12.
-        try:
-            return self._slot
-        except AttributeError:
-            self._slot = slot_of(self.node, self.indices)
-            return self._slot
+        return slot_of(self.node, self.indices)
 
 
 def slot_of(node: int, indices: tuple[int, ...]) -> str:
@@ -183,8 +191,6 @@ class _OutcomeFields(NamedTuple):
 class Outcome(_OutcomeFields):
     """What came of one attempt at one slot."""
 
-    _text: bytes
-
     @property
     def is_committed(self) -> bool:
         """Whether the attempt ended with a result."""
@@ -213,11 +219,11 @@ class Outcome(_OutcomeFields):
 
     def to_bytes(self) -> bytes:
         """One line of JSON. It is made once: what is committed is also what is told."""
-        try:
-            return self._text
-        except AttributeError:
-            self._text = dump(self.to_wire()).encode()
-            return self._text
+        return self._text
+
+    @_Kept
+    def _text(self) -> bytes:
+        return dump(self.to_wire()).encode()
 
     @classmethod
     def from_wire(cls, wire: dict[str, Json]) -> Outcome:

@@ -41,7 +41,7 @@ def record_error(
     """
     if _type_name(type(error)) == "bdb.BdbQuit" and not (sys.stdin and sys.stdin.isatty()):
         add_note(error, f"A debugger began in a process that has no terminal, and ended at once. {RUN_HERE}")
-    advice = missing_file_advice(error, {os.path.dirname(path) for path in origins})
+    advice = missing_file_advice(error, (os.path.dirname(path) for path in origins))
     if advice:
         add_note(error, advice)
     told = traceback.TracebackException.from_exception(error, compact=True)

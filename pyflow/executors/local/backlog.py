@@ -93,7 +93,7 @@ class Backlog:
 
 def _open_pipe() -> tuple[int, int]:
     read_fd, write_fd = os.pipe2(os.O_DIRECT | os.O_NONBLOCK | os.O_CLOEXEC)
-    # A pipe holds 16 packets (pipe(7)); a user who has many pipes may not be allowed more, and ``put`` copes.
+    # A pipe holds 16 packets (pipe(7)); a user who has many pipes may not be allowed more, and ``send`` copes.
     with contextlib.suppress(PermissionError):
         fcntl.fcntl(write_fd, _F_SETPIPE_SZ, MOST_PACKETS * PACKET_BYTES)
     return read_fd, write_fd

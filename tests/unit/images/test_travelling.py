@@ -17,7 +17,7 @@ from servers import BUCKET
 
 from pyflow.contract import Home, Invocation
 from pyflow.images import compiled_archive, install_runtime, runtime_archive
-from pyflow.images.compiling import OPERATIONS, _without_idle_parts
+from pyflow.images.compiling import OPERATIONS, _service
 from pyflow.runtime import RUN_VARIABLE, run_variable, task_words
 from pyflow.store.s3.client import Client
 
@@ -215,7 +215,7 @@ def test_the_archive_knows_all_that_the_store_asks_for():
 def test_a_description_keeps_what_its_operations_take_and_give():
     """Requests and answers of the operations that travel are those of the whole description, texts for people aside."""
     whole = Loader().load_service_model("s3", "service-2")
-    slim = _without_idle_parts(whole)
+    slim = _service(whole)
     assert len(json.dumps(slim)) < len(json.dumps(whole)) / 10
     models = [ServiceModel(description, "s3") for description in (whole, slim)]
     for operation in OPERATIONS:
