@@ -11,6 +11,7 @@ from pyflow.environments import Target, read_request
 from pyflow.environments import uv as module
 from pyflow.environments.uv import error_of, find_uv, run_uv, shortened
 from pyflow.errors import ConfigError, DefinitionError, ExecutorError
+from pyflow.late import late
 
 TARGET = Target("3.11", "linux/amd64")
 
@@ -90,6 +91,8 @@ def test_a_long_explanation_is_cut():
 def test_without_uv_the_error_says_how_to_get_it(monkeypatch):
     """Neither installed beside Python, nor on PATH."""
     monkeypatch.setitem(sys.modules, "uv", None)
+    # The one of this process may have loaded uv for a test before this one.
+    monkeypatch.setattr(module, "uv", late("uv"))
     monkeypatch.setattr(sys, "executable", "/nowhere/bin/python")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ConfigError, match="pip install uv"):
