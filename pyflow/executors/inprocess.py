@@ -53,7 +53,11 @@ class InprocessLauncher:
         return WRITER
 
     def wait(self, timeout_s: float | None) -> list[Report]:  # noqa: ARG002  the next task is what is waited for
-        """Run the next one to its end."""
+        """Run the next one to its end.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed again, and it has interrupted the task.
+        """
         lost, self._lost = self._lost, []
         if lost or not self._queue:
             return lost
@@ -67,6 +71,8 @@ class InprocessLauncher:
             finally:
                 self._interrupts.raises_at_once = False
         if self._interrupts.count > presses and not outcome.is_committed:
+            if self._interrupts.count > 1:
+                raise KeyboardInterrupt
             log = None if outcome.log is None else (outcome.log.writer, outcome.log.start, outcome.log.end)
             return [Lost(invocation.slot, invocation.attempt, "the run was interrupted.", is_interrupt=True, log=log)]
         return [Finished(outcome)]

@@ -392,9 +392,19 @@ def slow(x, stubborn):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("sleeping", flush=True)
     open(f"asleep-{x}", "w").close()
-    time.sleep(600)
+    try:
+        time.sleep(600)
+    except KeyboardInterrupt:
+        if not stubborn:
+            raise
+        open("pressed", "w").close()
+        time.sleep(600)
 
-@pipeline
+@task
+def told(outcome):
+    open("told", "w").write(outcome.status)
+
+@pipeline(on_exit=told)
 def sleepy(stubborn):
     return slow.map([quick(), 2], stubborn=stubborn)
 
@@ -409,7 +419,9 @@ def interrupted(tmp_path, *, executor="local", stubborn=False, presses=1):
         store = str(tmp_path / "store")
 
         def has_noticed():
-            return any(event["event"] == "cancel-requested" for event in list_runs(store)[0].events())
+            return (tmp_path / "pressed").exists() or any(
+                event["event"] == "cancel-requested" for event in list_runs(store)[0].events()
+            )
 
         wanted = 2 if executor == "local" else 1
         assert until(lambda: len(list(tmp_path.glob("asleep-*"))) == wanted), caller.stderr.read()
@@ -427,16 +439,19 @@ def test_ctrl_c_stops_a_run_and_tells_what_was_kept(tmp_path):
     assert "KeyboardInterrupt" in errors
     assert run.id in errors
     assert (run.status, run.result("quick")) == ("cancelled", "kept")
+    assert (tmp_path / "told").read_text() == "cancelled"
     assert until(lambda: not workers_of(tmp_path))
 
 
-def test_ctrl_c_twice_ends_at_once(tmp_path):
-    """Even when tasks do not listen: no process is left behind."""
-    code, errors, run = interrupted(tmp_path, stubborn=True, presses=2)
+@pytest.mark.parametrize("executor", ["local", "inprocess"])
+def test_ctrl_c_twice_ends_at_once(tmp_path, executor):
+    """Even when tasks do not listen: nothing more starts, the exit handler neither, and no process is left behind."""
+    code, errors, run = interrupted(tmp_path, executor=executor, stubborn=True, presses=2)
     assert code in {1, 130, -signal.SIGINT}, errors
     assert until(lambda: not workers_of(tmp_path))
     assert run.status in {"cancelled", "lost"}
     assert run.result("quick") == "kept"
+    assert not (tmp_path / "told").exists()
 
 
 def test_ctrl_c_stops_a_run_in_process(tmp_path):
@@ -445,6 +460,33 @@ def test_ctrl_c_stops_a_run_in_process(tmp_path):
     assert code in {1, 130, -signal.SIGINT}, errors
     assert "KeyboardInterrupt" in errors
     assert (run.status, run.result("quick")) == ("cancelled", "kept")
+    assert (tmp_path / "told").read_text() == "cancelled"
+
+
+@task
+def step(x):
+    if x == 3:
+        list_runs()[0].cancel()
+    time.sleep(0.02)
+    return x
+
+
+@task
+def report(outcome):
+    return outcome.status
+
+
+@pipeline(on_exit=report)
+def many_steps():
+    return step.map(range(500))
+
+
+def test_a_run_in_process_is_cancelled_between_its_tasks():
+    """What had finished is kept, the rest does not start, and the exit handler is told."""
+    run = many_steps.with_options(executor="inprocess", progress=False).submit()
+    assert (run.status, run.result("report")) == ("cancelled", "cancelled")
+    assert run.result("step", 3) == 3
+    assert run.nodes["step"].attempts < 500
 
 
 def test_the_end_of_a_caller_ends_its_workers(tmp_path):
