@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from pyflow.api.home import Workplace
-from pyflow.store import LAYOUT, ContentStore
+from pyflow.store import LAYOUT, MARKER, ContentStore, folder_of
 
 _MOST_SHOWN: Final = 3
 _MOST_PROJECTS: Final = 50
@@ -15,11 +16,22 @@ _MOST_PROJECTS: Final = 50
 
 
 def no_runs_text(workplace: Workplace) -> str:
-    """That there are no runs of this owner in this project, and where in the store there are some instead."""
+    """That there is no store yet, or no run of this owner in this project, and where in the store there are some instead."""
     content = workplace.content
+    no_store = no_store_text(workplace)
+    if no_store:
+        return no_store
     none = f"The store {content.blobs.url} has no runs of {content.keys.owner!r} in project {content.keys.project!r}"
     others = others_text(workplace)
     return f"{none}.{others}" if others else f"{none} yet."
+
+
+def no_store_text(workplace: Workplace) -> str:
+    """That the store's folder has not been made; empty when it has, or when the store lies in none."""
+    folder = folder_of(workplace.content.blobs.url)
+    if folder is None or (Path(folder) / MARKER).exists():
+        return ""
+    return f"There is no store in {folder} yet; the first run makes it."
 
 
 def others_text(workplace: Workplace) -> str:

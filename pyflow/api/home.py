@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyflow.config import Settings, absolute, default_owner, load_settings, project_folder, slug
 from pyflow.contract import Home
-from pyflow.errors import ConfigError, PyflowError
+from pyflow.errors import ConfigError, PyflowError, StoreError
 from pyflow.runtime import open_home
 from pyflow.store import ContentStore, folder_of, names_scheme
 
@@ -39,8 +39,7 @@ def open_workplace(
         folder: The working folder; None: the process's.
 
     Raises:
-        ConfigError: A setting is unknown or wrong.
-        StoreError: The store's URL is not one.
+        ConfigError: A setting is unknown or wrong, or names a store where none can be.
     """
     folder = folder or Path.cwd()
     settings = given.over(load_settings(environment, folder))
@@ -63,9 +62,24 @@ def open_workplace(
         secrets=absolute(settings.secrets),
         allow_secrets=settings.allow_secrets or "",
     )
+    try:
+        content, store_folder = open_home(home), folder_of(url)
+    except StoreError as error:
+        raise ConfigError(str(error)) from None
+    if store_folder is not None:
+        _check_no_file(store_folder)
     # Beside what they were made from, so that whoever chose a disk for the one has chosen it for the other.
-    kept = Path(folder_of(url) or base / STORE_FOLDER)
-    return Workplace(settings, home, open_home(home), kept / "results")
+    kept = Path(store_folder or base / STORE_FOLDER)
+    return Workplace(settings, home, content, kept / "results")
+
+
+def _check_no_file(folder: str) -> None:
+    """Refuse a store at, or below, what is no folder: to somebody who reads, it would look empty."""
+    there = next((path for path in (folder, *map(str, Path(folder).parents)) if os.path.exists(path)), "/")  # noqa: PTH110
+    if not os.path.isdir(there):  # noqa: PTH112  unlike a Path's, it says no where looking is not allowed
+        raise ConfigError(
+            f"The store {folder} cannot be: {there} is a file. Name a folder, or a place where one can be made."
+        )
 
 
 def command(words: str, run_id: str, store_url: str) -> str:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from pyflow.api.elsewhere import others_text
+from pyflow.api.elsewhere import no_store_text, others_text
 from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.opening import open_run
 from pyflow.api.run import Run
@@ -44,7 +44,7 @@ def load_run(run_id: str, store: str | None = None) -> Run:
     try:
         record = RunRecord.read(workplace.content, run_id)
     except NotFoundError as error:
-        raise NotFoundError(f"{error}{others_text(workplace)}") from None
+        raise NotFoundError(no_store_text(workplace) or f"{error}{others_text(workplace)}") from None
     return open_run(workplace, record)
 
 

@@ -15,7 +15,7 @@ from pyflow.late import late
 from pyflow.store.commits import RunCommits
 from pyflow.store.content import ContentStore
 from pyflow.store.key_file import default_key_file, keys_in
-from pyflow.store.keys import LAYOUT, Keys, attempt_name, check_key, check_segment
+from pyflow.store.keys import LAYOUT, MARKER, Keys, attempt_name, check_key, check_segment
 from pyflow.store.protocol import BlobInfo, BlobStore
 from pyflow.store.sweeps import LEAST_GRACE, RENEW_AFTER, SWEEP_LASTS, condemn
 from pyflow.store.trials import S3Trials, network_file_system
@@ -34,6 +34,7 @@ else:
 __all__ = [
     "LAYOUT",
     "LEAST_GRACE",
+    "MARKER",
     "RENEW_AFTER",
     "SWEEP_LASTS",
     "BlobInfo",

@@ -17,7 +17,7 @@ import pytest
 
 from pyflow import load_run, pipeline, task
 from pyflow.api import list_runs
-from pyflow.errors import IntegrityError, LostTaskError, StoreError, TaskTimeoutError
+from pyflow.errors import ConfigError, IntegrityError, LostTaskError, StoreError, TaskTimeoutError
 
 HERE = {"executor": "local", "progress": False}
 
@@ -602,9 +602,9 @@ def check_all_can_be_read(run) -> None:
 
 
 def test_a_store_that_cannot_be_written_is_told(tmp_path):
-    """A folder that is not there to be made, or a file in its place, is a StoreError before anything runs."""
+    """A folder that is not there to be made, or a file in its place, is a ConfigError before anything runs."""
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StoreError, match="file"):
+    with pytest.raises(ConfigError, match="file"):
         filling.with_options(**HERE, store=str(tmp_path / "file" / "store"))(1)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pyflow.api import open_workplace
 from pyflow.config import Settings
-from pyflow.errors import StoreError
+from pyflow.errors import ConfigError
 
 
 @pytest.mark.parametrize("url", ["a b", "file:{cwd}/a b", "file://{cwd}/a%20b", "{cwd}/a b"])
@@ -28,5 +28,13 @@ def test_files_of_a_bucket_lie_in_the_project(tmp_path):
 def test_a_url_with_a_slash_too_few_is_no_folder(source):
     """``s3:/bucket`` is a slip, and is told; it does not become a folder of that name."""
     Path("pyproject.toml").write_text('[tool.pyflow]\nstore = "s3:/bucket/team"\n' if source == "file" else "")
-    with pytest.raises(StoreError, match="s3://BUCKET"):
+    with pytest.raises(ConfigError, match="s3://BUCKET"):
         open_workplace(Settings(store="s3:/bucket/team" if source == "call" else None))
+
+
+@pytest.mark.parametrize("store", ["file", "file/below", "file:{cwd}/file"])
+def test_a_store_cannot_be_a_file(tmp_path, store):
+    """A file where the store's folder should be is told at once; it does not look like an empty store."""
+    Path("file").write_text("")
+    with pytest.raises(ConfigError, match=rf"{tmp_path}/file is a file\. Name a folder"):
+        open_workplace(Settings(store=store.format(cwd=tmp_path)))
