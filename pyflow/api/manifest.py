@@ -9,7 +9,10 @@ from pyflow.late import late
 
 if TYPE_CHECKING:
     import yaml
+
+    from pyflow.executors import argo
 else:
+    argo = late("pyflow.executors.argo")
     yaml = late("yaml")
 
 _DUMPERS: Final = ("Dumper", "SafeDumper", "CDumper", "CSafeDumper")
@@ -24,6 +27,11 @@ class Manifest(dict[str, Any]):
         for name in _DUMPERS:
             if hasattr(yaml, name):
                 getattr(yaml, name).add_representer(Manifest, yaml.representer.SafeRepresenter.represent_dict)
+
+    @property
+    def expected(self) -> str:
+        """How many pods and bytes a run is expected to take, in words."""
+        return str(self["metadata"]["annotations"][argo.ESTIMATE])
 
     def _repr_json_(self) -> dict[str, Any]:
         return dict(self)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyflow import executors
     from pyflow.api import deploying, home, raising, start, uncaught
     from pyflow.api.deploying import Deployment
+    from pyflow.api.manifest import Manifest
     from pyflow.api.run import Run
     from pyflow.api.start import Started
     from pyflow.graph import Graph
@@ -149,10 +150,10 @@ class Pipeline(Generic[P, R]):
             start.carry_out_aside(started)
         return started.run
 
-    def compile(self, *args: Any, target: str = "argo", **kwargs: Any) -> dict[str, Any]:
+    def compile(self, *args: Any, target: str = "argo", **kwargs: Any) -> Manifest:
         """What ``submit`` with these arguments would hand to a cluster, as plain JSON: a manifest to look at, keep or apply.
 
-        A notebook shows it as a tree. The packed graph goes into the store, as for a run; the cluster is asked for nothing.
+        A dictionary that a notebook shows as a tree; its ``expected`` says how many pods and bytes a run will take. The packed graph goes into the store, as for a run; the cluster is asked for nothing.
 
         Raises:
             PyflowError: Something stands against the run.

@@ -56,6 +56,7 @@ class Started:
             prints_here=self.executor.name == "inprocess",
             read_log=self._read_log,
             log_command=lambda: self.run.command("logs"),
+            where=self.run.record.where,
         )
         try:
             return self.executor.run(replace(self.job, watchers=displays))

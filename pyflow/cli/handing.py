@@ -85,6 +85,7 @@ def compile(  # noqa: A001  what the command is called
         ) from error
     is_json = output.endswith(".json")
     text = json.dumps(manifest, indent=2) + "\n" if is_json else yaml.safe_dump(manifest, sort_keys=False, width=120)
+    click.echo(f"Expected: {manifest.expected}.", err=True)
     if output == "-":
         click.echo(text, nl=False)
         return

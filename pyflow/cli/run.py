@@ -32,7 +32,7 @@ PASS_ON: Final = {"ignore_unknown_options": True, "allow_interspersed_args": Fal
 
 
 @click.command(context_settings=PASS_ON, options_metavar="[OPTIONS]")
-@click.option("--executor", metavar="NAME", help="Where tasks run: local (default) or inprocess.")
+@click.option("--executor", metavar="NAME", help="Where tasks run: local (default), inprocess, docker or argo.")
 @click.option("--store", metavar="URL", help="URL or folder of the store to keep the run in.")
 @click.option("--name", metavar="NAME", help="What to call the run; otherwise as the pipeline is called.")
 @click.option("--parallelism", type=click.IntRange(min=1), metavar="N", help="How many tasks may run at once.")

@@ -74,6 +74,8 @@ class Report:
             self._cut(f"  {call}"),
             self._cut(f"  started {clock(record.started_at)}, {one_line(place)}"),
         ]
+        if record.where:
+            lines.append(self._cut(f"  {one_line(record.where)}"))
         return lines + [f"  {line}" for line in self._explained(status)]
 
     def tree(self) -> list[str]:

@@ -46,6 +46,7 @@ def open_progress(
     prints_here: bool = False,
     read_log: ReadLog | None = None,
     log_command: Callable[[], str] | None = None,
+    where: str = "",
 ) -> tuple[Display, ...]:
     """The displays that show a run; none where nobody looks.
 
@@ -57,11 +58,12 @@ def open_progress(
         prints_here: Tasks print on this terminal themselves, so nothing can be drawn over.
         read_log: Gives a piece of a log, to show what failed tasks printed.
         log_command: What to type here to see the logs.
+        where: Where the run goes on without its caller, and how large it is expected to get.
     """
     place = choose(look_around(), is_wanted=is_wanted, is_aside=is_aside, prints_here=prints_here)
     if place is None:
         return ()
-    counter = Counter(graph, run_id, log_command)
+    counter = Counter(graph, run_id, log_command, where)
     if place == "notebook":
         return (NotebookTable(counter, read_log),)
     kind = LiveTable if place == "live" else PlainLines

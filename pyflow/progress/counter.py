@@ -111,11 +111,15 @@ class Counter:
         graph: What runs.
         run_id: Its name.
         log_command: What to type here to see its logs; None: the command without a store.
+        where: Where it goes on without its caller; empty when it does not.
     """
 
-    def __init__(self, graph: PackedGraph, run_id: str, log_command: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self, graph: PackedGraph, run_id: str, log_command: Callable[[], str] | None = None, where: str = ""
+    ) -> None:
         self.pipeline = graph.name
         self.run_id = run_id
+        self.where = where
         self.log_command = log_command or (lambda: f"pyflow logs {run_id}")
         self.lines: list[Line] = []
         self.status: Status = "pending"

@@ -49,7 +49,7 @@ class PlainLines:
         elif event["event"] == "trouble":
             self._say(event["message"] or "the connection is back")
         elif event["event"] == "run-started":
-            self._out.line(f"Run {self._counter.run_id} of {self._counter.pipeline!r}")
+            self._out.line(f"Run {self._counter.run_id} of {self._counter.pipeline!r}{self._where()}")
         elif event["event"] == "cancel-requested":
             self._say("stopping: nothing more is started")
         elif event["event"] == "run-ended":
@@ -85,6 +85,9 @@ class PlainLines:
             self._between -= 1
             self._next_at[key] = self._counter.now + 2 * (self._counter.now - (line.started_at or 0.0))
             self._say(_between_text(line))
+
+    def _where(self) -> str:
+        return f": {one_line(self._counter.where, 300)}" if self._counter.where else ""
 
     def _end(self) -> None:
         self._has_ended = True

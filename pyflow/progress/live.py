@@ -118,7 +118,9 @@ def drawing(counter: Counter, now: float, *, width: int, height: int) -> console
         width: Columns of the terminal.
         height: How many lines there may be.
     """
-    shown, hidden = _chosen(counter.lines, height - 3)
+    head = [_text(f"{one_line(counter.pipeline)}  {counter.run_id}")]
+    head += [_text(f"  {one_line(counter.where, 300)}", _DIM)] if counter.where else []
+    shown, hidden = _chosen(counter.lines, height - 2 - len(head))
     rows = table.Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True, max_width=min(max(width // 3, 8), _NAME) + 4)
     rows.add_column(no_wrap=True, min_width=8, justify="right")
@@ -128,7 +130,7 @@ def drawing(counter: Counter, now: float, *, width: int, height: int) -> console
         is_dim = line.status in {"pending", "skipped"}
         rows.add_row(*_cells(line, now, has_bar=width >= _ROOM_FOR_BARS), style=_DIM if is_dim else None)
     return console.Group(
-        _text(f"{one_line(counter.pipeline)}  {counter.run_id}"),
+        *head,
         rows,
         *([_text(f"  {_summary(hidden)}", _DIM)] if hidden else []),
         _text(_last_row(counter, now)),

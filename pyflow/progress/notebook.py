@@ -99,7 +99,8 @@ def to_html(counter: Counter, now: float, tails: list[tuple[str, list[str]]]) ->
         for headline, text in tails
     )
     title = f"<b>{_escaped(counter.pipeline)}</b> <code>{_escaped(counter.run_id)}</code>"
-    return f'<div style="font-size:90%">{title}{body}<div>{_state(counter, now)}</div>{logs}</div>'
+    where = f'<div style="opacity:.7">{_escaped(counter.where)}</div>' if counter.where else ""
+    return f'<div style="font-size:90%">{title}{where}{body}<div>{_state(counter, now)}</div>{logs}</div>'
 
 
 def _row(line: Line, now: float) -> str:

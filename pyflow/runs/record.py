@@ -40,7 +40,8 @@ class RunRecord:
     arguments: str = ""
     """The call, shortened, for listings."""
     place: dict[str, str] = field(default_factory=dict)
-    """Where a run goes on that no process of the caller drives: on a cluster the namespace and the workflow's name."""
+    """Where a run goes on that no process of the caller drives: on a cluster the namespace, the workflow's name, and
+    how large it was expected to get."""
     _stored: bytes = field(default=b"", init=False, repr=False, compare=False)
     """As it lies in the store, with its signature."""
 
@@ -63,6 +64,16 @@ class RunRecord:
             raise _damaged(content.keys.run_info(run_id), f"it is that of run {record.run_id[:200]!r}")
         object.__setattr__(record, "_stored", data)
         return record
+
+    @property
+    def where(self) -> str:
+        """Where it goes on without its caller, in words; empty when it does not."""
+        if not self.place:
+            return ""
+        estimate = self.place.get("estimate")
+        return f"workflow {self.place['workflow']} in namespace {self.place['namespace']}" + (
+            f": {estimate}" if estimate else ""
+        )
 
     def write(self, content: ContentStore) -> None:
         """Keep the record, signed; a run id is used once.

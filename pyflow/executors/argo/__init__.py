@@ -6,6 +6,7 @@ says of them.
 """
 
 from pyflow.executors.argo.cluster import Cluster, Right
+from pyflow.executors.argo.estimate import ESTIMATE
 from pyflow.executors.argo.executor import ArgoExecutor
 from pyflow.executors.argo.manifest import to_workflow
 from pyflow.executors.argo.opening import open_cluster
@@ -14,6 +15,7 @@ from pyflow.executors.argo.setup import Credentials, setup_objects
 from pyflow.executors.argo.submission import make_workflow
 
 __all__ = [
+    "ESTIMATE",
     "ArgoExecutor",
     "ArgoSettings",
     "Cluster",

@@ -13,6 +13,8 @@ from pyflow.errors import ExecutorError
 from pyflow.packed import PackedBranch, PackedCall, PackedContainer, PackedGraph, PackedMap, PackedRegion
 from pyflow.runtime import sharing
 
+ESTIMATE: Final = "pyflow/estimate"
+"""The annotation of a workflow that says how large it will be."""
 LIMIT_BYTES: Final = 2**20
 """Of the whole object (argo-workflows, MAX_WORKFLOW_SIZE)."""
 _USABLE: Final = 0.9

@@ -13,6 +13,7 @@ from pyflow.errors import ExecutorError
 from pyflow.executors.argo.cluster import Cluster, Kind
 from pyflow.executors.argo.deployment import deployed_of, schedule_of, template_of
 from pyflow.executors.argo.diagnosis import findings
+from pyflow.executors.argo.estimate import ESTIMATE
 from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.opening import open_cluster
 from pyflow.executors.argo.settings import ArgoSettings
@@ -79,7 +80,10 @@ class ArgoExecutor:
         """
         check_store(job.content, job.home.store_url)
         check_key(self._settings, trusts_store=job.content.trust.trusts_store)
-        return _begun(self._cluster.create(self._make(job, self._settings_there(job.graph))))
+        manifest = self._make(job, self._settings_there(job.graph))
+        begun = _begun(self._cluster.create(manifest))
+        begun.place["estimate"] = manifest["metadata"]["annotations"][ESTIMATE]
+        return begun
 
     def run(self, job: Job) -> Ending:
         """Follow the run to its end, or until Ctrl-C leaves it alone."""

@@ -10,7 +10,7 @@ from pyflow.contract import Home
 from pyflow.errors import ExecutorError
 from pyflow.executors.argo.containers import container_template
 from pyflow.executors.argo.dags import Dags
-from pyflow.executors.argo.estimate import choose_most, estimate
+from pyflow.executors.argo.estimate import ESTIMATE, choose_most, estimate
 from pyflow.executors.argo.mounts import shared_volumes
 from pyflow.executors.argo.place import Place, Travelling
 from pyflow.executors.argo.profiles import HELPER, Wants, pod_template
@@ -28,8 +28,6 @@ MOST_TEMPLATES: Final = 190
 
 EXIT: Final = "exit"
 _END: Final = "end"
-ESTIMATE: Final = "pyflow/estimate"
-"""The annotation that says how large the run will be."""
 
 
 def to_workflow(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -30,6 +31,7 @@ def test_a_notebook_shows_a_manifest_as_a_tree(monkeypatch, moto):
     made = doubles.with_options(store=f"s3://{BUCKET}/compiled", argo={"trust_bucket": True}).compile([1, 2])
     assert made._repr_json_() == json.loads(json.dumps(made)) == made
     assert made["kind"] == "Workflow"
+    assert re.fullmatch(r"at most 3 pods; \d+ bytes of manifest .*", made.expected)
     for dump in (yaml.safe_dump, yaml.dump):
         assert yaml.safe_load(dump(made)) == made
 

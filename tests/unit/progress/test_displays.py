@@ -148,6 +148,17 @@ def test_live_table_that_is_interrupted_leaves_the_terminal_usable(train_graph, 
     assert terminal.getvalue().endswith("  running for 14.0 s, 0 of 3 tasks done\n\x1b[?25h")
 
 
+def test_each_display_says_where_a_run_goes_on_without_its_caller(train_graph):
+    """And how large it is expected to get, before anything of it has begun."""
+    counter, out = Counter(train_graph, "run-1", where="workflow <w> in namespace n: at most 7 pods"), io.StringIO()
+    Story(train_graph, PlainLines(counter, Outlet(out), None).on_event).begin()
+    assert out.getvalue() == "Run run-1 of 'train': workflow <w> in namespace n: at most 7 pods\n"
+    rows = plain(counter, 1010.0, width=80, height=7)
+    assert rows[1] == "  workflow <w> in namespace n: at most 7 pods"
+    assert len(rows) == 7
+    assert "workflow &lt;w&gt; in namespace n: at most 7 pods</div>" in to_html(counter, 1010.0, [])
+
+
 def test_live_table_goes_on_when_nobody_listens(train_graph, terminal):
     """A terminal that was closed ends no run."""
     shown = LiveTable(Counter(train_graph, "run-1"), Outlet(terminal), None, now=lambda: 1014.0, pace=Always())
