@@ -4,7 +4,7 @@ It is what executors take, what a worker reads, and what lies in the store as a 
 everything that will run. Regions stay nested, as in the graph. Expressions stay JSON:
 
     5, "text", null, true, 0.5         the value itself
-    {"ref": 3, "path": [...]}          the result of node 3, or a part of it
+    {"ref": 3, "path": [...], "at": "flow.py:9"}   the result of node 3, or a part of it, and where that was taken
     {"in": 0, "path": [...]}           an input of the region around
     {"list": [...]}, {"tuple": [...]}  a container of expressions
     {"dict": [[key, value], ...]}      both sides expressions
@@ -87,8 +87,8 @@ class PackedCall(NamedTuple):
     kwargs: dict[str, Json]
     options: int
     facts: list[Json] = EMPTY_ARRAY
-    """What others must know of the result before they can start, each ``["items", path]`` for the
-    items of a map, ``["test", condition]`` for a branch, or ``["part", expression]`` for a part that the
+    """What others must know of the result before they can start, each ``["items", path, at]`` for the
+    items of a map, ``["test", condition, at]`` for a branch, or ``["part", expression]`` for a part that the
     result of the pipeline has."""
 
 

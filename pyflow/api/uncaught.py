@@ -31,14 +31,19 @@ def _print(kind: type[BaseException], error: BaseException, traceback: Traceback
 
 
 def without_own_frames(error: BaseException, traceback: TracebackType | None) -> TracebackType | None:
-    """A traceback without pyflow's frames; all of it when pyflow itself has gone wrong."""
+    """A traceback without pyflow's frames; all of it when pyflow itself has gone wrong.
+
+    It has not where the last frame asks to be hidden: that one raises what was raised elsewhere.
+    """
     frames: list[TracebackType] = []
     while traceback is not None:
         frames.append(traceback)
         traceback = traceback.tb_next
     own = [frame.tb_frame.f_code.co_filename.startswith(_PACKAGE) for frame in frames]
-    if not frames or (own[-1] and not isinstance(error, PyflowError)):
-        return frames[0] if frames else None
+    if not frames:
+        return None
+    if own[-1] and not isinstance(error, PyflowError) and "__tracebackhide__" not in frames[-1].tb_frame.f_locals:
+        return frames[0]
     kept: TracebackType | None = None
     for frame, is_own in zip(reversed(frames), reversed(own), strict=True):
         if not is_own:

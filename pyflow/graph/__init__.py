@@ -17,12 +17,12 @@ from pyflow.graph.expr import (
     operands,
 )
 from pyflow.graph.graph import Graph, Parameter
+from pyflow.graph.location import Location
 from pyflow.graph.nodes import (
     BranchNode,
     CallNode,
     ContainerNode,
     Function,
-    Location,
     MapInput,
     MapNode,
     Node,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal as OneOf
 from typing import TypeAlias
+
+from pyflow.graph.location import Location
 
 Step: TypeAlias = "tuple[OneOf['item', 'attr'], object]"
 """One way into a value: ``("item", key)`` for ``value[key]``, ``("attr", name)`` for ``value.name``."""
@@ -26,6 +28,8 @@ class Ref:
 
     node: int
     path: Path = ()
+    at: Location | None = field(default=None, compare=False)
+    """Where the part was taken, for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Input:
 
     index: int
     path: Path = ()
+    at: Location | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

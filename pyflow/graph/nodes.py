@@ -19,18 +19,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pyflow.graph.expr import Build, Condition, Expr, Input, Literal, Ref, leaves, operands
+from pyflow.graph.location import Location
 from pyflow.graph.options import Options
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A place in the user's files."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -237,8 +237,9 @@ class _Packer:
             if kind is MapNode and not value.path:
                 return {"ref": value.node}, None
             if kind is CallNode:
-                return {"items": [value.node, self._fact(value.node, ["items", self._path(value.path, what)])]}, None
-        helper = self._helper(node, f"{node.name}.items", "identity", [self.expr(value, what)], [["items", []]])
+                items = ["items", self._path(value.path, what), str(value.at or "")]
+                return {"items": [value.node, self._fact(value.node, items)]}, None
+        helper = self._helper(node, f"{node.name}.items", "identity", [self.expr(value, what)], [["items", [], ""]])
         return {"items": [helper.id, 0]}, helper
 
     def _branch(self, node: BranchNode) -> Iterator[PackedNode]:
@@ -250,9 +251,9 @@ class _Packer:
         nodes = {leaf.node if isinstance(leaf, Ref) else None for leaf in producers}
         decider = next(iter(nodes)) if len(nodes) == 1 else None
         if decider is not None and self._node_kind[decider] is CallNode:
-            fact = [decider, self._fact(decider, ["test", test])]
+            fact = [decider, self._fact(decider, ["test", test, str(node.at)])]
         else:
-            helper = self._helper(node, f"{node.name}.condition", "nothing", [], [["test", test]])
+            helper = self._helper(node, f"{node.name}.condition", "nothing", [], [["test", test, str(node.at)]])
             fact = [helper.id, 0]
             yield helper
         yield PackedBranch(
@@ -299,9 +300,11 @@ class _Packer:
 
     def _fact(self, node: int, fact: Json) -> int:
         facts = self._facts.setdefault(node, [])
-        if fact not in facts:
-            facts.append(fact)
-        return facts.index(fact)
+        for index, known in enumerate(facts):
+            if known[:2] == fact[:2]:  # all but where it was asked for
+                return index
+        facts.append(fact)
+        return len(facts) - 1
 
     def _function(self, function: Function) -> int:
         index = self._function_index.get(id(function))
@@ -337,9 +340,9 @@ class _Packer:
         if isinstance(expr, Literal):
             return self._literal(expr.value, what)
         if isinstance(expr, Ref):
-            return {"ref": expr.node, "path": self._path(expr.path, what)} if expr.path else {"ref": expr.node}
+            return {"ref": expr.node, **self._part(expr, what)}
         if isinstance(expr, Input):
-            return {"in": expr.index, "path": self._path(expr.path, what)} if expr.path else {"in": expr.index}
+            return {"in": expr.index, **self._part(expr, what)}
         items = [self.expr(item, what) for item in expr.items]
         if expr.kind == "dict":
             return {"dict": [[self._literal(k, what), v] for k, v in zip(expr.keys, items, strict=True)]}
@@ -364,14 +367,21 @@ class _Packer:
             known = self._kept[id(value)] = (value, keep(value, self._content, what=str(what)))
         return {"artifact": known[1]}
 
+    def _part(self, expr: Ref | Input, what: object) -> Json:
+        if not expr.path:
+            return {}
+        part = {"path": self._path(expr.path, what)}
+        return part if expr.at is None else {**part, "at": str(expr.at)}
+
     def _path(self, path: Path, what: object) -> Json:
         return [[kind, self._literal(key, what)] for kind, key in path]
 
     def _condition(self, condition: Condition, what: str) -> Json:
         if isinstance(condition, Compare):
-            return [condition.op, self.expr(condition.left, what), self.expr(condition.right, what)]
+            sides = (condition.left, condition.right)
+            return [condition.op, *(self.expr(_unplaced(side), what) for side in sides)]
         if isinstance(condition, Truth):
-            return ["truth", self.expr(condition.value, what)]
+            return ["truth", self.expr(_unplaced(condition.value), what)]
         return [condition.op, *(self._condition(operand, what) for operand in condition.operands)]
 
 
@@ -394,6 +404,13 @@ class _Argument:
 
 
 _NO_OPTIONS: Final = Options(cpus=0.01)
+
+
+def _unplaced(expr: Expr) -> Expr:
+    """The expression without the lines of its parts: of two equal conditions it makes no difference where they stand."""
+    if isinstance(expr, Build):
+        return replace(expr, items=tuple(map(_unplaced, expr.items)))
+    return expr if isinstance(expr, Literal) else replace(expr, at=None)
 
 
 def _needs(node: Node) -> list[int]:

@@ -177,7 +177,8 @@ class _Attempt:
         return _Made(result, facts, self._content.guard.masked(preview(value)))
 
     def _fact(self, fact: Json, resolver: Resolver) -> Json:
-        kind, what = fact
+        kind, what, *place = fact
+        at = place[0] if place else ""
         if kind == "part":
             resolver.value(what, self._place, self._invocation.indices)
             return True
@@ -185,9 +186,9 @@ class _Attempt:
             try:
                 return resolver.holds(what, self._place, self._invocation.indices)
             except Exception as error:
-                add_note(error, f"This was raised by the condition of a branch, on the result of {self._node.name!r}.")
+                add_note(error, f"This was raised by the condition at {at}, on the result of {self._node.name!r}.")
                 raise
-        expr = {"ref": self._node.id, "path": what}
+        expr = {"ref": self._node.id, "path": what, "at": at}
         items: Any = resolver.value(expr, self._place, self._invocation.indices)
         try:
             iterator = iter(items)

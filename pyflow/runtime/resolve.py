@@ -218,16 +218,25 @@ class Resolver:
         return parse(record)["result"]
 
     def _walk(self, value: Any, expr: Json, place: Place, indices: Indices) -> Any:
+        taken: list[tuple[str, Any]] = []
         for kind, packed_key in expr.get("path", ()):
             key = self.value(packed_key, place, indices)
+            taken.append((kind, key))
             try:
                 value = value[key] if kind == "item" else getattr(value, key)
             except Exception as error:  # indexing runs the user's code, which may raise anything
-                part = f"[{key!r}]" if kind == "item" else f".{key}"
-                source = self._program.place(expr["ref"]).node.name if "ref" in expr else "the mapped item"
-                add_note(error, f"This was raised by taking the part {part} of the result of {source!r}.")
+                add_note(error, self._part_text(taken, expr, place))
                 raise
         return value
+
+    def _part_text(self, taken: list[tuple[str, Any]], expr: Json, place: Place) -> str:
+        """Which part of what could not be taken, where in the author's file that stands, and who needed it."""
+        part = "".join(f"[{key!r}]" if kind == "item" else f".{key}" for kind, key in taken)
+        maker = self._program.place(expr["ref"]).node if "ref" in expr else None
+        whose = "an item of a map" if maker is None else f"the result of {maker.name!r}"
+        at = f" at {expr['at']}" if expr.get("at") else ""
+        for_whom = "" if place.node is maker else f", for {place.node.name!r}"
+        return f"This was raised by taking {part} of {whose}{at}{for_whom}."
 
     def _object(self, expr: Json, place: Place, indices: Indices) -> object:
         made_of = {name: self.value(value, place, indices) for name, value in expr["fields"]}

@@ -154,5 +154,5 @@ def _candidate(value: Any, scope: Scope, needs: set[int]) -> Expr:
         if seen is None or (seen is not origin and not isinstance(seen, BranchDraft)):
             raise cannot_use(value, scope)
         needs.add(seen.id)
-        return origin.expr(value.__pyflow_path__)
+        return origin.expr(value.__pyflow_path__, value.__pyflow_at__)
     return express(value, scope, needs, "a value of first_of()")

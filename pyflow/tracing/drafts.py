@@ -98,9 +98,9 @@ class Draft:
         scope.trace.drafts.append(self)
         scope.drafts.append(self)
 
-    def expr(self, path: Path) -> Ref:
+    def expr(self, path: Path, at: Location | None) -> Ref:
         """The result of this node, or a part of it."""
-        return Ref(self.id, path)
+        return Ref(self.id, path, at)
 
     def step(self, path: Path, step: Step) -> Step:  # noqa: ARG002
         """One step further into the result; a node that knows its parts refuses others."""
@@ -209,9 +209,9 @@ class InputOrigin:
         self.at = at
         scope.inputs.append(name)
 
-    def expr(self, path: Path) -> Input:
+    def expr(self, path: Path, at: Location | None) -> Input:
         """The input, or a part of it."""
-        return Input(self.index, path)
+        return Input(self.index, path, at)
 
     def step(self, path: Path, step: Step) -> Step:  # noqa: ARG002
         """One step further into the value; nothing is known about its parts."""

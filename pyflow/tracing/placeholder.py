@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 from pyflow.errors import DefinitionError
-from pyflow.graph import CallNode, Compare, CompareOp, Path, Truth
+from pyflow.graph import CallNode, Compare, CompareOp, Location, Path, Truth
 from pyflow.tracing.condition import Condition, misplaced
 from pyflow.tracing.drafts import Draft, InputOrigin, LeafDraft
+from pyflow.tracing.location import here
 from pyflow.tracing.order import add_edges, calls_of
 from pyflow.tracing.recorder import active
 from pyflow.tracing.traced import Traced, describe, part_text, refused
@@ -33,11 +34,13 @@ class Placeholder(Traced):
         path: Path = (),
         length: int | None = None,
         span: tuple[Draft, ...] | None = None,
+        at: Location | None = None,
     ) -> None:
         _set_origin(self, origin)
         _set_path(self, path)
         _set_length(self, length)
         _set_span(self, span)
+        _set_at(self, at)
 
     def __repr__(self) -> str:
         origin = self.__pyflow_origin__
@@ -68,7 +71,7 @@ class Placeholder(Traced):
         if not origin.scope.trace.is_open:
             raise refused(self, part_text(((kind, key),)), "")
         path = self.__pyflow_path__
-        return Placeholder(origin, (*path, origin.step(path, (kind, key))), None, self.__pyflow_span__)
+        return Placeholder(origin, (*path, origin.step(path, (kind, key))), None, self.__pyflow_span__, here())
 
     def __iter__(self) -> Iterator[Placeholder]:
         length = self.__pyflow_length__
@@ -182,6 +185,7 @@ _set_origin: Final = Traced.__dict__["__pyflow_origin__"].__set__
 _set_path: Final = Traced.__dict__["__pyflow_path__"].__set__
 _set_length: Final = Traced.__dict__["__pyflow_length__"].__set__
 _set_span: Final = Traced.__dict__["__pyflow_span__"].__set__
+_set_at: Final = Traced.__dict__["__pyflow_at__"].__set__
 
 
 def _compare(left: Placeholder, op: CompareOp, right: object) -> Condition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyflow.errors import DefinitionError
-from pyflow.graph import Input, Path, Ref
+from pyflow.graph import Input, Location, Path, Ref
 from pyflow.tracing.drafts import Draft, InputOrigin, Scope
 from pyflow.tracing.location import here, library_here
 
@@ -12,10 +12,12 @@ class Traced:
     """Stands for a value: which node or input makes it, and which part of that it is."""
 
     # The names are odd so that they hide no attribute of the value that this stands for.
-    __slots__ = ("__pyflow_length__", "__pyflow_origin__", "__pyflow_path__", "__pyflow_span__")
+    __slots__ = ("__pyflow_at__", "__pyflow_length__", "__pyflow_origin__", "__pyflow_path__", "__pyflow_span__")
 
     __pyflow_origin__: Draft | InputOrigin
     __pyflow_path__: Path
+    __pyflow_at__: Location | None
+    """Where the part was taken, when it is one."""
     __pyflow_length__: int | None
     """How many parts the value has, where that is known."""
     __pyflow_span__: tuple[Draft, ...] | None
@@ -53,7 +55,7 @@ def expr_of(value: Traced, scope: Scope) -> Ref | Input:
     origin = value.__pyflow_origin__
     if origin.scope is not scope and not scope.sees(origin.scope):
         raise cannot_use(value, scope)
-    return origin.expr(value.__pyflow_path__)
+    return origin.expr(value.__pyflow_path__, value.__pyflow_at__)
 
 
 def cannot_use(value: Traced, scope: Scope) -> DefinitionError:

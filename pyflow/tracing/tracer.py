@@ -199,7 +199,9 @@ def _run_inside(
 
 def _as_one_step(value: Any, inner: tuple[Draft, ...]) -> Any:
     if isinstance(value, Placeholder):
-        return Placeholder(value.__pyflow_origin__, value.__pyflow_path__, value.__pyflow_length__, inner)
+        return Placeholder(
+            value.__pyflow_origin__, value.__pyflow_path__, value.__pyflow_length__, inner, value.__pyflow_at__
+        )
     if type(value) in (list, tuple):
         return type(value)(_as_one_step(item, inner) for item in value)
     if type(value) is dict:

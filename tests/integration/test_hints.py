@@ -144,7 +144,7 @@ def table():
 
 @pytest.mark.parametrize("executor", ["local", "inprocess"])
 def test_a_part_that_the_result_lacks_fails_the_run(executor):
-    """Whoever makes the value looks for the part, so the run has failed, and the error names part and task."""
+    """Whoever makes the value looks for the part, so the run has failed, and the error names part, task and line."""
 
     @pipeline
     def lacking():
@@ -162,7 +162,8 @@ def test_a_part_that_the_result_lacks_fails_the_run(executor):
     with pytest.raises(KeyError, match="b") as caught:
         run.result()
     assert run.status == "failed"
-    assert any("taking the part ['b'] of the result of 'table'" in note for note in caught.value.__notes__)
+    at = f"{__file__}:{lacking.fn.__code__.co_firstlineno + 2}"
+    assert f"This was raised by taking ['b'] of the result of 'table' at {at}." in caught.value.__notes__
     run = beyond.with_options(executor=executor).submit()
     with pytest.raises(IndexError) as caught:
         run.result()

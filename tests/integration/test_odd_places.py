@@ -114,7 +114,7 @@ def test_a_failing_condition_says_that_it_was_one() -> None:
 
     with pytest.raises(TypeError, match="not supported") as caught:
         pipeline(body).with_options(executor="inprocess")()
-    assert "the condition of a branch, on the result of 'echo'" in "".join(caught.value.__notes__)
+    assert "on the result of 'echo'" in "".join(caught.value.__notes__)
 
 
 def test_a_class_with_slots_of_a_script_comes_back(tmp_path) -> None:

@@ -39,6 +39,16 @@ def convert_one():
 def divide_one():
     return divide(0)
 
+@task
+def size():
+    return {"width": [1]}
+
+@pipeline
+def take_part():
+    width = size()["width"]
+    third = width[3]
+    return divide(third)
+
 if __name__ == "__main__":
     %s
 """
@@ -66,6 +76,19 @@ def test_a_plain_script_shows_its_own_lines_and_the_command_for_the_log(tmp_path
     last = said.rstrip().splitlines()[-1]
     assert last.startswith("Raised by task 'convert', attempt 1, in run ")
     assert "pyflow logs" in last
+
+
+@pytest.mark.parametrize("executor", ["local", "inprocess"])
+def test_a_part_that_is_not_there_names_the_line_that_takes_it(tmp_path, executor):
+    """Which part of whose result, where it was taken and for which task; no frame of pyflow."""
+    said = outcome_of(tmp_path, f"take_part.with_options(executor={executor!r}, progress=False)()")
+    assert "pyflow/" not in said.replace("pyflow logs", "")
+    assert (
+        "IndexError: list index out of range\nThis was raised by taking ['width'][3] of the result of 'size' at "
+        in said
+    )
+    line = SCRIPT.splitlines().index("    third = width[3]") + 1
+    assert f"script.py:{line}, for 'divide'.\nRaised by task 'divide'" in said
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python marks parts of lines from 3.11 on")

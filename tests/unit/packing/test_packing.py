@@ -93,9 +93,11 @@ def test_who_decides_is_asked_for_a_fact(content):
         return other.map(x["items"]), other.map(x["items"]), first_of(yes, also)
 
     graph = packed(body, content)
-    assert by_name(graph)["give"].facts == [
+    facts = by_name(graph)["give"].facts
+    assert [fact[:2] for fact in facts] == [
         ["test", ["gt", {"ref": 0, "path": [["item", "score"]]}, 0.5]], ["items", [["item", "items"]]],
     ]  # fmt: skip
+    assert all(at.startswith(f"{__file__}:") for *_, at in facts)
     assert [node.fact for node in graph.walk() if isinstance(node, PackedBranch)] == [[0, 0], [0, 0]]
     assert {json.dumps(n.inputs[0]["value"]) for n in graph.walk() if isinstance(n, PackedMap)} == {'{"items": [0, 1]}'}
 
