@@ -16,6 +16,7 @@
     ├── TaskError                   the code of a task raised, and the original error cannot be rebuilt
     ├── LostTaskError               the place a task ran in died
     │   └── TaskTimeoutError        it was ended because its time was up
+    ├── LostRunError                the process that drove the run died
     └── RunCancelledError           somebody asked the run to end
 
 Every error carries its fields in ``args``, so that it pickles.
@@ -37,6 +38,7 @@ __all__ = [
     "EnvironmentMismatchError",
     "ExecutorError",
     "IntegrityError",
+    "LostRunError",
     "LostTaskError",
     "NotFoundError",
     "NotSerializableError",
@@ -154,6 +156,28 @@ class TaskTimeoutError(LostTaskError):
 
 class OutOfMemoryError(LostTaskError):
     """A task was ended because it needed more memory than its place gives it."""
+
+
+class LostRunError(PyflowError):
+    """The process that drove a run ended before the run had a result.
+
+    Attributes:
+        run_id: The run.
+        reason: What is known of its end.
+        command: What to type to see what is kept.
+    """
+
+    def __init__(self, run_id: str, reason: str, command: str) -> None:
+        super().__init__(run_id, reason, command)
+        self.run_id = run_id
+        self.reason = reason
+        self.command = command
+
+    def __str__(self) -> str:
+        return (
+            f"Run {self.run_id} was lost: {self.reason}. What had finished is kept: {self.command}\n"
+            "For a result, run the pipeline again."
+        )
 
 
 class RunCancelledError(PyflowError):

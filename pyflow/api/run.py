@@ -22,7 +22,7 @@ from pyflow.errors import (
     DefinitionError,
     ExecutorError,
     IntegrityError,
-    LostTaskError,
+    LostRunError,
     NotFoundError,
     RunCancelledError,
     add_note,
@@ -185,7 +185,7 @@ class Run:
             Exception: What the task raised, if the run or this node failed: the original type where it can be rebuilt.
             PyflowError: It could not be carried out in this process: what a plain call of the pipeline would raise.
             RunCancelledError: It was cancelled.
-            LostTaskError: Its caller died before it ended.
+            LostRunError: Its caller died before it ended.
             NotFoundError: There is no such node, or no result of it.
         """
         if node is not None:
@@ -271,11 +271,9 @@ class Run:
         status = status or self.status
         if status == "cancelled":
             return RunCancelledError(self.id, self.command("show"))
-        view = self.view()
-        failed = _failed_slots(view)
         if status == "lost":
-            running = [name for name, slot in failed if slot.status == "lost"]
-            return LostTaskError(", ".join(running) or self._record.pipeline, 1, self._how_lost())
+            return LostRunError(self.id, self._how_lost(), self.command("show"))
+        failed = _failed_slots(self.view())
         if not failed:
             summary = self.summary
             if summary is not None and summary.failures:
@@ -341,10 +339,10 @@ class Run:
         return error
 
     def _how_lost(self) -> str:
+        on_exit = self.graph.on_exit
         return (
-            f"the process that drove run {self.id} ({self._record.host}, pid {self._record.pid}) ended before the run did, "
-            "and its exit handler could not run. What had finished is kept: "
-            f"{self.command('show')}"
+            f"the process that ran it ({self._record.host}, pid {self._record.pid}) ended before the run did"
+            f"{'' if on_exit is None else f', and its exit handler {on_exit.name!r} did not run'}"
         )
 
     def _resolver(self) -> Resolver:

@@ -28,6 +28,7 @@ from pyflow.errors import (
     ConfigError,
     DefinitionError,
     ExecutorError,
+    LostRunError,
     LostTaskError,
     PyflowError,
     RunCancelledError,
@@ -78,7 +79,7 @@ def exit_code_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, (DefinitionError, ConfigError)):
         return WRONG
-    if isinstance(error, (TaskError, LostTaskError, RunCancelledError, UserCodeError)):
+    if isinstance(error, (TaskError, LostTaskError, LostRunError, RunCancelledError, UserCodeError)):
         return FAILED
     return BROKEN
 

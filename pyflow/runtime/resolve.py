@@ -235,7 +235,7 @@ class Resolver:
         maker = self._program.place(expr["ref"]).node if "ref" in expr else None
         whose = "an item of a map" if maker is None else f"the result of {maker.name!r}"
         at = f" at {expr['at']}" if expr.get("at") else ""
-        for_whom = "" if place.node is maker else f", for {place.node.name!r}"
+        for_whom = "" if place.node in (None, maker) else f", for {place.node.name!r}"
         return f"This was raised by taking {part} of {whose}{at}{for_whom}."
 
     def _object(self, expr: Json, place: Place, indices: Indices) -> object:

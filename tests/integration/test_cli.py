@@ -200,6 +200,8 @@ def test_a_caller_that_was_killed(waiting):
     assert pyflow("result", "latest", "quick").stdout == "[0, 1, 2]\n"
     done = pyflow("result", "latest")
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "was lost: the process that ran it (" in done.stderr
+    assert "exit handler 'note' did not run. What had finished is kept: pyflow show " in done.stderr
     wait_for(lambda: all(is_gone(pid) for pid in workers()))
     assert not Path("ended").exists()
 

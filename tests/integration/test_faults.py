@@ -17,7 +17,7 @@ import pytest
 
 from pyflow import load_run, pipeline, task
 from pyflow.api import list_runs
-from pyflow.errors import ConfigError, IntegrityError, LostTaskError, StoreError, TaskTimeoutError
+from pyflow.errors import ConfigError, IntegrityError, LostRunError, LostTaskError, StoreError, TaskTimeoutError
 
 HERE = {"executor": "local", "progress": False}
 
@@ -350,7 +350,7 @@ def test_a_caller_can_be_killed_at_any_moment(tmp_path):
         assert until(lambda: not workers_of(tmp_path)), "a worker lives on"
         run = load_run(run_id, str(tmp_path / "store"))
         assert run.status == "lost"
-        with pytest.raises(LostTaskError, match=run_id):
+        with pytest.raises(LostRunError, match=run_id):
             run.result()
         kept += check_commits(run)
         assert {node.status for node in run.nodes.values()} <= {"succeeded", "lost", "cancelled"}
