@@ -132,15 +132,14 @@ def check_size(graph: PackedGraph, *, cpus: float, memory_mib: float) -> None:
         ExecutorError: There is one; the message says what it asks for and what there is.
     """
     wrong = []
-    for node in graph.walk():
-        if isinstance(node, (PackedCall, PackedContainer)):
-            options = graph.options[node.options]
-            if options.cpus > cpus:
-                wrong.append(f"Task {node.name!r} asks for cpus={options.cpus:g}, and this machine has {cpus:g}.")
-            if (options.memory_mib or 0) > memory_mib:
-                wrong.append(
-                    f"Task {node.name!r} asks for {options.memory_mib} MiB of memory, and this machine has {memory_mib:.0f}."
-                )
+    for node in _nodes_with_options(graph):
+        options = graph.options[node.options]
+        if options.cpus > cpus:
+            wrong.append(f"Task {node.name!r} asks for cpus={options.cpus:g}, and this machine has {cpus:g}.")
+        if (options.memory_mib or 0) > memory_mib:
+            wrong.append(
+                f"Task {node.name!r} asks for {options.memory_mib} MiB of memory, and this machine has {memory_mib:.0f}."
+            )
     if wrong:
         raise ExecutorError(" ".join(wrong) + " Ask for less, or use an executor with larger machines.")
 
