@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import uuid
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,6 +97,68 @@ def changes_do_not_leak(stage: Stage) -> None:
     raises(ValueError, lambda: stage.run(leaking), "after spoiling")
     same(stage.run(spoiling)[0], before, "what a later run sees")
     same((os.getcwd(), dict(os.environ), list(sys.path)), caller, "what the caller sees")
+
+
+_LOCKING = """
+import logging
+import threading
+from pyflow import pipeline, task
+
+LOCK, HELD, RELEASE = threading.Lock(), threading.Event(), threading.Event()
+LOG = logging.getLogger(__name__)
+LOG.addHandler(logging.StreamHandler())
+is_caller = False
+
+def hold():
+    global is_caller
+    is_caller = True
+    with LOCK:
+        LOG.handlers[0].acquire()
+        try:
+            import NAME_slow
+        finally:
+            LOG.handlers[0].release()
+
+def wait_in_the_caller():
+    if is_caller:
+        HELD.set()
+        RELEASE.wait(180)
+
+@task
+def use(x):
+    import NAME_slow
+    with LOCK:
+        LOG.warning("using %s", x)
+    return x
+
+@pipeline
+def flow(xs):
+    return use.map(xs)
+"""
+_SLOW_TO_IMPORT = """
+import NAME
+NAME.wait_in_the_caller()
+"""
+
+
+def locks_of_the_caller_stay_with_it(stage: Stage) -> None:
+    """A run ends while a thread of the caller holds what its tasks take, too: a lock of the author, of logging, of an import."""
+    stage.asks("has_processes")
+    name = f"author_{uuid.uuid4().hex[:8]}"
+    with stage.module(_LOCKING.replace("NAME", name), name) as author:
+        Path(str(author.__file__)).with_name(f"{name}_slow.py").write_text(
+            _SLOW_TO_IMPORT.replace("NAME", name), "utf-8"
+        )
+        holder = threading.Thread(target=author.hold)
+        holder.start()
+        try:
+            holds(author.HELD.wait(stage.patience_s), "the thread holds the locks")
+            same(stage.run(author.flow, [1, 2]), [1, 2], "the result")
+            holds(holder.is_alive() and author.LOCK.locked(), "they were held all the while")
+        finally:
+            author.RELEASE.set()
+            holder.join()
+            sys.modules.pop(f"{name}_slow", None)
 
 
 def env_is_set_for_its_task_only(stage: Stage) -> None:
@@ -306,6 +370,7 @@ LAWS = (
     tasks_stand_where_the_caller_stands,
     workers_can_be_used_again,
     changes_do_not_leak,
+    locks_of_the_caller_stay_with_it,
     env_is_set_for_its_task_only,
     what_is_printed_is_kept,
     each_attempt_has_its_log,
