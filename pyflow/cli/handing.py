@@ -17,7 +17,7 @@ from pyflow.cli.source import load_source
 from pyflow.cli.words import Words, parameters_of, understand, values_of
 from pyflow.config import Settings
 from pyflow.errors import PyflowError
-from pyflow.executors import RemoteExecutor
+from pyflow.executors import is_remote
 from pyflow.late import late
 from pyflow.terminal import clean
 
@@ -48,7 +48,7 @@ def submit(file: str, words: tuple[str, ...], **options: Any) -> None:
     pipeline, found, args, kwargs = _called(file, words, OWN, "submit")
     started = prepared(pipeline.with_options(**{**options_of(options, found), "progress": False}), args, kwargs)
     click.echo(started.run.id)
-    if not isinstance(started.executor, RemoteExecutor):
+    if not is_remote(started.executor):
         carry_out_aside(started).join()
 
 

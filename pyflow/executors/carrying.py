@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter
@@ -60,8 +61,24 @@ def _close(job: Job, journal: Journal, ending: Ending, duration_s: float) -> Non
     reached("events.after")
     reached("summary.before")
     _summary(job, ending, duration_s).write(job.content)
-    job.content.blobs.flush()
+    _flush_aside(job)
     reached("summary.after")
+
+
+def _flush_aside(job: Job) -> None:
+    """Let the disk have the summary as well, while the caller has its value: all that it speaks of is there already."""
+
+    def flush() -> None:
+        try:
+            job.content.blobs.flush()
+        except StoreError as error:
+            sys.stderr.write(f"Run {job.run_id} has ended, and its end may not be on the disk yet: {error}\n")
+
+    try:
+        threading.Thread(target=flush, daemon=True).start()
+    except RuntimeError:
+        # There may be no more threads, or the interpreter is about to end.
+        flush()
 
 
 def status_of(ending: Ending) -> Status:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
 
 from pyflow.config import Settings, absolute
 from pyflow.errors import ConfigError
@@ -32,7 +32,7 @@ else:
 
 NAMES: Final = ("inprocess", "local", "docker", "argo")
 REMOTE: Final = ("argo",)
-"""Those whose runs go on without the process that submitted them."""
+"""Those whose runs go on without the process that submitted them: each is a ``RemoteExecutor``."""
 
 
 class Executor(Protocol):
@@ -51,6 +51,11 @@ class Executor(Protocol):
 
     def run(self, job: Job) -> Ending:
         """Carry a run out; returns when nothing of it runs any more."""
+
+
+def is_remote(executor: Executor) -> TypeGuard[RemoteExecutor]:
+    """Whether its runs go on without the process that submitted them."""
+    return executor.name in REMOTE
 
 
 def open_executor(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from pyflow.executors.driver import Ending, Job
 from pyflow.jsontext import Json
@@ -53,7 +53,6 @@ class Finding:
     """What would mend it."""
 
 
-@runtime_checkable
 class RemoteExecutor(Protocol):
     """An executor whose runs go on without the process that submitted them."""
 

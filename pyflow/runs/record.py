@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 from pyflow.errors import EnvironmentMismatchError, IntegrityError, NotFoundError
-from pyflow.jsontext import Json
+from pyflow.jsontext import Json, dump_lines
 from pyflow.runs.state import ENDED, Status
 from pyflow.store import ContentStore, about, advice
 
@@ -105,7 +105,7 @@ class RunRecord:
 
     def create(self, content: ContentStore) -> bool:
         """Keep the record unless there is one; False when there is: on a cluster the caller and the pods all try."""
-        data = content.trust.seal(about("run", self.run_id), json.dumps(_to_wire(self), indent=1).encode())
+        data = content.trust.seal(about("run", self.run_id), dump_lines(_to_wire(self)).encode())
         object.__setattr__(self, "_stored", data)
         return content.blobs.create(content.keys.run_info(self.run_id), data)
 

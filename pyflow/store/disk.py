@@ -13,6 +13,7 @@ import stat
 import sys
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pyflow.digest import Buffer
@@ -134,6 +135,11 @@ def is_file(info: os.stat_result) -> bool:
     return stat.S_ISREG(info.st_mode)
 
 
+@lru_cache(maxsize=1)
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def sync_file_system(folder: str) -> None:
     """Return when all that was written to the folder's file system is on its disk, whoever wrote it.
 
@@ -147,7 +153,7 @@ def sync_file_system(folder: str) -> None:
         return
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+        if _libc().syncfs(fd) != 0:
             error = ctypes.get_errno()
             if error != errno.ENOSYS:  # some sandboxes lack the call
                 raise OSError(error, os.strerror(error), folder)
