@@ -13,7 +13,17 @@ from pyflow.config import Settings, checked
 from pyflow.errors import DefinitionError
 from pyflow.graph import Location, OptionArgs, suggestion
 from pyflow.late import late
-from pyflow.tracing import Definition, Task, call_inline, calls_of, is_tracing, map_inline, name_of, trace
+from pyflow.tracing import (
+    Definition,
+    Task,
+    call_inline,
+    calls_of,
+    is_tracing,
+    map_inline,
+    name_of,
+    refuse_uncalled,
+    trace,
+)
 
 if TYPE_CHECKING:
     from pyflow import executors
@@ -214,6 +224,9 @@ class Pipeline(Generic[P, R]):
         definition = replace(self.definition, **rest) if rest else self.definition
         given = checked(settings, source=f"{self.name}.with_options()")
         return self._copy(definition=definition, settings=given.over(self._settings))
+
+    if not TYPE_CHECKING:  # type checkers refuse it by themselves
+        __rshift__ = __rrshift__ = refuse_uncalled
 
     def after(self, *calls: Any) -> Pipeline[P, R]:
         """Inside of another pipeline: this one, whose calls start when these calls have ended, using nothing of them.

@@ -6,7 +6,7 @@ from pyflow.tracing.definition import Definition
 from pyflow.tracing.location import raised_at
 from pyflow.tracing.mapping import each
 from pyflow.tracing.names import name_of
-from pyflow.tracing.order import calls_of, parallel, steps
+from pyflow.tracing.order import calls_of, parallel, refuse_uncalled, steps
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import is_tracing
 from pyflow.tracing.task import Task, task
@@ -27,6 +27,7 @@ __all__ = [
     "name_of",
     "otherwise",
     "parallel",
+    "refuse_uncalled",
     "raised_at",
     "steps",
     "task",

@@ -11,6 +11,7 @@ from pyflow.graph import Expr, SelectNode
 from pyflow.tracing.condition import Condition
 from pyflow.tracing.drafts import BranchDraft, Draft, LeafDraft, Scope, visible_from
 from pyflow.tracing.location import here
+from pyflow.tracing.order import Statement
 from pyflow.tracing.placeholder import Placeholder, truth
 from pyflow.tracing.recorder import Trace, active
 from pyflow.tracing.traced import Traced, cannot_use
@@ -35,7 +36,7 @@ def _trace(what: str) -> Trace:
     return active.trace
 
 
-class when:  # noqa: N801 (used like a statement)
+class when(metaclass=Statement):  # noqa: N801 (used like a statement)
     """``with when(score > 0.9):`` records calls that run only if the condition holds.
 
     A placeholder instead of a comparison means the truth of its value. Values leave the block through
@@ -78,7 +79,7 @@ class when:  # noqa: N801 (used like a statement)
         self._inside.__exit__(kind, error, traceback)
 
 
-class otherwise:  # noqa: N801 (used like a statement)
+class otherwise(metaclass=Statement):  # noqa: N801 (used like a statement)
     """``with otherwise():``, right behind a ``with when(...):``, records calls that run if the condition does not hold."""
 
     __slots__ = ("_inside",)

@@ -22,7 +22,7 @@ from pyflow.tracing.mapping import (
     whole,
 )
 from pyflow.tracing.names import check_name
-from pyflow.tracing.order import add_edges, calls_of
+from pyflow.tracing.order import add_edges, calls_of, refuse_uncalled
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import Trace, active, merged, open_trace_count, trace_that_started
 from pyflow.tracing.signature import positional_names
@@ -62,6 +62,9 @@ class Authored:
         if active.trace is not None:
             calls_of(list(calls), f"{self.function.name}.after()")
         return self.copy_with(_after=(*self._after, *calls))
+
+    if not TYPE_CHECKING:  # type checkers refuse it by themselves
+        __rshift__ = __rrshift__ = refuse_uncalled
 
     def copy_with(self, **changes: Any) -> Self:
         """The same task with some of its fields changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pyflow.errors import DefinitionError
 from pyflow.tracing.cycles import refuse_cycle
@@ -15,7 +15,20 @@ from pyflow.tracing.traced import Traced, cannot_use, describe, ended
 from pyflow.tracing.values import placeholders_in
 
 
-class _Block:
+class Statement(type):
+    """The class of what is used like a statement: only there can ``with steps:``, without parentheses, be met."""
+
+    if not TYPE_CHECKING:  # type checkers refuse it by themselves
+
+        def __enter__(cls) -> NoReturn:
+            written = f"with {cls.__name__}({'condition' if cls.__name__ == 'when' else ''}):"
+            raise DefinitionError(f"`with {cls.__name__}:` at {here()} lacks its parentheses: write `{written}`.")
+
+        def __exit__(cls, *_: object) -> None:
+            """Python looks for it before it enters."""
+
+
+class _Block(metaclass=Statement):
     """A ``with`` block that says how its calls follow each other."""
 
     __slots__ = ("_scope",)
@@ -76,11 +89,23 @@ def calls_of(value: Any, operation: str) -> list[Draft]:
     for placeholder in placeholders_in(value):
         drafts += _drafts_of(placeholder, operation)
     if not drafts:
+        uncalled = next((part for part in (value if isinstance(value, list) else [value]) if callable(part)), None)
+        if uncalled is not None:
+            raise DefinitionError(
+                f"{operation} at {here()} was given {uncalled!r} itself, and an order is between calls. "
+                f"Call it: {getattr(uncalled, '__name__', 'task')}(...)."
+            )
         raise DefinitionError(
             f"{operation} at {here()} was given {value!r}, which is not the result of a call, so there is nothing to wait for. "
             "Give it what a task call returned, or a list of these; for a pipeline that returns nothing, use `with steps():`."
         )
     return drafts
+
+
+def refuse_uncalled(value: Any, _: object) -> NoReturn:
+    """What ``>>`` means between tasks or pipelines themselves: parentheses that are missing."""
+    calls_of(value, ">>")
+    raise AssertionError(value)
 
 
 def _drafts_of(placeholder: Traced, operation: str) -> list[Draft]:

@@ -273,6 +273,29 @@ def test_only_calls_have_an_order(fault, wrong):
     assert "which is not the result of a call" in fault(lambda: wrong(one()))
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda a: one >> two, lambda a: one >> a, lambda a: a >> one, lambda a: [a] >> one, lambda a: two.after(one)(a)],
+)
+def test_tasks_themselves_have_no_order(fault, wrong):
+    """`load >> show` lacks the calls, and the error says how they are written."""
+    assert fault(lambda: wrong(one())).endswith("<task one> itself, and an order is between calls. Call it: one(...).")
+
+
+@pytest.mark.parametrize(
+    ("block", "written"),
+    [(steps, "steps()"), (parallel, "parallel()"), (otherwise, "otherwise()"), (when, "when(condition)")],
+)
+def test_a_block_without_its_parentheses(fault, block, written):
+    """`with steps:` is told how it is written."""
+
+    def body():
+        with block:
+            one()
+
+    assert f"lacks its parentheses: write `with {written}:`." in fault(body)
+
+
 def test_many_steps_stay_cheap(traced):
     """A thousand calls in a row make a thousand edges."""
 
