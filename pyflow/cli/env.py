@@ -23,6 +23,7 @@ from pyflow.environments import (
     on_host,
     parse_lock,
     prune,
+    prune_beside,
     read_request,
     this_target,
 )
@@ -116,11 +117,13 @@ def prune_here(unused_for: timedelta, *, is_meant: bool, as_json: bool) -> None:
     """Say which unpacked packages on this machine were not used for long, and with --yes remove them.
 
     What a running task uses always stays. What was removed is fetched from the store again when a task needs it.
+    So go pyflow's own runtimes and notes in the cache, after 30 days at least.
     """
     old = prune(unused_for.total_seconds(), time.time(), is_meant=is_meant)
+    beside, beside_bytes = prune_beside(unused_for.total_seconds(), time.time(), is_meant=is_meant)
     if as_json:
         wire = [{**dataclasses.asdict(one), "path": str(one.path)} for one in old]
-        print_json({"removed": is_meant, "environments": wire})
+        print_json({"removed": is_meant, "environments": wire, "others": beside, "others_bytes": beside_bytes})
         return
     for one in old:
         click.echo(clean(_told_of(one, is_meant=is_meant)))
@@ -129,7 +132,11 @@ def prune_here(unused_for: timedelta, *, is_meant: bool, as_json: bool) -> None:
     stay = len(on_host()) - (0 if is_meant else sum(one.is_whole for one in gone))
     word = "Removed" if is_meant else "Would remove"
     click.echo(f"{word}: {counted(len(gone), 'environment')} ({size}) in {environments_folder()}. {stay} stay.")
-    if gone and not is_meant:
+    if beside:
+        click.echo(
+            f"{word}: {counted(beside, 'other')} ({size_text(beside_bytes)}), which pyflow makes again by itself."
+        )
+    if (gone or beside) and not is_meant:
         click.echo("Nothing was removed; --yes does it.", err=True)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyflow.environments.building import Environment, build, installed_aside, locked
     from pyflow.environments.cache import environments_folder, runtime_folder
     from pyflow.environments.lock import Lock, parse_lock
-    from pyflow.environments.pruning import OnHost, on_host, prune
+    from pyflow.environments.pruning import OnHost, on_host, prune, prune_beside
     from pyflow.environments.request import AUTO, Request, read_request
     from pyflow.environments.target import PYTHON_MINOR, Target, container_target, this_target
     from pyflow.environments.unpack import is_unpacked, unpacked
@@ -24,7 +24,7 @@ else:
             "pyflow.environments.building": "Environment build installed_aside locked",
             "pyflow.environments.cache": "environments_folder runtime_folder",
             "pyflow.environments.lock": "Lock parse_lock",
-            "pyflow.environments.pruning": "OnHost on_host prune",
+            "pyflow.environments.pruning": "OnHost on_host prune prune_beside",
             "pyflow.environments.request": "AUTO Request read_request",
             "pyflow.environments.target": "PYTHON_MINOR Target container_target this_target",
             "pyflow.environments.unpack": "is_unpacked unpacked",
@@ -48,6 +48,7 @@ __all__ = [
     "on_host",
     "parse_lock",
     "prune",
+    "prune_beside",
     "read_request",
     "runtime_folder",
     "this_target",

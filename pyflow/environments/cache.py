@@ -36,7 +36,9 @@ def environments_folder(environ: Mapping[str, str] = os.environ) -> Path:
         except OSError:
             continue
         return folder
-    return _temporary()
+    folder = _temporary() / "environments"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def runtime_folder() -> Path:
@@ -46,9 +48,9 @@ def runtime_folder() -> Path:
 
 def _temporary() -> Path:
     """A folder in the place for temporary files that belongs to this user alone: others may not put code into it."""
-    folder = Path(tempfile.gettempdir()) / f"pyflow-environments-{os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / f"pyflow-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
         return folder
-    return Path(tempfile.mkdtemp(prefix="pyflow-environments-"))
+    return Path(tempfile.mkdtemp(prefix="pyflow-"))

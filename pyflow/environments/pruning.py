@@ -18,6 +18,10 @@ from pyflow.environments.unpack import COMPLETE, PACKAGES_SUFFIX, TREE
 _DAY_S: Final = 86_400.0
 _ASIDE: Final = ".new-"
 _BUILDING: Final = "building-"
+_BESIDE: Final = ("runtime", "checked")
+"""What lies beside the environments and is made again when it is missing: pyflow's own runtime, and marks of code that was looked at."""
+_BESIDE_STAYS_S: Final = 30 * _DAY_S
+"""For no lock says who uses a runtime, and no task takes so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,32 @@ def prune(unused_s: float, now: float, folder: Path | None = None, *, is_meant: 
             shutil.rmtree(left.path, ignore_errors=True)
         told.append(replace(left, state="removed"))
     return told
+
+
+def prune_beside(unused_s: float, now: float, folder: Path | None = None, *, is_meant: bool = False) -> tuple[int, int]:
+    """Remove what lies beside the environments, which pyflow makes again by itself, and was not used for long.
+
+    Args:
+        unused_s: For how many seconds; less than 30 days count as 30 days.
+        now: The time.
+        folder: Where the environments lie; None: ``environments_folder()``.
+        is_meant: Without it nothing is removed.
+
+    Returns:
+        How many files and folders went, or would have, and how many bytes they have.
+    """
+    folder = folder or environments_folder()
+    count = size_bytes = 0
+    for path in (path for name in _BESIDE for path in folder.with_name(name).glob("*")):
+        if now - path.stat().st_mtime < max(unused_s, _BESIDE_STAYS_S):
+            continue
+        count += 1
+        size_bytes += _size_of(path) if path.is_dir() else path.stat().st_size
+        if is_meant:
+            # Under another name first, so that nobody finds half of it.
+            aside = path.rename(path.with_name(f"{path.name}{_ASIDE}{os.urandom(4).hex()}"))
+            shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    return count, size_bytes
 
 
 def _pruned(one: OnHost, *, is_meant: bool) -> OnHost:

@@ -7,6 +7,7 @@ The zip file is imported from as it is: unpacking a thousand files would take lo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -41,6 +42,7 @@ def install_runtime(into: Path) -> Path:
     if not marker.exists():
         _compile("folder", str(folder))
         marker.touch()
+    _note_use(folder, marker)
     return folder
 
 
@@ -66,8 +68,16 @@ def compiled_archive(cache: Path) -> RuntimeArchive:
             sources.write_bytes(source.data)
             _compile("zip", str(sources), str(aside), COMPILED_AT)
             aside.replace(path)
+    _note_use(path)
     data = path.read_bytes()
     return RuntimeArchive(data, sha256_hex(data), source.python)
+
+
+def _note_use(*paths: Path) -> None:
+    """Let the age of what is cached be that of its last use: what nobody used for long is pruned."""
+    for path in paths:
+        with contextlib.suppress(OSError):  # who may only read the cache does not prune it either
+            os.utime(path)
 
 
 def _compile(*words: str) -> None:

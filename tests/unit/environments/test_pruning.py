@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pyflow.cli import cli
-from pyflow.environments import environments_folder, is_unpacked, on_host, prune, unpacked
+from pyflow.environments import environments_folder, is_unpacked, on_host, prune, prune_beside, unpacked
 from pyflow.environments import locks as module
 
 DAY = 86_400.0
@@ -126,6 +126,21 @@ def test_what_killed_processes_left_is_removed_after_a_day(folder):
     assert prune(0, time.time() + DAY / 2, folder, is_meant=True) == []
     assert sorted(one.digest for one in prune(0, time.time() + 2 * DAY, folder, is_meant=True)) == sorted(names)
     assert list(folder.iterdir()) == []
+
+
+def test_what_is_made_again_goes_when_it_was_not_used_for_a_month(folder):
+    """Runtimes and marks beside the environments, of whatever age is asked; what was used since stays."""
+    old, new, mark = (folder.parent / name for name in ("runtime/old", "runtime/new", "checked/mark"))
+    for path in (old / "pyflow", new, mark.parent):
+        path.mkdir(parents=True)
+    mark.touch()
+    (old / "pyflow" / "a.py").write_bytes(b"x = 1")
+    month_ago = time.time() - 31 * DAY
+    for path in (old, mark):
+        os.utime(path, (month_ago, month_ago))
+    assert prune_beside(0, time.time(), folder) == (2, 5)
+    assert prune_beside(0, time.time(), folder, is_meant=True) == (2, 5)
+    assert (old.exists(), mark.exists(), new.exists()) == (False, False, True)
 
 
 def test_the_command_says_what_would_go_and_removes_it_when_it_is_meant(
