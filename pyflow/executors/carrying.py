@@ -18,7 +18,6 @@ from pyflow.executors.launcher import Launcher
 from pyflow.failpoints import reached
 from pyflow.runs import Event, ExitOutcome, Journal, RunSummary, Status
 from pyflow.runtime import EXIT_SLOT
-from pyflow.store import BlobStore
 
 _SYNC_INTERVAL_S: Final = 0.75
 """With a quarter of a second for the disk, a power cut loses no more than the last second of a run
@@ -36,18 +35,20 @@ def carry_out(job: Job, launcher: Launcher, interrupts: Interrupts) -> Ending:
     asked = job.is_cancel_requested
     began = time.monotonic()
     note(job, journal, "run-started")
-    syncer = _Syncer(job.content.blobs)
+    syncer = _Syncer(job)
     job = replace(job, is_cancel_requested=lambda: interrupts.count > 0 or asked(), watchers=(*job.watchers, syncer))
     try:
-        driver = Driver(job, launcher, journal)
-        ending = driver.run()
-        if job.graph.on_exit is not None:
-            _run_exit_handler(job, driver, ending, time.monotonic() - began)
+        try:
+            driver = Driver(job, launcher, journal)
+            ending = driver.run()
+            if job.graph.on_exit is not None:
+                _run_exit_handler(job, driver, ending, time.monotonic() - began)
+        finally:
+            launcher.close()
+        ending.is_interrupted = interrupts.count > 0
+        _close(job, journal, ending, time.monotonic() - began)
     finally:
         syncer.close()
-        launcher.close()
-    ending.is_interrupted = interrupts.count > 0
-    _close(job, journal, ending, time.monotonic() - began)
     return ending
 
 
@@ -61,24 +62,7 @@ def _close(job: Job, journal: Journal, ending: Ending, duration_s: float) -> Non
     reached("events.after")
     reached("summary.before")
     _summary(job, ending, duration_s).write(job.content)
-    _flush_aside(job)
     reached("summary.after")
-
-
-def _flush_aside(job: Job) -> None:
-    """Let the disk have the summary as well, while the caller has its value: all that it speaks of is there already."""
-
-    def flush() -> None:
-        try:
-            job.content.blobs.flush()
-        except StoreError as error:
-            sys.stderr.write(f"Run {job.run_id} has ended, and its end may not be on the disk yet: {error}\n")
-
-    try:
-        threading.Thread(target=flush, daemon=True).start()
-    except RuntimeError:
-        # There may be no more threads, or the interpreter is about to end.
-        flush()
 
 
 def status_of(ending: Ending) -> Status:
@@ -133,13 +117,14 @@ def _summary(job: Job, ending: Ending, duration_s: float) -> RunSummary:
 
 
 class _Syncer:
-    """Lets the disk have what was committed, once a second, while a run goes on.
+    """Lets the disk have what was committed, once a second, while a run goes on, and at the end the summary.
 
     In a thread, since tasks may run in the one that drives. The thread costs a tenth of a millisecond.
     """
 
-    def __init__(self, blobs: BlobStore) -> None:
-        self._blobs = blobs
+    def __init__(self, job: Job) -> None:
+        self._run_id = job.run_id
+        self._blobs = job.content.blobs
         self._stop = threading.Event()
         self._errors: list[StoreError] = []
         self._thread = threading.Thread(target=self._sync, daemon=True)
@@ -158,13 +143,18 @@ class _Syncer:
             raise self._errors[0]
 
     def close(self) -> None:
-        """Stop syncing."""
+        """Sync once more, for the summary, while the caller has its value: all that it speaks of is on the disk already."""
         self._stop.set()
-        self._thread.join()
 
     def _sync(self) -> None:
-        while not self._errors and not self._stop.wait(_SYNC_INTERVAL_S):
+        is_last = False
+        while not self._errors and not is_last:
+            is_last = self._stop.wait(_SYNC_INTERVAL_S)
             try:
                 self._blobs.flush()
             except StoreError as error:
                 self._errors.append(error)
+        if self._errors and is_last:
+            sys.stderr.write(
+                f"Run {self._run_id} has ended, and its end may not be on the disk yet: {self._errors[0]}\n"
+            )
