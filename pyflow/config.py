@@ -90,11 +90,13 @@ _configured = Settings()
 def configure(**settings: Any) -> None:
     """Set defaults for this process: ``configure(executor="inprocess", store="/data/pyflow")``.
 
+    A relative path counts from the folder in which the process works now, wherever it goes later.
+
     Raises:
         ConfigError: A setting is unknown, or has a wrong type.
     """
     global _configured  # noqa: PLW0603  a notebook's settings are the process's
-    _configured = checked(settings, source="configure()").over(_configured)
+    _configured = located(checked(settings, source="configure()")).over(_configured)
 
 
 def reset() -> None:
@@ -186,6 +188,18 @@ def _fault_of_table(name: str, table: object, source: str) -> str:
     return ""
 
 
+def located(settings: Settings) -> Settings:
+    """The settings with paths that stay what they mean now, wherever the working folder goes."""
+    paths: dict[str, Any] = {name: absolute(path) for name in _PATHS if _is_path(path := getattr(settings, name))}
+    if settings.volumes:
+        paths["volumes"] = {name: path and absolute(path) for name, path in settings.volumes.items()}
+    return replace(settings, **paths)
+
+
+def _is_path(text: str | None) -> bool:
+    return bool(text) and ":/" not in str(text)
+
+
 def absolute(path: str | None) -> str:
     """A path that a setting names, wherever the working folder goes; empty for none."""
     return os.path.abspath(os.path.expanduser(path)) if path else ""  # noqa: PTH100, PTH111  a link stays one
@@ -270,7 +284,7 @@ def _from_file(file: Path) -> Settings:
     settings = checked(found, source=source, line_of=partial(_line_in, text.splitlines()))
     for name in _PATHS:
         path = getattr(settings, name)
-        if path and ":/" not in path:
+        if _is_path(path):
             beside: dict[str, Any] = {name: _beside(file, path, name, source)}
             settings = replace(settings, **beside)
     if settings.volumes:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
 
-from pyflow.config import Settings, checked
+from pyflow.config import Settings, checked, located
 from pyflow.errors import DefinitionError
 from pyflow.graph import Location, OptionArgs, suggestion
 from pyflow.late import late
@@ -222,7 +222,7 @@ class Pipeline(Generic[P, R]):
         rest: dict[str, Any] = {k: v for k, v in options.items() if k not in _SETTINGS}
         _check_names(rest, RunArgs.__annotations__, "with_options()")
         definition = replace(self.definition, **rest) if rest else self.definition
-        given = checked(settings, source=f"{self.name}.with_options()")
+        given = located(checked(settings, source=f"{self.name}.with_options()"))
         return self._copy(definition=definition, settings=given.over(self._settings))
 
     if not TYPE_CHECKING:  # type checkers refuse it by themselves

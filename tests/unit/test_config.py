@@ -253,6 +253,17 @@ def test_a_store_as_a_path_object():
     assert load().store == "/data/pyflow"
 
 
+def test_a_relative_path_means_the_folder_in_which_it_is_said(tmp_path, monkeypatch):
+    """What was configured stays where it was when the process goes elsewhere; URLs are left alone."""
+    configure(store="results", secrets="secrets", volumes={"data": "data"})
+    monkeypatch.chdir("/")
+    found = load()
+    assert (found.store, found.secrets) == (str(tmp_path / "results"), str(tmp_path / "secrets"))
+    assert found.volumes == {"data": str(tmp_path / "data")}
+    configure(store="s3://bucket/results")
+    assert load().store == "s3://bucket/results"
+
+
 def test_a_broken_file_is_named(write):
     """With the place where TOML stops making sense."""
     file = write('store = "unclosed')
