@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyflow.runs import ENDED, AttemptView, RunView, SlotView
 from pyflow.store import ContentStore
@@ -16,6 +16,13 @@ _SPARSE: Final = 4
 """How many bytes may be read for one that is wanted."""
 
 
+class AttemptLog(NamedTuple):
+    """What one attempt printed."""
+
+    attempt: AttemptView
+    text: str
+
+
 class LogReader:
     """Reads the logs of one run."""
 
@@ -23,11 +30,11 @@ class LogReader:
         self._content = content
         self._run_id = run_id
 
-    def read(self, view: RunView, select: Callable[[RunView], Sequence[SlotView]]) -> str:
+    def read(self, view: RunView, slots: Sequence[SlotView]) -> Iterator[AttemptLog]:
         """All that was printed so far, attempts in the order in which they started."""
-        attempts = _attempts(select(view))
+        attempts = _attempts(slots)
         data_by_writer = self._read_writers(attempts)
-        return "".join(self._text_of(view, attempt, data_by_writer) for attempt in attempts)
+        return (AttemptLog(attempt, self._text_of(view, attempt, data_by_writer)) for attempt in attempts)
 
     def _read_writers(self, attempts: Sequence[AttemptView]) -> dict[str, tuple[int, bytes]]:
         """What several attempts printed in one worker, from the first of them to the last, read at one go."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pyflow.api.asked import Asked
 from pyflow.api.home import command
-from pyflow.api.logs import LogReader
+from pyflow.api.logs import AttemptLog, LogReader
 from pyflow.api.raising import raise_as_it_was, rebuild
 from pyflow.api.uncaught import tell_plainly
 from pyflow.artifacts import Artifact
@@ -218,14 +218,19 @@ class Run:
             index: Of this item of a map only.
             follow: Go on while the run goes on.
         """
-        reader = LogReader(self._content, self.id)
+        if follow:
+            reader = LogReader(self._content, self.id)
+            return reader.follow(self.view, lambda view: self._slots_or_all(view, node, index))
+        return "".join(log.text for log in self.attempt_logs(self.view(), node, index))
 
-        def select(view: RunView) -> list[SlotView]:
-            if node is None:
-                return [slot for n in view.nodes.values() for slot in n.slots.values()]
-            return self.slots_of(view, node, index)
+    def attempt_logs(self, view: RunView, node: str | None = None, index: int | None = None) -> Iterator[AttemptLog]:
+        """What each attempt printed until a moment that a view shows, in the order in which they started."""
+        return LogReader(self._content, self.id).read(view, self._slots_or_all(view, node, index))
 
-        return reader.follow(self.view, select) if follow else reader.read(self.view(), select)
+    def _slots_or_all(self, view: RunView, node: str | None, index: int | None) -> list[SlotView]:
+        if node is None:
+            return [slot for n in view.nodes.values() for slot in n.slots.values()]
+        return self.slots_of(view, node, index)
 
     def unpack_code(self, folder: Path) -> Path | None:
         """Unpack the local code that travelled with the run; the folder to put on ``sys.path``, None without any."""

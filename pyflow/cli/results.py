@@ -7,14 +7,16 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from pyflow.api import Run
 from pyflow.cli.common import json_option, run_argument, run_of, store_option
 from pyflow.cli.failures import FAILED, Wrong, exit_code_of_run, tell_of_run
+from pyflow.cli.output import iso, print_json
 from pyflow.cli.readable import readable, to_json, write_to
+from pyflow.contract import parse_slot
 from pyflow.errors import NotFoundError
 from pyflow.runs import ENDED
 from pyflow.terminal import clean
@@ -64,15 +66,21 @@ def result(run_id: str, node: str | None, store: str | None, *, as_json: bool, t
 @click.argument("node", required=False)
 @store_option
 @click.option("--follow", "-f", "is_follow", is_flag=True, help="Go on printing until the run has ended.")
-def logs(run_id: str, node: str | None, store: str | None, *, is_follow: bool) -> None:
+@json_option
+def logs(run_id: str, node: str | None, store: str | None, *, is_follow: bool, as_json: bool) -> None:
     """Print what the tasks of a run printed, or one of them.
 
     NODE is a name as 'pyflow show' lists it: 'fit' for all items of a map, 'fit[3]' for one.
     """
+    if is_follow and as_json:
+        raise Wrong("--json prints what there is, and --follow what comes: give one of them.")
     run = run_of(run_id, store)
     try:
         if node is not None:
             run.slots_of(run.view(), node)
+        if as_json:
+            print_json(_logs_wire(run, node))
+            return
         if is_follow:
             for line in run.logs(node, follow=True):
                 click.echo(clean(line))
@@ -89,6 +97,24 @@ def logs(run_id: str, node: str | None, store: str | None, *, is_follow: bool) -
             else "Nothing was printed.",
             err=True,
         )
+
+
+def _logs_wire(run: Run, node: str | None) -> list[dict[str, Any]]:
+    """What each attempt printed, as JSON."""
+    view = run.view()
+    wire = []
+    for attempt, text in run.attempt_logs(view, node):
+        number, indices = parse_slot(attempt.slot)
+        found = view.nodes[number]
+        if text or not found.is_helper:
+            told = {
+                "name": view.name_of(attempt.slot),
+                "node": found.name,
+                "indices": indices,
+                "attempt": attempt.number,
+            }
+            wire.append({**told, "status": attempt.status, "started_at": iso(attempt.started_at), "text": text})
+    return wire
 
 
 @click.command()

@@ -248,6 +248,21 @@ def test_logs(ran):
     assert "printed" in ran("logs", "latest", "save").err
 
 
+def test_logs_for_programs(ran):
+    """Each attempt is told with its task and item, and what it printed; a run is either read or followed."""
+    logs = json.loads(ran("logs", "latest", "--json").out)
+    assert [(log["name"], log["node"], log["indices"], log["text"]) for log in logs] == [
+        ("load", "load", [], "loading \x1b[31mred\x1b[0m\n"),
+        *((f"fit[{i}]", "fit", [i], f"fitting {i}\n") for i in range(3)),
+        ("save", "save", [], ""),
+    ]
+    assert {(log["attempt"], log["status"]) for log in logs} == {(1, "succeeded")}
+    [log] = json.loads(ran("logs", "latest", "fit[1]", "--json").out)
+    assert log["text"] == "fitting 1\n"
+    assert ran("logs", "latest", "ft", "--json").code == 2
+    assert ran("logs", "latest", "--json", "--follow").code == 2
+
+
 def test_result(ran):
     """The result of a run or of a task, for people, for programs and as a file."""
     assert ran("result", "latest", "fit").out == "[0, 2, 4]\n"
