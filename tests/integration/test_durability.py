@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -49,8 +50,12 @@ def lasting(sign):
 
 
 def files_of(store):
-    """All that lies in a store, by its path there."""
-    return {str(path.relative_to(store)): path.read_bytes() for path in Path(store).rglob("*") if path.is_file()}
+    """All that lies in a store, by its path there; not what a worker renames at this moment."""
+    found = {}
+    for path in Path(store).rglob("*"):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            found[str(path.relative_to(store))] = path.read_bytes()
+    return found
 
 
 def find(files, name):

@@ -86,7 +86,7 @@ def typing():
 def test_a_debugger_works_in_a_task(tmp_path, typing):
     """``breakpoint()`` in a task in process: values can be looked at and changed, and the run goes on to its result."""
     (tmp_path / "flow.py").write_text(STOPPING)
-    child = typing("flow.py")
+    child = typing(str(tmp_path / "flow.py"))
     for typed, shown in (("p x", "1"), ("p y", "42"), ("y = 50", ""), ("c", "stopping"), ("p y", "43")):
         child.expect_exact("(Pdb) ")
         child.sendline(typed)
