@@ -298,6 +298,11 @@ def _definition_place(function: Any, at: Location) -> Location:
 
 def _check_names(options: Mapping[str, object], known: Mapping[str, object], what: str) -> None:
     for name in options:
+        if name in OptionArgs.__annotations__ and name not in known:
+            raise DefinitionError(
+                f"{what} has no option {name!r}, for it is one of tasks: @task({name}=...). For all tasks of the pipeline write "
+                f"defaults={{{name!r}: ...}}."
+            )
         if name not in known:
             raise DefinitionError(f"{what} has no option {name!r}.{suggestion(name, known)}")
 

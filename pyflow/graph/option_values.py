@@ -52,9 +52,13 @@ def mebibytes(value: str | int, *, option: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", str(value)) if not isinstance(value, bool) else None
     unit = _UNIT_BYTES.get(match[2], 0 if match[2] else 1) if match else 0
     size_bytes = float(match[1]) * unit if match else 0
+    if 0 < size_bytes < 2**20:
+        raise DefinitionError(
+            f"{option} must be like '4Gi' or '512Mi', got {value!r}: less than a mebibyte, for a plain number counts bytes."
+        )
     if size_bytes <= 0:
         raise DefinitionError(f"{option} must be like '4Gi', '512Mi' or a number of bytes, got {value!r}.")
-    return max(1, -int(-size_bytes // 2**20))
+    return -int(-size_bytes // 2**20)
 
 
 def error_types(value: object) -> tuple[type[BaseException], ...]:

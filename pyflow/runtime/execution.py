@@ -195,7 +195,7 @@ class _Attempt:
         except TypeError as error:
             raise DefinitionError(
                 f"The result of task {self._node.name!r} is to be mapped, and {type(items).__name__} has no items. "
-                f"It was called at {self._node.at}."
+                f"It was called at {self._node.at}. Let it return a list."
             ) from error
         return keep_items(iterator, self._content, what=f"the result of task {self._node.name!r}")
 

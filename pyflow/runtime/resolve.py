@@ -267,4 +267,4 @@ class Resolver:
 
 def none_made(node: PackedSelect) -> str:
     """The message for a select whose candidates were all skipped, and that has no default."""
-    return f"None of the values that first_of() got at {node.at} was made, and it has no default."
+    return f"None of the values that first_of() got at {node.at} was made, and it has no default. Give it one: first_of(..., default=None)."

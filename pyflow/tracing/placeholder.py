@@ -80,7 +80,7 @@ class Placeholder(Traced):
                 self,
                 "iteration or unpacking",
                 "To unpack a known number of parts, say it: @task(outputs=2), or annotate the task `-> tuple[A, B]`. "
-                "To do something for each item, write other_task.map(value).",
+                "To do something for each item, write other_task.map(value); what needs all of them, such as sum() or sorted(), belongs in a task.",
             )
         _fix_length(self, length)
         return iter([self.__pyflow_part__("item", index) for index in range(length)])
@@ -154,7 +154,7 @@ class Placeholder(Traced):
         """Refuse: what a task returned can only be called in another task."""
         path = self.__pyflow_path__
         if not path or path[-1][0] != "attr":
-            raise refused(self, "A call, ()", "Call what the task returned inside another task.")
+            raise refused(self, "a call, (),", "Call what the task returned inside another task.")
         name = path[-1][1]
         advice = f"Call the method inside a task: @task def {name}(value): return value.{name}()."
         if name == "keys":  # Python asks for them to unpack
@@ -260,10 +260,10 @@ _REFUSED: Final = {
     "int": ("int()", _NUMBER),
     "float": ("float()", _NUMBER),
     "complex": ("complex()", _NUMBER),
-    "index": ("A count or an index (range(), [i], slices)", "To do something n times, map over a task that returns a list."),
+    "index": ("a count or an index (range(), [i], slices)", "To do something n times, map over a task that returns a list."),
     "fspath": ("open(), Path() or os.path", _PATH),
-    "array": ("A numpy or pandas call", _IN_A_TASK),
-    "dataframe": ("A data frame call", _IN_A_TASK),
+    "array": ("a numpy or pandas call", _IN_A_TASK),
+    "dataframe": ("a data frame call", _IN_A_TASK),
     "setitem": ("[…] = …", _CHANGE),
     "delitem": ("del […]", _CHANGE),
     "enter": ("`with`", "Use `with` inside a task."),

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from pyflow.artifacts import Artifact
 from pyflow.errors import DefinitionError
-from pyflow.graph import Build, Expr, Literal
+from pyflow.graph import Build, Expr, Literal, Secret, Volume
 from pyflow.tracing.condition import Condition, misplaced
 from pyflow.tracing.drafts import Scope
 from pyflow.tracing.location import here
@@ -74,6 +74,19 @@ def _refuse_markers(value: Any, what: str) -> None:
         )
 
 
+def _in_vain(value: Secret | Volume, what: str) -> DefinitionError:
+    """A secret or a volume as an argument: the task would get its name, which is not what anybody wants."""
+    instead = (
+        f'Let a variable have its value, @task(env={{"TOKEN": Secret({value.name!r})}}), and read os.environ["TOKEN"] in the task.'
+        if isinstance(value, Secret)
+        else "Say where the task finds the folder, @task(volumes={'/mnt/data': ...}), and open files below that path in it."
+    )
+    kind = type(value).__name__
+    return DefinitionError(
+        f"{what[0].upper()}{what[1:]}, given at {here()}, holds a {kind}, which names something of the place where tasks run. {instead}"
+    )
+
+
 def _refuse_held(value: Any, what: str) -> None:
     """Refuse arrays and frames that hold a placeholder: their makers asked no hook, and took it for an object."""
     held = next((part for part in _objects_in(value) if isinstance(part, Traced)), None)
@@ -128,6 +141,8 @@ def _holders(value: Any, what: str) -> set[int]:
     todo = [value]
     while todo:
         container = todo.pop()
+        if isinstance(container, (Secret, Volume)):
+            raise _in_vain(container, what)
         parts = _parts(container) or ()
         if _ATOMS.issuperset(map(type, parts)):
             continue

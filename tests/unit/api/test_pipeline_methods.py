@@ -189,3 +189,9 @@ def test_a_class_method_around_a_task_keeps_its_class_or_says_so(use):
         return
     with pytest.raises(DefinitionError, match="Write @task above @classmethod"):
         use(Inner.made)
+
+
+def test_options_of_tasks_are_not_those_of_pipelines():
+    """Who writes one at a pipeline is told how all its tasks get it."""
+    with pytest.raises(DefinitionError, match=r"one of tasks: @task\(retries=...\).* defaults=\{'retries': ...\}"):
+        pipeline(retries=2)

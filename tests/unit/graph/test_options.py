@@ -37,6 +37,7 @@ def test_what_kubernetes_spells_is_kept_as_json() -> None:
     [
         ("memory_on_oom", "1Gi", "needs memory"),
         ("disk", "lots", "disk must be like '4Gi'"),
+        ("memory", 4, "less than a mebibyte"),
         ("packages", 3, "packages must be a list of requirements"),
         ("packages", [1], "packages must be a list of requirements"),
         ("packages", "", "packages must be a list of requirements"),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pyflow.graph import Build, Literal, Ref
+from pyflow.graph import Build, Literal, Ref, Secret, Volume
 from pyflow.tracing import task
 
 
@@ -116,6 +116,16 @@ def test_other_containers_cannot_hold_a_placeholder(fault, kind):
     message = fault(lambda: one(x=kind({"k": one()})))
     assert "Argument 'x' of 'one'" in message
     assert "that holds the result of 'one'" in message
+
+
+@pytest.mark.parametrize(
+    ("held", "instead"),
+    [(Secret("db"), "env={\"TOKEN\": Secret('db')}"), (Volume.named("data"), "volumes={'/mnt/data': ...}")],
+)
+def test_secrets_and_volumes_are_no_arguments(fault, held, instead):
+    """A task would get the name of something that it cannot look up; the error says by which option it gets that."""
+    assert instead in fault(lambda: one(held))
+    assert instead in fault(lambda: one.map([held]))
 
 
 def test_too_deep_is_an_error(fault):
