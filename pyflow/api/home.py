@@ -77,9 +77,8 @@ def _check_no_file(folder: str) -> None:
     """Refuse a store at, or below, what is no folder: to somebody who reads, it would look empty."""
     there = next((path for path in (folder, *map(str, Path(folder).parents)) if os.path.exists(path)), "/")  # noqa: PTH110
     if not os.path.isdir(there):  # noqa: PTH112  unlike a Path's, it says no where looking is not allowed
-        raise ConfigError(
-            f"The store {folder} cannot be: {there} is a file. Name a folder, or a place where one can be made."
-        )
+        where = "that" if there == folder else there
+        raise ConfigError(f"There can be no store at {folder}: {where} is a file. Name a folder.")
 
 
 def command(words: str, run_id: str, store_url: str) -> str:

@@ -383,7 +383,8 @@ def _which_indices(name: str, depths: set[int], given: int) -> str:
         return f"{name!r} is not an item of a map, so it has no item to ask for. Leave the index out."
     maps = "a map" if depth == 1 else f"{depth} maps, one inside of the other"
     example = name + "[0]" * depth if "/" not in name else "[0]/".join(name.split("/", depth))
-    return f"{name!r} is an item of {maps}, and the name gives {given} indices. The first one is {example!r}."
+    indices = "no index" if given == 0 else "1 index" if given == 1 else f"{given} indices"
+    return f"{name!r} is an item of {maps}, and the name gives {indices}. The first one is {example!r}."
 
 
 _TOP: Final = Place(None, (), ())  # type: ignore[arg-type]
@@ -391,6 +392,7 @@ _TOP: Final = Place(None, (), ())  # type: ignore[arg-type]
 
 def split_name(name: str) -> tuple[str, tuple[int, ...]]:
     """``scene[3]/fit[2]`` → ``scene/fit`` and (3, 2)."""
+    name = str(name)  # whoever asks for node 0 is told which nodes there are
     indices = tuple(int(n) for n in re.findall(r"\[(\d+)\]", name))
     return re.sub(r"\[\d+\]", "", name), indices
 

@@ -105,7 +105,7 @@ def understand(words: Sequence[str], parameters: Sequence[Parameter], own: Mappi
         name, equals, value = word.removeprefix("--").partition("=")
         parameter, is_negative = spelled.get(name.replace("-", "_"), (None, False))
         if not word.startswith("--") or not name:
-            raise Wrong(_stray(word, parameters))
+            raise Wrong(_stray(word, parameters, found.given))
         if parameter is not None:
             text = _value_of(parameter, is_negative, value if equals else None, rest, spelled)
             found.given.setdefault(parameter.name, []).append(text)
@@ -228,9 +228,11 @@ def _take_unknown(
     found.given.setdefault(name.replace("-", "_"), []).append(_next(f"--{name}", rest) if value is None else value)
 
 
-def _stray(word: str, parameters: Sequence[Parameter]) -> str:
-    first = next((p for p in parameters if not p.is_flag and p.kind is not inspect.Parameter.VAR_KEYWORD), None)
-    example = f" Write {first.option} {word}, for example." if first is not None else ""
+def _stray(word: str, parameters: Sequence[Parameter], given: Mapping[str, object]) -> str:
+    named = [p for p in parameters if not p.is_flag and p.kind is not inspect.Parameter.VAR_KEYWORD]
+    # Behind the first of several values the option is repeated; else one is meant that has no value yet.
+    likely = sorted(named, key=lambda p: (p.name not in given or not takes_many(p.hint), p.name in given))
+    example = f" Write {likely[0].option} {word}, for example." if likely else ""
     return f"Parameters are given by name, and {word!r} has none.{example}"
 
 

@@ -139,7 +139,7 @@ def test_progress_goes_to_standard_error(pyflow):
         (("run", "nofile.py"), "Error: There is no file 'nofile.py'."),
         (("show", "latest"), "/.pyflow yet; the first run makes it."),
         (("result", "20261123", "--store", "there"), "There is no store in "),
-        (("ls", "--store", "flow.py"), "flow.py is a file. Name a folder"),
+        (("ls", "--store", "flow.py"), "flow.py: that is a file. Name a folder"),
         (("ls", "--store", "s4://bucket"), "'s4' is not one of the kinds file, s3, memory"),
         (("graph", "flow.py", "--format", "png"), "Error: --format must be text or mermaid, got 'png'."),
         (("nope",), "No such command 'nope'."),
