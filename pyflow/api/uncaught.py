@@ -25,9 +25,26 @@ def tell_plainly() -> None:
 
 def _print(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     error.__traceback__ = without_own_frames(error, traceback)
+    if isinstance(error, PyflowError):
+        _tell_causes_shortly(error)
     sys.__excepthook__(kind, error, error.__traceback__)
     if sys.version_info < (3, 11) and sys.stderr is not None:
         sys.stderr.write("".join(f"{note}\n" for note in getattr(error, "__notes__", ())))
+
+
+def _tell_causes_shortly(error: BaseException) -> None:
+    """Leave out where in pyflow the errors were raised that this one came of: it says in the author's terms what they mean."""
+    seen: set[int] = set()
+    cause = error.__cause__ or error.__context__
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if cause.__traceback__ is not None and _is_own(cause.__traceback__):
+            cause.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__
+
+
+def _is_own(traceback: TracebackType) -> bool:
+    return traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 def without_own_frames(error: BaseException, traceback: TracebackType | None) -> TracebackType | None:
@@ -39,7 +56,7 @@ def without_own_frames(error: BaseException, traceback: TracebackType | None) ->
     while traceback is not None:
         frames.append(traceback)
         traceback = traceback.tb_next
-    own = [frame.tb_frame.f_code.co_filename.startswith(_PACKAGE) for frame in frames]
+    own = [_is_own(frame) for frame in frames]
     if not frames:
         return None
     if own[-1] and not isinstance(error, PyflowError) and "__tracebackhide__" not in frames[-1].tb_frame.f_locals:

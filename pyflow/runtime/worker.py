@@ -181,7 +181,8 @@ def importing_module() -> str | None:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  the one way to look for callers
     while frame is not None:
         if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") != "__main__":
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            # Its name alone: the author knows it by another folder.
+            return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
         frame = frame.f_back
     return None
 

@@ -11,6 +11,8 @@ import pytest
 from pyflow import load_run, pipeline, task
 
 SCRIPT = """
+import threading
+
 from pyflow import pipeline, task
 
 class Odd(Exception):
@@ -43,6 +45,17 @@ def divide_one():
 def size():
     return {"width": [1]}
 
+lock = threading.Lock()
+
+@task
+def guard():
+    with lock:
+        return 1
+
+@pipeline
+def hold_lock():
+    return guard()
+
 @pipeline
 def take_part():
     width = size()["width"]
@@ -71,11 +84,19 @@ def test_a_plain_script_shows_its_own_lines_and_the_command_for_the_log(tmp_path
     said = outcome_of(tmp_path, f"convert_one.with_options(executor={executor!r}, progress=False)()")
     assert "pyflow/" not in said.replace("pyflow logs", "")
     assert said.index("KeyError: 'b'") < said.index("direct cause") < said.index("ValueError: unknown kind")
-    assert 'script.py", line 11, in convert' in said
+    assert 'script.py", line 13, in convert' in said
     assert "raise ValueError(f" in said
     last = said.rstrip().splitlines()[-1]
     assert last.startswith("Raised by task 'convert', attempt 1, in run ")
     assert "pyflow logs" in last
+
+
+def test_what_pyflow_has_found_is_told_without_its_own_lines(tmp_path):
+    """The error that it came of is told in a line, and not where in pyflow that was raised."""
+    said = outcome_of(tmp_path, "hold_lock()")
+    assert said.startswith("TypeError: cannot pickle '_thread.lock' object\n\nThe above exception was the direct cause")
+    assert "NotSerializableError: Task 'guard' cannot be serialized: guard() uses the global 'lock'" in said
+    assert "pyflow/" not in said
 
 
 @pytest.mark.parametrize("executor", ["local", "inprocess"])
