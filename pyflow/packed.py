@@ -252,6 +252,10 @@ class PackedGraph(NamedTuple):
         if self.on_exit is not None:
             yield self.on_exit
 
+    def is_helper(self, node: PackedNode) -> bool:
+        """Whether pyflow added a node, to tell a fact."""
+        return isinstance(node, PackedCall) and self.functions[node.function].builtin is not None
+
     def to_bytes(self) -> bytes:
         """The JSON text whose digest names this graph."""
         wire = {

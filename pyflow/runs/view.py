@@ -255,6 +255,4 @@ def _walk(region: PackedRegion, maps: tuple[int, ...]) -> Iterator[tuple[PackedN
 
 
 def _node_view(graph: PackedGraph, node: PackedNode, maps: tuple[int, ...]) -> NodeView:
-    kind = kind_of(node)
-    is_helper = kind == "call" and graph.functions[node.function].builtin is not None  # type: ignore[union-attr]
-    return NodeView(node.id, node.name, kind, node.at, maps, is_helper)
+    return NodeView(node.id, node.name, kind_of(node), node.at, maps, graph.is_helper(node))

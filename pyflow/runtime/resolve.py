@@ -235,8 +235,8 @@ class Resolver:
         maker = self._program.place(expr["ref"]).node if "ref" in expr else None
         whose = "an item of a map" if maker is None else f"the result of {maker.name!r}"
         at = f" at {expr['at']}" if expr.get("at") else ""
-        for_whom = "" if place.node in (None, maker) else f", for {place.node.name!r}"
-        return f"This was raised by taking {part} of {whose}{at}{for_whom}."
+        is_own = place.node in (None, maker) or self._program.graph.is_helper(place.node)
+        return f"This was raised by taking {part} of {whose}{at}{'' if is_own else f', for {place.node.name!r}'}."
 
     def _object(self, expr: Json, place: Place, indices: Indices) -> object:
         made_of = {name: self.value(value, place, indices) for name, value in expr["fields"]}

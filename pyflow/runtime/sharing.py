@@ -169,11 +169,6 @@ HELPER_BACKOFF_S: Final = 2.0
 """Of pods that do pyflow's own work: what they do may be done again."""
 
 
-def is_helper(graph: PackedGraph, node: PackedNode) -> bool:
-    """Whether pyflow added a node, to tell a fact."""
-    return isinstance(node, PackedCall) and graph.functions[node.function].builtin is not None
-
-
 KILLED: Final = 137
 """The code of a process that was killed, as for lack of memory (128 + SIGKILL)."""
 
@@ -189,7 +184,7 @@ def retries_of(graph: PackedGraph, node: int, *, exit_code: int = 0) -> tuple[in
     """How often a node is tried again after an attempt that ended so, and the pause before the second attempt in seconds."""
     found = graph.on_exit if graph.on_exit is not None and graph.on_exit.id == node else None
     known = found or next(n for n in graph.walk() if n.id == node)
-    if is_helper(graph, known) or not isinstance(known, (PackedCall, PackedContainer)):
+    if graph.is_helper(known) or not isinstance(known, (PackedCall, PackedContainer)):
         return HELPER_RETRIES, HELPER_BACKOFF_S
     options = graph.options[known.options]
     return options.retries or (growths_of(options) if exit_code == KILLED else 0), options.backoff_s

@@ -73,7 +73,7 @@ def cannot_use(value: Traced, scope: Scope) -> DefinitionError:
     if origin.scope.kind == "branch":
         return DefinitionError(
             f"{what[0].upper()}{what[1:]} was made inside the branch at {origin.scope.at}, which may not run, and is used outside of "
-            f"it at {at}. Write first_of(value, default=...) after the branch, and use what that gives."
+            f"it at {at}. After the branch write first_of(value, default=...), or first_of(value, other) with a value of each side, and use what that gives."
         )
     return DefinitionError(
         f"At {at}, the body of the map {_map_name(scope)!r} uses {what}, which comes from outside of that body. The body runs "

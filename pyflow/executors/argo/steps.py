@@ -157,7 +157,7 @@ class _Region:
 
     def _add(self, node: PackedNode) -> None:
         if isinstance(node, PackedCall):
-            own = None if sharing.is_helper(self._stepper.graph, node) else node.options
+            own = None if self._stepper.graph.is_helper(node) else node.options
             pod = Pod(own, self._stepper.tell_count(node.id))
             self._step(f"n{node.id}", node, pod, n=(str(node.id),), i=self._prefix)
         elif isinstance(node, PackedContainer):
