@@ -73,6 +73,10 @@ class Definition:
         check_name(self.name, what="A pipeline", at=self.at)
 
     def _check_defaults(self) -> None:
+        if not isinstance(self.defaults, dict):
+            raise DefinitionError(
+                f"The defaults of pipeline {self.name!r} at {self.at} must be a dict of options, such as {{'retries': 2}}, got {self.defaults!r}."
+            )
         check_options(self.defaults, f"The defaults of pipeline {self.name!r}", self.at)
         wrong = [name for name in _ONE_TASK if name in self.defaults]
         if wrong:

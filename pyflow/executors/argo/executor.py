@@ -16,6 +16,7 @@ from pyflow.executors.argo.diagnosis import findings
 from pyflow.executors.argo.estimate import ESTIMATE
 from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.opening import open_cluster
+from pyflow.executors.argo.place import check_reachable
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.versions import version_of
 from pyflow.executors.argo.watch import Followed, Watch, counts_of
@@ -190,12 +191,10 @@ def check_store(content: ContentStore, url: str) -> None:
     """Refuse a store that pods cannot reach, or in which two attempts could both commit.
 
     Raises:
-        ExecutorError: It is one of these; the message says why.
+        ConfigError: Pods cannot reach it.
+        ExecutorError: Two attempts could both commit.
     """
-    if not url.startswith("s3://"):
-        raise ExecutorError(
-            f"Pods cannot reach the store {url}, which is on this machine. Executor 'argo' needs a bucket: store='s3://bucket/prefix'."
-        )
+    check_reachable(url)
     has_create_only: Callable[[], bool] = getattr(content.blobs, "has_create_only", lambda: True)
     if not has_create_only():
         raise ExecutorError(

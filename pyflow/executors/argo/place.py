@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pyflow.contract import Home
-from pyflow.errors import ExecutorError
+from pyflow.errors import ConfigError
 from pyflow.executors.argo.mounts import KEY_FOLDER, SCRATCH
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.text import encoded, plain
@@ -33,6 +33,18 @@ pyflow_start.begin(p);del sys.argv[1:3]
 from pyflow.runtime.pod import main
 sys.exit(main())
 """
+
+
+def check_reachable(url: str) -> None:
+    """Refuse a store that lies on the caller's machine.
+
+    Raises:
+        ConfigError: It is not in a bucket.
+    """
+    if not url.startswith("s3://"):
+        raise ConfigError(
+            f"Pods cannot reach the store {url}, which is on this machine. Executor 'argo' needs a bucket: store='s3://bucket/prefix'."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +157,8 @@ class Place:
         ]
 
     def _object(self, key: str) -> Template:
-        scheme, _, rest = self.home.store_url.partition("://")
-        if scheme != "s3":
-            raise ExecutorError(f"Pods cannot reach the store {self.home.store_url!r}: it must be in a bucket, s3://…")
-        bucket, _, prefix = rest.partition("/")
+        check_reachable(self.home.store_url)
+        bucket, _, prefix = self.home.store_url.removeprefix("s3://").partition("/")
         # Argo signs with the endpoint's host alone, and wants one in any case.
         address = urlsplit(self._endpoint() or "https://s3.amazonaws.com")
         place: Template = {

@@ -48,3 +48,10 @@ def test_a_place_with_another_python_is_refused_before_anything_is_sent(monkeypa
     why = rf"'python' of 'double'.*to have Python 3\.8, and this is Python {here}.*take an image with Python {here}"
     with pytest.raises(errors.ExecutorError, match=why):
         flow.with_options(store=f"s3://{BUCKET}/other", argo={"trust_bucket": True}).compile()
+
+
+def test_a_store_on_this_machine_is_a_wrong_setting():
+    """Pods cannot reach a folder, and the same is said whether a run is compiled or submitted."""
+    for make in (doubles.compile, doubles.with_options(executor="argo").submit):
+        with pytest.raises(errors.ConfigError, match=r"Pods cannot reach the store .*store='s3://bucket/prefix'"):
+            make([1])

@@ -192,6 +192,8 @@ def test_a_class_method_around_a_task_keeps_its_class_or_says_so(use):
 
 
 def test_options_of_tasks_are_not_those_of_pipelines():
-    """Who writes one at a pipeline is told how all its tasks get it."""
+    """Who writes one at a pipeline is told how all its tasks get it, and what defaults are made of."""
     with pytest.raises(DefinitionError, match=r"one of tasks: @task\(retries=...\).* defaults=\{'retries': ...\}"):
         pipeline(retries=2)
+    with pytest.raises(DefinitionError, match="must be a dict of options, such as"):
+        pipeline(lambda: None, defaults=["retries"])
