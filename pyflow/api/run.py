@@ -287,12 +287,26 @@ class Run:
             raise DefinitionError(f"Run {self.id} has not failed: it is {status}.")
         return self._error_of(*failed[0], others=failed[1:])
 
-    def _result_of(self, node: str, index: int | None) -> Any:
-        where = self._find(node, index, whole_maps=True)
+    def failure_of(self, node: str, index: int | None = None) -> BaseException | None:
+        """What a node's task raised, ready to be raised, once the node has ended; None when it raised nothing.
+
+        Raises:
+            NotFoundError: There is no such node.
+        """
+        self._find(node, index, whole_maps=True)
+        self._await(node, index)
+        view = self.view()
+        return self._raised_by(view, self.slots_of(view, node, index))
+
+    def _await(self, node: str, index: int | None) -> None:
         while self.status not in ENDED and not all(
             slot.status in ENDED for slot in self.slots_of(self.view(), node, index) or [SlotView("")]
         ):
             time.sleep(max(_FIRST_POLL_S, self._content.blobs.poll_s))
+
+    def _result_of(self, node: str, index: int | None) -> Any:
+        where = self._find(node, index, whole_maps=True)
+        self._await(node, index)
         value, found = None, None
         try:
             value = self._resolver().node_value(*where)
@@ -309,10 +323,10 @@ class Run:
         """Why a node has no result: what its task raised, else how it is; what was found where it should have one."""
         view = self.view()
         slots = self.slots_of(view, node, index)
+        raised = self._raised_by(view, slots)
+        if raised is not None:
+            return raised
         missing = [slot for slot in slots if slot.status != "succeeded"]
-        failed = [(name, slot) for name, slot in _failed_slots(view) if slot in missing]
-        if failed:
-            return self._error_of(*failed[0], others=failed[1:])
         if missing:
             return NotFoundError(self._why_missing(node, missing[0]))
         base, indices = split_name(node)
@@ -322,6 +336,10 @@ class Run:
         if not slots:
             return NotFoundError(self._why_missing(node, SlotView("", view.by_name()[base].status)))
         return found
+
+    def _raised_by(self, view: RunView, slots: list[SlotView]) -> BaseException | None:
+        failed = [(name, slot) for name, slot in _failed_slots(view) if slot in slots]
+        return self._error_of(*failed[0], others=failed[1:]) if failed else None
 
     def _why_missing(self, node: str, slot: SlotView) -> str:
         why = f" ({slot.error['type']}: {slot.error['message'][:500]})" if slot.error else ""

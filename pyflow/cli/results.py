@@ -44,21 +44,28 @@ def result(run_id: str, node: str | None, store: str | None, *, as_json: bool, t
     run = run_of(run_id, store)
     if run.status not in ENDED:
         click.echo(f"Run {run.id} is {run.status}; waiting for its end.", err=True)
-    if node is None and run.wait() != "succeeded":
-        error = run.failure()
-        tell_of_run(error)
-        sys.exit(exit_code_of_run(error))
     _use_code_of(run)
     try:
-        value = run.result(node)
+        raised = _raised_in(run, node)
+        value = None if raised is not None else run.result(node)
     except NotFoundError as error:
         raise Wrong(str(error)) from error
+    if raised is not None:
+        tell_of_run(raised)
+        sys.exit(exit_code_of_run(raised))
     if target is not None:
         write_to(value, target)
     elif as_json:
         click.echo(to_json(value))
     else:
         click.echo(readable(value))
+
+
+def _raised_in(run: Run, node: str | None) -> BaseException | None:
+    """What stands against a result of the run, or of one of its tasks: told as the task's, which it is."""
+    if node is not None:
+        return run.failure_of(node)
+    return None if run.wait() == "succeeded" else run.failure()
 
 
 @click.command()

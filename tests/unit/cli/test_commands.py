@@ -277,6 +277,10 @@ def test_result_of_a_failed_run(failed):
     done = failed("result", "latest")
     assert (done.code, "ValueError: bad x: 1" in done.err) == (1, True)
     assert failed("result", "latest", "load").out == "[0, 1, 2]\n"
+    for node in ("fit", "fit[1]"):
+        done = failed("result", "latest", node)
+        assert (done.code, done.err.count("Traceback"), "ValueError: bad x: 1" in done.err) == (1, 1, True)
+        assert "/pyflow/" not in done.err
 
 
 def test_graph(pyflow):
