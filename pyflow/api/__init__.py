@@ -7,7 +7,7 @@ from pyflow.late import late_names
 if TYPE_CHECKING:
     from pyflow.api.completeness import Fault, FunctionUse, find_faults, functions_in
     from pyflow.api.deploying import Deployment, load_deployment
-    from pyflow.api.elsewhere import no_runs_text
+    from pyflow.api.elsewhere import no_runs_text, no_store_text
     from pyflow.api.home import Workplace, open_workplace
     from pyflow.api.load import list_runs, load_run
     from pyflow.api.lookup import find_run
@@ -21,7 +21,7 @@ else:
         {
             "pyflow.api.completeness": "Fault FunctionUse find_faults functions_in",
             "pyflow.api.deploying": "Deployment load_deployment",
-            "pyflow.api.elsewhere": "no_runs_text",
+            "pyflow.api.elsewhere": "no_runs_text no_store_text",
             "pyflow.api.home": "Workplace open_workplace",
             "pyflow.api.load": "list_runs load_run",
             "pyflow.api.lookup": "find_run",
@@ -52,6 +52,7 @@ __all__ = [
     "load_deployment",
     "load_run",
     "no_runs_text",
+    "no_store_text",
     "open_workplace",
     "pipeline",
     "prepare",

@@ -265,6 +265,17 @@ class Run:
             raise NotFoundError(f"Run {self.id} has no node {base!r}.{suggestion(base, list(view.by_name()))}")
         return [slot for n in nodes for slot in n.slots.values() if slot_indices(slot.slot)[: len(indices)] == indices]
 
+    def check_item(self, view: RunView, node: str, index: int | None = None) -> None:
+        """Refuse an item of a map that is not among those that have started.
+
+        Raises:
+            NotFoundError: There is no such node, or no such item of it.
+        """
+        base, indices = split_name(node)
+        if (indices or index is not None) and not self.slots_of(view, node, index):
+            count = len(self.slots_of(view, base))
+            raise NotFoundError(f"Node {node!r} of run {self.id} has no such item: there are {count}.")
+
     def failure(self, status: Status | None = None) -> BaseException:
         """The error that the run ended with, ready to be raised.
 
@@ -329,12 +340,9 @@ class Run:
         missing = [slot for slot in slots if slot.status != "succeeded"]
         if missing:
             return NotFoundError(self._why_missing(node, missing[0]))
-        base, indices = split_name(node)
-        if not slots and (indices or index is not None):
-            count = len(self.slots_of(view, base))
-            return NotFoundError(f"Node {node!r} of run {self.id} has no such item: there are {count}.")
         if not slots:
-            return NotFoundError(self._why_missing(node, SlotView("", view.by_name()[base].status)))
+            self.check_item(view, node, index)
+            return NotFoundError(self._why_missing(node, SlotView("", view.by_name()[split_name(node)[0]].status)))
         return found
 
     def _raised_by(self, view: RunView, slots: list[SlotView]) -> BaseException | None:

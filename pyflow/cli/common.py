@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from pyflow.api import Run, Workplace, find_run, open_workplace
+from pyflow.api import Run, Workplace, find_run, no_store_text, open_workplace
 from pyflow.cli.failures import Wrong
 from pyflow.cli.output import width
 from pyflow.config import Settings
@@ -52,6 +52,18 @@ def run_argument(function: F) -> F:
 def workplace_of(store: str | None) -> Workplace:
     """The store that a command works on."""
     return open_workplace(Settings(store=store))
+
+
+def made_workplace_of(store: str | None) -> Workplace:
+    """The store that a command works on, for one that would say nothing is wrong, or nothing to do, of a misspelt one.
+
+    Raises:
+        Wrong: The store was named, and is not there.
+    """
+    workplace = workplace_of(store)
+    if store is not None and (missing := no_store_text(workplace)):
+        raise Wrong(missing)
+    return workplace
 
 
 def run_of(text: str, store: str | None) -> Run:

@@ -10,7 +10,7 @@ from datetime import timedelta
 import click
 
 from pyflow.api import Workplace, find_run, no_runs_text
-from pyflow.cli.common import age, json_option, store_option, workplace_of
+from pyflow.cli.common import age, json_option, made_workplace_of, store_option
 from pyflow.cli.failures import BROKEN, Wrong
 from pyflow.cli.output import print_json
 from pyflow.errors import NotFoundError
@@ -45,7 +45,7 @@ def gc(
     --older-than and --keep-last a run goes only if both let it. A run that may
     still go on always stays, and so does what another run took as its argument.
     """  # noqa: D301  click reads the \b
-    workplace = workplace_of(store)
+    workplace = made_workplace_of(store)
     retention = Retention(
         older_than=older_than, keep_last=keep_last, run_ids=tuple(_id_of(text, workplace) for text in removed)
     )

@@ -84,7 +84,10 @@ def logs(run_id: str, node: str | None, store: str | None, *, is_follow: bool, a
     run = run_of(run_id, store)
     try:
         if node is not None:
-            run.slots_of(run.view(), node)
+            view = run.view()
+            run.slots_of(view, node)
+            if view.status in ENDED:
+                run.check_item(view, node)
         if as_json:
             print_json(_logs_wire(run, node))
             return

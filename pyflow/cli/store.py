@@ -8,7 +8,7 @@ import sys
 import click
 
 from pyflow.api import Workplace, find_run, no_runs_text, open_workplace
-from pyflow.cli.common import json_option
+from pyflow.cli.common import json_option, made_workplace_of
 from pyflow.cli.failures import FAILED, Wrong
 from pyflow.cli.output import has_colour, print_json
 from pyflow.config import Settings
@@ -60,7 +60,7 @@ def copy(source: str, target: str, runs: tuple[str, ...], *, as_json: bool) -> N
     What is read is verified. What is there already is not copied again, so a copy that was broken off is
     finished by the same command. Nothing is removed from FROM.
     """
-    here, there = open_workplace(Settings(store=source)), open_workplace(Settings(store=target))
+    here, there = made_workplace_of(source), open_workplace(Settings(store=target))
     if here.content.blobs.url == there.content.blobs.url:
         raise Wrong(f"FROM and TO are the same store, {here.content.blobs.url}.")
     wanted = [_ended(text, here) for text in runs] if runs else _all_ended(here)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import click
 
 from pyflow.api import no_runs_text
-from pyflow.cli.common import json_option, run_of, store_option, workplace_of
+from pyflow.cli.common import json_option, made_workplace_of, run_of, store_option
 from pyflow.cli.failures import FAILED
 from pyflow.cli.output import has_colour, print_json
 from pyflow.terminal import clean, coloured, counted, size_text
@@ -28,7 +28,7 @@ def verify(run_id: str | None, store: str | None, *, as_json: bool) -> None:
 
     What a crash leaves behind is listed as harmless: no result is lost by it.
     """
-    workplace = workplace_of(store)
+    workplace = made_workplace_of(store)
     verifier = Verifier(workplace.content)
     ids = workplace.content.blobs.folders(workplace.content.keys.runs())
     if run_id is not None and run_id not in ids:  # one whose record is damaged has its id still

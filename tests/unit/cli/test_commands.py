@@ -139,6 +139,9 @@ def test_progress_goes_to_standard_error(pyflow):
         (("run", "nofile.py"), "Error: There is no file 'nofile.py'."),
         (("show", "latest"), "/.pyflow yet; the first run makes it."),
         (("result", "20261123", "--store", "there"), "There is no store in "),
+        (("verify", "--store", "there"), "There is no store in "),
+        (("gc", "--store", "there"), "There is no store in "),
+        (("store", "copy", "there", "elsewhere"), "There is no store in "),
         (("ls", "--store", "flow.py"), "flow.py: that is a file. Name a folder"),
         (("ls", "--store", "s4://bucket"), "'s4' is not one of the kinds file, s3, memory"),
         (("graph", "flow.py", "--format", "png"), "Error: --format must be text or mermaid, got 'png'."),
@@ -243,6 +246,7 @@ def test_logs(ran):
     assert ran("logs", "latest").out == "loading red\nfitting 0\nfitting 1\nfitting 2\n"
     assert ran("logs", "latest", "fit[2]").out == "fitting 2\n"
     assert ran("logs", "latest", "--follow", "load").out == "loading red\n"
+    assert "has no such item: there are 3." in ran("logs", "latest", "fit[7]").err
     done = ran("logs", "latest", "ft")
     assert (done.code, "Did you mean 'fit'?" in done.err) == (2, True)
     assert "printed" in ran("logs", "latest", "save").err
