@@ -77,6 +77,10 @@ def load_source(text: str) -> Source:
         Wrong: There is no such file or module.
         UserCodeError: The file raised while it was loaded.
     """
+    if text.startswith("-"):
+        raise Wrong(
+            f"{text} is no option of pyflow, and a parameter of the pipeline goes behind its file: FILE {text} VALUE."
+        )
     label, colon, wanted = text.rpartition(":")
     if not colon or "/" in wanted:
         label, wanted = text, ""

@@ -233,6 +233,9 @@ def _stray(word: str, parameters: Sequence[Parameter], given: Mapping[str, objec
     # Behind the first of several values the option is repeated; else one is meant that has no value yet.
     likely = sorted(named, key=lambda p: (p.name not in given or not takes_many(p.hint), p.name in given))
     example = f" Write {likely[0].option} {word}, for example." if likely else ""
+    name, equals, value = word.lstrip("-").partition("=")
+    if any(name.replace("-", "_") == p.name for p in parameters):
+        example = f" Write --{name}{equals}{value}."
     return f"Parameters are given by name, and {word!r} has none.{example}"
 
 

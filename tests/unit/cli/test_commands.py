@@ -139,6 +139,7 @@ def test_progress_goes_to_standard_error(pyflow):
         (("run", "nofile.py"), "Error: There is no file 'nofile.py'."),
         (("show", "latest"), "/.pyflow yet; the first run makes it."),
         (("result", "20261123", "--store", "there"), "There is no store in "),
+        (("run", "--n", "2", "flow.py"), "a parameter of the pipeline goes behind its file: FILE --n VALUE."),
         (("verify", "--store", "there"), "There is no store in "),
         (("gc", "--store", "there"), "There is no store in "),
         (("store", "copy", "there", "elsewhere"), "There is no store in "),

@@ -89,6 +89,8 @@ def test_positional_only_parameters():
         (("--pth", "x"), "The pipeline has no parameter --pth, and pyflow no such option. Did you mean --path?"),
         (("--zzz", "x"), "The pipeline's parameters: --path, --learning-rate, --flag, --tags."),
         (("x.csv",), "Parameters are given by name, and 'x.csv' has none. Write --path x.csv, for example."),
+        (("-path", "x"), "'-path' has none. Write --path."),
+        (("path=x",), "'path=x' has none. Write --path=x."),
         (("--tags", "a", "b"), "'b' has none. Write --tags b, for example."),
         (("--path",), "--path needs a value (Path)."),
         (("--path", "--flag"), "--path needs a value (Path)."),
