@@ -29,7 +29,7 @@ class Death:
     """What ended a pod that left no outcome."""
 
     kind: str
-    """``memory``, ``deleted``, ``evicted``, ``timeout``, ``image``, ``start`` or ``other``."""
+    """``memory``, ``deleted``, ``evicted``, ``timeout``, ``stopped``, ``image``, ``start`` or ``other``."""
     reason: str
     is_timeout: bool = False
 
@@ -52,7 +52,7 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
     (r"Unschedulable|nodes are available", "unschedulable", "Ask for less, or for other nodes", False),
     (r"exceeded quota|forbidden: exceeded", "quota",
      "The namespace's quota is used up: wait, set parallelism=, or ask for less with cpus= and memory=", False),
-    (r"serviceaccount .*not found|service account .*not found", "forbidden",
+    (r"service ?accounts? .*not found", "forbidden",
      "There is no such service account: argo={'service_account': ...}; 'pyflow argo setup' prints one", True),
     (r"is forbidden|cannot create resource", "forbidden", "A right or a policy is missing: show this to who runs the cluster", True),
     (r"CreateContainerError|RunContainerError", "config", "The container could not be made: check its command and volumes", True),
@@ -98,6 +98,8 @@ def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_byt
         return Death("timeout", f"its pod was ended by a time limit: {said}.", is_timeout=True)
     if re.search(r"pod deleted|pod was deleted|[Nn]ode.*(lost|shutdown|not ready)", said):
         return Death("deleted", f"its pod was removed while it ran ({said}). With retries= another pod tries again.")
+    if "workflow shutdown" in said:
+        return Death("stopped", f"the workflow was stopped before it had ended ({said}).")
     wait = why_it_waits(said)
     if wait is not None and wait.kind in {"image", "config", "forbidden"}:
         return Death("image" if wait.kind == "image" else "start", f"its pod could not start: {wait}")

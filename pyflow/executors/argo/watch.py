@@ -187,7 +187,7 @@ class Watch:
         kind = "TaskTimeoutError" if death.is_timeout else "LostTaskError"
         error = ErrorRecord(type=f"pyflow.errors.{kind}", message=death.reason, traceback=death.reason)
         status: Status = "failed" if death.is_timeout else "lost"
-        if self.view.is_cancel_requested:
+        if self.view.is_cancel_requested or death.kind == "stopped":
             status = "cancelled"
         if not self._has_started(slot, attempt):
             self._tell(self._journal.add("started", slot=slot, attempt=attempt, worker=node.pod))

@@ -17,12 +17,12 @@ FLOW = """
     from pyflow import container, pipeline, task
 
     @container(image="busybox:1.36", stdout=True)
-    def said(known, unknown):
-        return ["printf", "%s|", known, unknown]
+    def said(*words):
+        return ["printf", "%s|", *words]
 
-    @task
-    def same(text):
-        return text
+    @task(outputs=3)
+    def same(*words):
+        return words
 
     @task
     def confined():
@@ -32,8 +32,8 @@ FLOW = """
         return os.getuid(), int(status["CapEff"], 16), status["NoNewPrivs"].strip(), writable, token
 
     @pipeline
-    def saying(text):
-        return said(text, same(text)), confined()
+    def saying(*words):
+        return said(*words, *same(*words)), confined()
 
     @task(memory="64Mi", memory_on_oom="512Mi")
     def hungry():
@@ -78,8 +78,9 @@ def flows(tmp_path, monkeypatch):
 def test_pods_are_confined_and_read_no_text_of_an_author(flows):
     """No root, no rights, no token, one writable folder; and a command's words arrive as they are, known before or made by a task."""
     hostile = "{{workflow.name}} {{=1+1}} $(HOME) $$(HOME) ${HOME} `id` 'q' \"d\" --flag @file é\n2"
-    text, (user, rights, no_new, writable, has_token) = flows.saying(hostile)
-    assert text.split("|") == [hostile, hostile, ""]
+    words = [hostile, "--flag", ""]
+    text, (user, rights, no_new, writable, has_token) = flows.saying(*words)
+    assert text.split("|") == [*words, *words, ""]
     assert (user, rights, no_new, set(writable), has_token) == (1000, 0, "1", {"/tmp"}, False)
 
 

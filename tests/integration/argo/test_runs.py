@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 
+import pexpect
 import pytest
-from argo_world import cluster, needs_argo, prepared, project, pyflow, until
+from argo_world import cluster, kubectl, needs_argo, prepared, project, pyflow, until
 
 from pyflow import errors, load_run
 from pyflow.api import list_runs, load_deployment, open_workplace
@@ -79,7 +80,7 @@ def flows(tmp_path, monkeypatch):
 
 
 def test_values_errors_and_logs_come_back(flows):
-    """The same as on the author's machine; another process finds the run by its id, and `pyflow ls` lists it."""
+    """The same as on the author's machine; another process finds the run by its id, also when its pods are gone."""
     assert flows.doubles([1, 3]) == [2, 6]
     with pytest.raises(ValueError, match=r"there is a 4 in \[2, 4\]") as caught:
         flows.doubles([1, 2])
@@ -89,6 +90,13 @@ def test_values_errors_and_logs_come_back(flows):
     assert pyflow("result", succeeded.id).stdout.strip() == "[2, 6]"
     assert pyflow("logs", succeeded.id, "double[1]").stdout == "doubling 3\n"
     assert succeeded.record.place["namespace"] == prepared()["namespace"]
+    label = f"workflows.argoproj.io/workflow={succeeded.record.place['workflow']}"
+    assert kubectl("get", "pods", "-l", label, "-o", "name") == ""
+    peaks = [
+        attempt.peak_memory_bytes for slot in succeeded.nodes["double"].slots.values() for attempt in slot.attempts
+    ]
+    assert len(peaks) == 2
+    assert min(peaks) > 1 << 20
 
 
 def test_a_cancelled_run_runs_its_exit_handler(flows):
@@ -142,6 +150,26 @@ def test_why_a_pod_waits_is_said_within_seconds(flows):
     assert run.status in {"pending", "running"}
     run.cancel()
     assert run.wait(120) == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "status"), [("d", "goes on. Watch it", "running"), ("c", "Stopped.", "cancelled")]
+)
+def test_ctrl_c_asks_whoever_can_answer(flows, answer, said, status):
+    """In a terminal a person chooses whether to leave the run alone or to cancel it."""
+    words = ["-m", "pyflow.cli", "run", "flows.py:naps", "--seconds", "300"]
+    child = pexpect.spawn(sys.executable, words, encoding="utf-8", timeout=100)
+    (run,) = until(list_runs)
+    until(lambda: "napping" in run.logs("nap"))
+    child.sendintr()
+    child.expect_exact("(d)etach and let it, or (c)ancel it? [d]")
+    child.sendline(answer)
+    child.expect_exact(said)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert run.status == status
+    run.cancel()
 
 
 def test_a_deleted_workflow_ends_its_run(flows):

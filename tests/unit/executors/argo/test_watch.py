@@ -204,14 +204,20 @@ def test_a_workflow_that_no_controller_takes_is_told(scene):
 
 
 def test_a_hopeless_wait_ends_the_run(scene):
-    """An image that nobody has: after a while the run is stopped, and the error says what to do."""
-    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "ErrImagePull: no such image"))
+    """An image that nobody has: after a while the run is stopped, and the error says what to do; what waited beside it is cancelled."""
+    beside = pod(scene.second, "Pending", "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.")
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "ErrImagePull: no such image"), beside)
     scene.watch.look()
     scene.watch._now = lambda: 2000.0
     scene.watch.look()
     assert ("stop", scene.name) in scene.cluster.calls
-    scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "Stopped"))
-    (failure,) = scene.watch.look().failures
+    stopped = "workflow shutdown with strategy:  Stop"
+    scene.cluster.set_status(
+        scene.name, "Failed", pod(scene.first, "Failed", stopped), pod(scene.second, "Failed", stopped)
+    )
+    summary = scene.watch.look()
+    (failure,) = summary.failures
+    assert summary.counts == {"lost": 1, "cancelled": 1}
     assert "could not start within 300 s: ErrImagePull" in failure[3]
 
 

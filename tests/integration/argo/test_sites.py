@@ -1,0 +1,297 @@
+"""What a site has, and how it differs: volumes, accounts, rights, quotas, a namespace that nobody has prepared, no Argo Server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from argo_world import IMAGE, kubectl, needs_argo, prepared, project, pyflow, until
+
+from pyflow import errors, load_run
+from pyflow.api import list_runs
+
+pytestmark = [*needs_argo, pytest.mark.timeout(400)]
+
+PROVIDED = """
+    import os
+    from pathlib import Path
+    from pyflow import Secret, Volume, container, pipeline, task
+
+    NAME = {name!r}
+    THERE = {{"/mnt/secret": Volume.secret(NAME), "/mnt/config": Volume.config(NAME)}}
+
+    @task(
+        volumes={{**THERE, "/mnt/claim": Volume.claim(NAME, read_only=False)}},
+        env={{"TOKEN": Secret(NAME, key="password")}},
+        service_account=NAME,
+        tolerations=[{{"key": "gpu", "operator": "Exists"}}],
+        labels={{"team": "birds"}},
+    )
+    def uses():
+        Path("/mnt/claim/note.txt").write_text("kept")
+        same = Path("/mnt/secret/password").read_text() == os.environ["TOKEN"]
+        try:
+            Path("/mnt/config/level").write_text("x")
+        except OSError:
+            return same, Path("/mnt/config/level").read_text()
+
+    @container(image="busybox:1.36", volumes=THERE, env={{"TOKEN": Secret(NAME, key="password")}}, stdout=True, run_as_root=True, writable_root=True)
+    def as_root(first):
+        return ["sh", "-c", 'id -u; touch /made && test "$(cat /mnt/secret/password)" = "$TOKEN" && cat /mnt/config/level "$1"', "sh", first]
+
+    @container(image="busybox:1.36", outputs={{"folder": "/work/tiles"}}, volumes={{"/mnt/claim": Volume.claim(NAME)}})
+    def tiles():
+        return ["sh", "-c", "mkdir -p /work/tiles/empty /work/tiles/a; cat /mnt/claim/note.txt > /work/tiles/a/b.txt; chmod 750 /work/tiles/a/b.txt; chmod 705 /work/tiles/empty"]
+
+    @task
+    def listing(folder: Path):
+        return sorted((str(path.relative_to(folder)), oct(path.stat().st_mode & 0o777)) for path in folder.rglob("*"))
+
+    @task
+    def words() -> Path:
+        Path("words.txt").write_text("-- words\\n")
+        return Path("words.txt")
+
+    @pipeline
+    def everything():
+        used = uses()
+        return used, as_root(words()), listing(tiles.after(used)())
+"""
+
+
+@pytest.fixture
+def provided(tmp_path: Path) -> Any:
+    """A Secret, a ConfigMap, a claim on a folder of this machine, and a service account without any rights; their name."""
+    name = f"site-{uuid.uuid4().hex[:8]}"
+    folder = tmp_path / "claim"
+    folder.mkdir()
+    folder.chmod(0o777)  # for pods, which are somebody else
+    capacity = {"storage": "1Mi"}
+    volume = {
+        "capacity": capacity,
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": name,
+        "hostPath": {"path": str(folder)},
+    }
+    claim = {"accessModes": ["ReadWriteMany"], "storageClassName": name, "resources": {"requests": capacity}}
+    objects = [
+        {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **more}
+        for kind, more in {
+            "PersistentVolume": {"spec": volume},
+            "PersistentVolumeClaim": {"spec": claim},
+            "Secret": {"stringData": {"password": "correct horse"}},
+            "ConfigMap": {"data": {"level": "debug\n"}},
+            "ServiceAccount": {},
+        }.items()
+    ]
+    text = yaml.safe_dump_all(objects)
+    kubectl("apply", "-f", "-", input=text)
+    yield name
+    kubectl("delete", "--wait=false", "-f", "-", input=text)
+
+
+def test_what_a_cluster_provides_is_there(tmp_path, monkeypatch, provided):
+    """Claims, Secrets and ConfigMaps as volumes, a Secret as a variable, a task's own account and tolerations, a container as root, a folder that a container made."""
+    flows = project(tmp_path, monkeypatch, PROVIDED.format(name=provided), pod_gc="Never")
+    run = flows.everything.submit()
+    assert run.wait(200) == "succeeded", run.failure()
+    used, said, found = run.result()
+    assert used == (True, "debug\n")
+    assert said == "0\ndebug\n-- words\n"
+    assert found == [("a", "0o777"), ("a/b.txt", "0o750"), ("empty", "0o705")]
+    pods = json.loads(
+        kubectl("get", "pods", "-l", f"workflows.argoproj.io/workflow={run.record.place['workflow']}", "-o", "json")
+    )
+    (pod,) = (pod for pod in pods["items"] if pod["metadata"]["labels"].get("team") == "birds")
+    assert pod["spec"]["serviceAccountName"] == provided
+    assert {"key": "gpu", "operator": "Exists"} in pod["spec"]["tolerations"]
+    assert (tmp_path / "claim" / "note.txt").read_text() == "kept"
+
+
+WAITS = """
+    from pyflow import Secret, Volume, pipeline, task
+
+    @task
+    def late():
+        return 1
+
+    nowhere = late.with_options(name="nowhere", node_selector={"pool": "nobody"})
+    hungry = late.with_options(name="hungry", memory="900Gi")
+    unclaimed = late.with_options(name="unclaimed", volumes={"/mnt/x": Volume.claim("nobody")})
+    secretless = late.with_options(name="secretless", env={"TOKEN": Secret("nobody", key="x")})
+    stranger = late.with_options(name="stranger", service_account="nobody")
+
+    @pipeline(fail_fast=False)
+    def waiting():
+        return nowhere(), hungry(), unclaimed(), secretless(), stranger()
+"""
+
+
+def _read_until(going: subprocess.Popen[str], *texts: str) -> str:
+    """What a process says on its standard error until it has said all of these."""
+    said = ""
+    while not all(text in said for text in texts):
+        line = going.stderr.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def test_why_each_pod_waits_is_said_with_what_would_help(tmp_path, monkeypatch):
+    """No such node, no room, no claim, no Secret, no account: each in the cluster's words, and whose move it is."""
+    project(tmp_path, monkeypatch, WAITS)
+    command = [sys.executable, "-m", "pyflow.cli", "run", "--progress", "flows.py"]
+    told = {
+        "nowhere": "check the option node_selector",
+        "hungry": "ask for less with",
+        "unclaimed": "Check that the claim",
+        "secretless": "A Secret or ConfigMap",
+        "stranger": "There is no such service account",
+    }
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as going:
+        said = _read_until(going, *told.values())
+        for name, text in told.items():
+            assert any(f"{name} " in line and text in line for line in said.splitlines()), said
+        (run,) = list_runs()
+        run.cancel()
+        going.communicate(timeout=60)
+    assert going.returncode == 1
+
+
+SMALL = """
+    import time
+    from pyflow import pipeline, task
+
+    @task
+    def numbers(n):
+        return list(range(n))
+
+    @task
+    def double(x):
+        print("doubling", x)
+        return 2 * x
+
+    @task
+    def total(xs):
+        if len(xs) == 3:
+            raise ValueError("three are too many")
+        return sum(xs)
+
+    @task
+    def nap(seconds):
+        print("napping", flush=True)
+        time.sleep(seconds)
+
+    @pipeline
+    def summed(n):
+        return total(double.map(numbers(n)))
+
+    @pipeline
+    def naps(seconds):
+        return nap(seconds)
+
+    if __name__ == "__main__":
+        print("value:", summed(2))
+"""
+
+
+@pytest.fixture
+def administrator(monkeypatch):
+    """Somebody with a kubeconfig, and no Argo Server."""
+    for name in [name for name in os.environ if name.startswith("ARGO_") and name != "ARGO_NAMESPACE"]:
+        monkeypatch.delenv(name)
+
+
+def test_runs_go_by_the_kubernetes_api_alone(tmp_path, monkeypatch, administrator):
+    """Values, errors, logs, lists, cancelling and templates, as by the Argo Server."""
+    flows = project(tmp_path, monkeypatch, SMALL)
+    run = flows.summed.submit(2)
+    assert run.wait(200) == "succeeded"
+    assert run.result() == 2
+    assert run.logs("double[1]") == "doubling 1\n"
+    with pytest.raises(ValueError, match="three are too many"):
+        flows.summed(3)
+    sleeper = flows.naps.submit(300)
+    until(lambda: "napping" in sleeper.logs("nap"))
+    load_run(sleeper.id).cancel()
+    assert sleeper.wait(100) == "cancelled"
+    deployment = flows.summed.deploy()
+    started = deployment.run(n=2)
+    assert started.wait(100) == "succeeded"
+    assert started.result() == 2
+    deployment.remove()
+    assert {run.status for run in list_runs()} == {"succeeded", "failed", "cancelled"}
+
+
+def test_a_pod_of_the_cluster_submits_with_its_own_account(tmp_path, monkeypatch):
+    """As a notebook in JupyterHub does: no kubeconfig and no token, but its pod's service account, and the key from the Secret."""
+    project(tmp_path, monkeypatch, SMALL)
+    folders = {
+        "work": tmp_path,
+        "code": Path(errors.__file__).parents[1],
+        "site-packages": Path(yaml.__file__).parents[1],
+    }
+    variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    variables |= {"PYTHONPATH": "/code:/site-packages", "HOME": "/tmp", "PYFLOW_KEY_FILE": "/key/key"}
+    main = {
+        "name": "main", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "workingDir": "/work", "command": ["python", "flows.py"],
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "volumeMounts": [{"name": name, "mountPath": f"/{name}"} for name in (*folders, "key")],
+    }  # fmt: skip
+    volumes: list[Any] = [{"name": name, "hostPath": {"path": str(folder)}} for name, folder in folders.items()]
+    volumes.append({"name": "key", "secret": {"secretName": prepared()["key_secret"]}})
+    name = f"notebook-{uuid.uuid4().hex[:8]}"
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"serviceAccountName": "submitter", "restartPolicy": "Never", "hostNetwork": True, "volumes": volumes, "containers": [main]},
+    }  # fmt: skip
+    kubectl("apply", "-f", "-", input=json.dumps(pod))
+
+    def phase() -> str:
+        found = kubectl("get", "pod", name, "-o", "jsonpath={.status.phase}")
+        return found if found in {"Succeeded", "Failed"} else ""
+
+    ended, said = until(phase, 200), kubectl("logs", name)
+    kubectl("delete", "pod", name, "--wait=false")
+    assert ended == "Succeeded", said
+    assert said == "value: 2\n"
+
+
+@pytest.fixture
+def elsewhere(administrator):
+    """A namespace that nobody has prepared for pyflow; its name."""
+    name = f"site-{uuid.uuid4().hex[:8]}"
+    run = partial(subprocess.run, check=True, capture_output=True, text=True, timeout=60)
+    run(["kubectl", "create", "namespace", name])
+    yield name
+    run(["kubectl", "delete", "namespace", name, "--wait=false"])
+
+
+def test_a_namespace_is_prepared_by_what_setup_prints(tmp_path, monkeypatch, elsewhere):
+    """The doctor says what is missing; after the one command all is well, and a quota that is used up is told while a pod waits."""
+    names = {"namespace": elsewhere, "key_secret": "pyflow-key", "s3_secret": "pyflow-s3"}
+    project(tmp_path, monkeypatch, SMALL, **names)
+    before = pyflow("doctor", "--executor", "argo")
+    assert before.returncode == 1
+    assert "pyflow argo setup" in before.stdout
+    objects = pyflow("argo", "setup", "--namespace", elsewhere, "--s3-secret", "pyflow-s3", "--submitter", "someone")
+    assert objects.returncode == 0, objects.stderr
+    kubectl("apply", "-n", elsewhere, "-f", "-", input=objects.stdout)
+    after = pyflow("doctor", "--executor", "argo")
+    assert after.returncode == 0, after.stdout
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    kubectl("apply", "-n", elsewhere, "-f", "-", input=json.dumps(quota))
+    command = [sys.executable, "-m", "pyflow.cli", "run", "--progress", "flows.py:summed", "--n", "2"]
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stderr=pipe, stdout=pipe, stdin=null, text=True) as going:
+        _read_until(going, "quota is used up")
+        kubectl("delete", "-n", elsewhere, "resourcequota", "none")
+        assert going.communicate(timeout=200)[0] == "2\n"
