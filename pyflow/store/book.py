@@ -74,10 +74,13 @@ class Book:
                 reached("append.before")
                 end = self._append(encode_line(slot, record))
                 reached("append.after")
+                mine = end - 1 - len(record), len(record)
                 if self._read_to == end:
-                    self._note(slot, (end - 1 - len(record), len(record)))
+                    self._note(slot, mine)
                     return record
                 self._read_on(end)
+                if self._first.get(slot) == mine:
+                    return record  # others have written meanwhile, of other slots
                 held = self._held(slot, accepts)
             if held is None:
                 raise self._vanished(slot)
