@@ -23,7 +23,10 @@ _FIXED_DATE: Final = (1980, 1, 1, 0, 0, 0)
 DEPENDENCIES: Final = "pyflow-dependencies/"
 LIBRARY: Final = "pyflow-library"
 FILES: Final = "pyflow-files"
-_NEEDS_FILES: Final = re.compile(r"pyflow-dependencies/(botocore/.*)")
+MODULES: Final = "pyflow-modules"
+_HEAD_BYTES: Final = 16
+"""In front of the code of a compiled module (PEP 552)."""
+_IS_DATA: Final = re.compile(r"pyflow-dependencies/(botocore/.*(?<!\.py))")
 # What a client of S3 reads; see ``store.s3.client``.
 _DESCRIPTION: Final = re.compile(
     r"(botocore/data/(?:s3/.*/(?:service-2(?:\.sdk-extras)?|endpoint-rule-set-1)|endpoints|partitions|_retry|sdk-default-configuration))\.json(\.gz)?"
@@ -37,6 +40,17 @@ OPERATIONS: Final = (
 )  # fmt: skip
 # Those of which botocore makes clients here: the store's, and the ways to credentials for it.
 _SERVICES: Final = frozenset({"s3", "sts", "sso", "portal.sso", "oidc", "signin"})
+
+_DOCUMENTED_BY_NOBODY: Final = b"""\
+class LazyLoadedDocstring:
+    def __init__(self, *_, **__): pass
+ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = LazyLoadedDocstring
+"""
+_SLIM_MODULES: Final = {
+    "pyflow-dependencies/botocore/docs/__init__.py": b"DEPRECATED_SERVICE_NAMES = {'sms-voice'}\n",
+    "pyflow-dependencies/botocore/docs/docstring.py": _DOCUMENTED_BY_NOBODY,
+}
+"""Modules of which a task's start needs next to nothing: with these a client loads what writes manuals, a twentieth of the start."""
 
 # What a task's start loads, and what it loads later on. The client of S3 is made, for that loads most of botocore.
 _START: Final = """
@@ -64,28 +78,31 @@ def compile_folder(folder: str) -> None:
 def compile_zip(sources: str, into: str, compiled_at: str) -> None:
     """Write a zip file of compiled modules, without the sources of others than pyflow."""
     files: dict[str, bytes] = {}
+    modules: dict[str, tuple[bool, str, int, int]] = {}
     with zipfile.ZipFile(sources) as source, zipfile.ZipFile(into, "w") as made:
         for name in source.namelist():
             data = source.read(name)
-            compiled = _compiled(data, f"{compiled_at}/{name}", is_checked=False) if name.endswith(".py") else None
-            needs_file = _NEEDS_FILES.fullmatch(name)
-            if needs_file:
-                files |= _as_files(needs_file[1], data, compiled)
+            is_data = _IS_DATA.fullmatch(name)
+            if is_data:
+                files |= _as_files(is_data[1], data)
                 continue
-            if compiled:
-                _add(made, f"{name}c", compiled)
-            if compiled is None or not name.startswith(DEPENDENCIES):
+            if name.endswith(".py"):
+                code = _compiled(_SLIM_MODULES.get(name, data), f"{compiled_at}/{name}", is_checked=False)
+                offset = _add(made, f"{name}c", code) + _HEAD_BYTES
+                path = name.removeprefix(DEPENDENCIES).removesuffix(".py")
+                module = path.removesuffix("/__init__").replace("/", ".")
+                modules[module] = module.count(".") != path.count("/"), f"{name}c", offset, len(code) - _HEAD_BYTES
+            if not name.endswith(".py") or not name.startswith(DEPENDENCIES):
                 _add(made, name, data)
         _add(made, FILES, marshal.dumps(files))
+        _add(made, MODULES, marshal.dumps(modules))
         folder = f"{into}.unpacked"
         source.extractall(folder)
         _add(made, LIBRARY, compiled_library(folder))
 
 
-def _as_files(name: str, data: bytes, compiled: bytes | None) -> dict[str, bytes]:
-    """A module compiled; a description of a service as it is, and as ``marshal`` writes it, for reading JSON takes long."""
-    if compiled:
-        return {f"{name}c": compiled}
+def _as_files(name: str, data: bytes) -> dict[str, bytes]:
+    """What lies beside code; a description of a service also as ``marshal`` writes it, for reading JSON takes long."""
     said = _DESCRIPTION.fullmatch(name)
     if said is None:
         return {name: data}
@@ -157,11 +174,15 @@ def _compiled(source: bytes, path: str, *, is_checked: bool) -> bytes:
     return head + marshal.dumps(code)
 
 
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> int:
+    """Add a file as it is; where in the archive it begins."""
     info = zipfile.ZipInfo(name, date_time=_FIXED_DATE)
     info.create_system = 3
     info.external_attr = 0o100644 << 16
     archive.writestr(info, data)
+    # Stored as they are, so that the file ends where the next one would begin.
+    assert archive.fp is not None
+    return archive.fp.tell() - len(data)
 
 
 if __name__ == "__main__":

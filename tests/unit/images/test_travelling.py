@@ -154,8 +154,21 @@ def test_the_compiled_archive_is_imported_from(compiled):
 
 def test_frames_of_the_archive_are_known_as_pyflows(compiled):
     """Its code says the place that pods have it at, so that its frames can be left out of a traceback."""
-    line = "import pyflow.errors; print(pyflow.errors.add_note.__code__.co_filename)"
-    assert begun(compiled, line) == ["/pyflow-runtime/pyflow/errors.py"]
+    line = "from pyflow import errors; print(errors.add_note.__code__.co_filename, 'add_note' in errors.__loader__.get_source('pyflow.errors'))"
+    assert begun(compiled, line) == ["/pyflow-runtime/pyflow/errors.py", "True"]
+
+
+def test_what_an_image_has_comes_before_the_archive(compiled, tmp_path):
+    """A package of the image's own is taken whole; pyflow, and what the image lacks, come from the archive."""
+    (tmp_path / "boto3").mkdir()
+    (tmp_path / "boto3" / "__init__.py").write_text("")
+    (tmp_path / "boto3" / "session.py").write_text("mine = True")
+    line = (
+        f"sys.path.append({str(tmp_path)!r}); import boto3.session, cloudpickle, pyflow.runtime.pod, importlib.util; "
+        "print(boto3.session.mine, importlib.util.find_spec('boto3.resources'), "
+        "*{type(module.__loader__).__name__ for module in (cloudpickle, pyflow, pyflow.runtime.pod)})"
+    )
+    assert begun(compiled, line) == ["True", "None", "_Carried"]
 
 
 def test_the_library_is_used_for_its_own_source_only(compiled, tmp_path):
