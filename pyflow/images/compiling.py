@@ -6,7 +6,9 @@ python compiling.py zip SOURCES INTO COMPILED_AT  into another zip file
 
 from __future__ import annotations
 
+import _sre  # type: ignore[import-not-found]
 import compileall
+import contextlib
 import gzip
 import importlib.util
 import json
@@ -16,6 +18,7 @@ import re
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Iterator
 from py_compile import PycInvalidationMode
 from typing import Any, Final
 
@@ -24,6 +27,7 @@ DEPENDENCIES: Final = "pyflow-dependencies/"
 LIBRARY: Final = "pyflow-library"
 FILES: Final = "pyflow-files"
 MODULES: Final = "pyflow-modules"
+PATTERNS: Final = "pyflow-patterns"
 _HEAD_BYTES: Final = 16
 """In front of the code of a compiled module (PEP 552)."""
 _IS_DATA: Final = re.compile(r"pyflow-dependencies/(botocore/.*(?<!\.py))")
@@ -76,7 +80,7 @@ def compile_folder(folder: str) -> None:
 
 
 def compile_zip(sources: str, into: str, compiled_at: str) -> None:
-    """Write a zip file of compiled modules, without the sources of others than pyflow."""
+    """Write a zip file of compiled modules, and of what they read, without their sources."""
     files: dict[str, bytes] = {}
     modules: dict[str, tuple[bool, str, int, int]] = {}
     with zipfile.ZipFile(sources) as source, zipfile.ZipFile(into, "w") as made:
@@ -92,13 +96,15 @@ def compile_zip(sources: str, into: str, compiled_at: str) -> None:
                 path = name.removeprefix(DEPENDENCIES).removesuffix(".py")
                 module = path.removesuffix("/__init__").replace("/", ".")
                 modules[module] = module.count(".") != path.count("/"), f"{name}c", offset, len(code) - _HEAD_BYTES
-            if not name.endswith(".py") or not name.startswith(DEPENDENCIES):
+            else:
                 _add(made, name, data)
         _add(made, FILES, marshal.dumps(files))
         _add(made, MODULES, marshal.dumps(modules))
         folder = f"{into}.unpacked"
         source.extractall(folder)
-        _add(made, LIBRARY, compiled_library(folder))
+        with _recorded_patterns() as patterns:
+            _add(made, LIBRARY, compiled_library(folder))
+        _add(made, PATTERNS, marshal.dumps(([_sre.MAGIC, _sre.CODESIZE], patterns)))
 
 
 def _as_files(name: str, data: bytes) -> dict[str, bytes]:
@@ -106,9 +112,11 @@ def _as_files(name: str, data: bytes) -> dict[str, bytes]:
     said = _DESCRIPTION.fullmatch(name)
     if said is None:
         return {name: data}
-    description = json.loads(gzip.decompress(data) if said[2] else data)
+    text = gzip.decompress(data) if said[2] else data
+    description = json.loads(text)
     slim = _SLIMMED.get(said[1].rpartition("/")[2])
-    return {name: data, f"{said[1]}.marshal": marshal.dumps(slim(description) if slim else description)}
+    packed = marshal.dumps(slim(description) if slim else description)
+    return {f"{said[1]}.json.gz": gzip.compress(text, mtime=0), f"{said[1]}.marshal": packed}
 
 
 def _endpoints(description: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +172,37 @@ def compiled_library(folder: str) -> bytes:
             with open(file, "rb") as source:
                 compiled[name] = _compiled(source.read(), file, is_checked=True)
     return marshal.dumps(compiled)
+
+
+@contextlib.contextmanager
+def _recorded_patterns() -> Iterator[dict[tuple[Any, int], list[Any]]]:
+    """What the engine of regular expressions takes for each that is compiled within, by pattern and flags."""
+    compiler: Any = sys.modules.get("re._compiler") or sys.modules["sre_compile"]
+    usual = compiler.compile
+    found = {}
+
+    def compile_and_record(pattern: Any, flags: int = 0) -> Any:
+        found[pattern, int(flags)] = _for_engine(compiler, pattern, int(flags))
+        return usual(pattern, flags)
+
+    re.purge()
+    compiler.compile = compile_and_record
+    try:
+        yield found
+    finally:
+        compiler.compile = usual
+
+
+def _for_engine(compiler: Any, pattern: str | bytes, flags: int) -> list[Any]:
+    """What ``re`` gives to its engine for a pattern, as plain numbers."""
+    parser: Any = sys.modules.get("re._parser") or sys.modules["sre_parse"]
+    parsed = parser.parse(pattern, flags)
+    state = parsed.state
+    names: list[str | None] = [None] * state.groups
+    for name, number in state.groupdict.items():
+        names[number] = name
+    code = [int(number) for number in compiler._code(parsed, flags)]  # noqa: SLF001  all of re's parts are private
+    return [int(flags | state.flags), code, state.groups - 1, dict(state.groupdict), tuple(names)]
 
 
 def _compiled(source: bytes, path: str, *, is_checked: bool) -> bytes:
