@@ -34,7 +34,9 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 """How long a store may say nothing. Tests are less patient."""
 
-_MOST_CONNECTIONS: Final = 32
+_MOST_CONNECTIONS: Final = 128
+"""As many requests as there may be at once: a watcher reads 16 journals, each of them in up to 8 segments. With fewer, botocore's pool
+throws connections away and warns of it on the author's terminal."""
 DESCRIPTION: Final = ".marshal"
 """The ending of a description that ``images.compiling`` has read beforehand: half of the time to make a client goes into JSON."""
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
