@@ -5,9 +5,7 @@ What a call or a decorator says comes before all of these; that is the matter of
 
 from __future__ import annotations
 
-import difflib
 import os
-import pwd
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -20,8 +18,13 @@ from pyflow.errors import ConfigError
 from pyflow.late import late
 
 if TYPE_CHECKING:
+    import difflib
+    import pwd
+
     import tomli as tomllib
 else:
+    difflib = late("difflib")
+    pwd = late("pwd")
     tomllib = late("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 PREFIX: Final = "PYFLOW_"

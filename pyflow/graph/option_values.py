@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.errors import DefinitionError
 from pyflow.graph.references import Secret, Volume
 from pyflow.jsontext import Json
+from pyflow.late import late
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = late("difflib")
 
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # Kubernetes' suffixes: powers of 1024 with an "i", powers of 1000 without.

@@ -58,7 +58,9 @@ _SLIM_MODULES: Final = {
 
 # What a task's start loads, and what it loads later on. The client of S3 is made, for that loads most of botocore.
 _START: Final = """
+from pyflow import container, pipeline, task  # as the author's modules do
 import pyflow.runtime.pod, pyflow.runtime.__main__, pyflow.runtime.pod_container, pyflow.store.s3, pyflow.bundle, pyflow.environments
+import encodings.ascii, encodings.idna  # for the name of a host
 import asyncio, concurrent.futures.thread, hmac, inspect, pickle, shutil, subprocess, tarfile, tempfile, zipfile
 import botocore.session
 botocore.session.Session().create_client("s3", region_name="x", aws_access_key_id="x", aws_secret_access_key="x")

@@ -187,6 +187,22 @@ def test_the_library_is_used_for_its_own_source_only(compiled, tmp_path):
     assert begun(compiled, line) == ["True", "_Compiled", "True"]
 
 
+def test_nothing_of_the_library_is_compiled_in_a_pod(compiled):
+    """Neither for a task's start and its requests, nor for what the author's modules import of pyflow: in a stock image each would take long."""
+    line = """
+import pyflow.runtime.pod, socket
+from pyflow import container, each, pipeline, steps, task, when
+from pyflow.store.s3.client import client
+client()
+socket.getaddrinfo('localhost', 80)
+known = sys.meta_path[0]._compiled
+brought = {name for name, module in sys.modules.items() if (getattr(module, '__file__', None) or '').endswith('.py')}
+print(*sorted(brought - known.keys() - {'__main__'}), '.')
+"""
+    variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": "x", "AWS_CONFIG_FILE": os.devnull}
+    assert begun(compiled, line, **variables) == ["."]
+
+
 def test_regular_expressions_come_compiled(compiled):
     """Each is what Python makes of it here, and a process that begins with the archive takes it from there."""
     engine, patterns = marshal.loads(zipfile.ZipFile(compiled).read("pyflow-patterns"))
