@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import cloudpickle
 
@@ -222,6 +222,8 @@ def _with_slots(obj: Any, reduced: Any) -> Any:
     """What rebuilds a class by value with its slots: cloudpickle 3.1 makes one without, whose objects cannot return."""
     if not (isinstance(obj, type) and isinstance(reduced, tuple) and "__slots__" in obj.__dict__):
         return reduced
+    if NamedTuple in obj.__dict__.get("__orig_bases__", ()):
+        return reduced  # it is made as a named tuple again, which brings its own
     make, (metaclass, name, bases, namespace, *more), *rest = reduced
     return make, (metaclass, name, bases, {**namespace, "__slots__": obj.__dict__["__slots__"]}, *more), *rest
 

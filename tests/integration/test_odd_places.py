@@ -117,18 +117,25 @@ def test_a_failing_condition_says_that_it_was_one() -> None:
     assert "on the result of 'echo'" in "".join(caught.value.__notes__)
 
 
-def test_a_class_with_slots_of_a_script_comes_back(tmp_path) -> None:
-    """An object of a script's own class with slots is a result and an argument on workers."""
+@pytest.mark.parametrize(
+    "defined",
+    ["@dataclass(slots=True)\nclass Point:\n    x: int\n", "class Point(NamedTuple):\n    x: int\n    y: list = []\n"],
+    ids=["dataclass", "named tuple"],
+)
+def test_a_class_with_slots_of_a_script_comes_back(tmp_path, defined) -> None:
+    """An object of a script's own class with slots is a result and an argument on workers, and of that class afterwards."""
     script = tmp_path / "script.py"
     script.write_text(
         "from dataclasses import dataclass\n"
+        "from typing import NamedTuple\n"
         "from pyflow import pipeline, task\n"
-        "@dataclass(slots=True)\n"
-        "class Point:\n    x: int\n"
+        f"{defined}"
         "@task\ndef make(): return Point(3)\n"
-        "@task\ndef back(p): return p, p.x, hasattr(p, '__dict__')\n"
+        "@task\ndef back(p): return p, type(p) is Point, p.x, hasattr(p, '__dict__')\n"
         "@pipeline\ndef flow(): return back(make())\n"
-        "if __name__ == '__main__': print(flow())\n"
+        "if __name__ == '__main__':\n"
+        "    point, *rest = flow()\n"
+        "    print(type(point) is Point, point == Point(3), *rest)\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120)
-    assert done.stdout == "(Point(x=3), 3, False)\n", done.stderr
+    assert done.stdout == "True True True 3 False\n", done.stderr
