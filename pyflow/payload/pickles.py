@@ -7,11 +7,13 @@ Each buffer and file begins at a multiple of 64. The header field ``stream`` is 
 travels for the paths in the value.
 
 What pickle gets wrong is reduced to a call into ``restore``: exceptions whose constructor takes other
-arguments than ``args``, functions that a decorator hides in their module or that keep a cache, paths of existing files, holes.
+arguments than ``args`` or that have slots, functions that a decorator hides in their module, that keep a cache or dispatch
+by type, cached properties, paths of existing files, holes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copyreg
 import functools
 import io
@@ -19,7 +21,7 @@ import pickle
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, Final, NamedTuple
 
 import cloudpickle
@@ -32,7 +34,7 @@ from pyflow.payload.files import Section, exists, place_section, read_section
 from pyflow.payload.header import padding
 from pyflow.payload.model import Body, Payload, Request, length_of, make_payload
 from pyflow.payload.paths import PATH_TYPE, listed_paths
-from pyflow.payload.references import place_behind_decorator
+from pyflow.payload.references import place_behind_decorator, place_of
 
 PROTOCOL: Final = 5
 _MIN_BUFFER: Final = 4096
@@ -45,7 +47,8 @@ _MAX_RECURSION: Final = 20_000
 
 _CACHED: Final = type(functools.lru_cache(len))
 
-
+# All functions that dispatch by the type of their argument are one function over other variables.
+_DISPATCHER: Final[Any] = functools.singledispatch(len)
 _NO_FILE: Final = "<dynamic-code>"
 
 
@@ -89,13 +92,13 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._reduce_path(obj)
         if isinstance(obj, io.TextIOBase) and kind is not io.StringIO:
             return _reduce_text_stream(obj)
-        if kind is FunctionType and (place := place_behind_decorator(obj)) is not None:
-            return restore.attribute, place
+        if kind is FunctionType and (reduced := _reduce_function(obj)) is not None:
+            return reduced
         if kind in _REDUCERS:
             return _REDUCERS[kind](obj)
         if kind.__name__ == "ndarray":
             return reduce_array(obj)
-        if isinstance(obj, BaseException) and _has_own_constructor(kind):
+        if isinstance(obj, BaseException) and _is_unlike_its_args(kind):
             return _reduce_exception(obj)
         return _with_slots(obj, super().reducer_override(obj))
 
@@ -205,12 +208,12 @@ def _append_aligned(parts: list[Buffer], more: Sequence[Buffer]) -> list[list[in
     return spans
 
 
-def _has_own_constructor(kind: type[BaseException]) -> bool:
-    """True when Python code makes exceptions of this class, and nothing says how to pickle them."""
+def _is_unlike_its_args(kind: type[BaseException]) -> bool:
+    """True when Python code makes exceptions of this class or gives them slots, and nothing says how to pickle them."""
     if kind in copyreg.dispatch_table:
         return False
     made_here = any(isinstance(getattr(kind, name), FunctionType) for name in ("__init__", "__new__"))
-    return made_here and not any(
+    return (made_here or any("__slots__" in vars(base) for base in kind.__mro__)) and not any(
         name in vars(base)
         for base in kind.__mro__
         if base.__module__ != "builtins"
@@ -252,6 +255,22 @@ def _reduce_cached(function: Any) -> Any:
     return restore.cached, (function.__wrapped__, function.cache_parameters())
 
 
+def _reduce_function(function: Any) -> tuple[Any, ...] | None:
+    """What a decorator hides by its place, what dispatches by type made anew, then given its others; else cloudpickle's way."""
+    if (place := place_behind_decorator(function)) is not None:
+        return restore.attribute, place
+    if function.__code__ is not _DISPATCHER.__code__ or place_of(function) is not None:
+        return None
+    own = {name: value for name, value in vars(function).items() if name not in vars(_DISPATCHER)}
+    state = dict(function.registry), own
+    return restore.dispatcher, (function.__wrapped__,), state, None, None, restore.register
+
+
+def _reduce_cached_property(prop: functools.cached_property[Any]) -> tuple[Any, ...]:
+    # Up to Python 3.11 there is a lock in it.
+    return restore.cached_property, (prop.func, prop.attrname, prop.__doc__)
+
+
 def _reduce_text_stream(stream: io.TextIOBase) -> Any:
     # Standard output means the other side's own, also where pytest or a notebook has put something in its place.
     for name in ("stdout", "stderr"):
@@ -267,12 +286,27 @@ def _reduce_exception(error: BaseException) -> Any:
     reduced = error.__reduce_ex__(PROTOCOL)
     if isinstance(reduced, str) or reduced[0] is not type(error):
         return reduced
-    return (restore.exception, reduced[:2], *reduced[2:])
+    make, args, *rest = reduced
+    if type(error).__setstate__ is BaseException.__setstate__ and (slots := _slots_of(error)):
+        rest = [{**(rest[0] if rest else {}), **slots}]  # it sets each as an attribute
+    return restore.exception, (make, args), *rest
+
+
+def _slots_of(error: BaseException) -> dict[str, object]:
+    """What stands in the slots that Python classes gave an exception."""
+    found = {}
+    for base in type(error).__mro__:
+        for name, slot in vars(base).items() if "__slots__" in vars(base) else ():
+            if isinstance(slot, MemberDescriptorType):
+                with contextlib.suppress(AttributeError):  # never set
+                    found[name] = slot.__get__(error)
+    return found
 
 
 _REDUCERS: Final[dict[type, Callable[[Any], Any]]] = {
     _CACHED: _reduce_cached,
     CodeType: _reduce_code,
+    functools.cached_property: _reduce_cached_property,
     memoryview: _reduce_view,
 }
 """By the type, where cloudpickle's way would lose something."""

@@ -95,6 +95,28 @@ def cached(function: Callable[..., object], parameters: dict[str, Any]) -> Calla
     return made
 
 
+def dispatcher(function: Callable[..., object]) -> Callable[..., object]:
+    """A function behind a new ``functools.singledispatch`` that knows no other yet."""
+    return functools.singledispatch(function)
+
+
+def register(made: Any, state: tuple[dict[type, Callable[..., object]], dict[str, object]]) -> None:
+    """Give a dispatcher its functions by type, and the attributes that its author set."""
+    functions, attributes = state
+    for kind, function in functions.items():
+        made.register(kind, function)
+    vars(made).update(attributes)
+
+
+def cached_property(
+    function: Callable[[Any], object], name: str | None, doc: str | None
+) -> functools.cached_property[Any]:
+    """A ``functools.cached_property`` that keeps its value under a name."""
+    made = functools.cached_property(function)
+    made.attrname, made.__doc__ = name, doc
+    return made
+
+
 def attribute(module: str, path: str) -> object:
     """What is found in a module behind a dotted path: the function inside a decorated one."""
     try:

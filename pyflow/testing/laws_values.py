@@ -221,6 +221,11 @@ class Item:
     def double(self):
         return helper(self.value)
 
+    @functools.cached_property
+    def triple(self):
+        "Three times the value."
+        return 3 * self.value
+
 class Custom(Exception):
     def __init__(self, item, *, why):
         super().__init__(why)
@@ -235,6 +240,18 @@ def inner(x):
 @functools.lru_cache
 def cached(x):
     return x + 1
+
+@functools.singledispatch
+def total(x):
+    return x
+
+@total.register
+def _(x: list):
+    return sum(total(y) for y in x)
+
+@total.register
+def _(x: Item):
+    return x.triple
 
 @task
 def make(x):
@@ -262,6 +279,10 @@ def failing(x):
 def caching(x):
     return task(cached)(x), task(lambda y: cached(y))(x)
 
+@pipeline
+def dispatching(x):
+    return task(total)([x, make(x)]), task(lambda y: total([[y]]))(x)
+
 if __name__ == "__main__":
     items, used = flow([1, 2])
     same_class = [type(i) is Item and i.kind in (Kind.ODD, Kind.EVEN) for i in items]
@@ -269,7 +290,7 @@ if __name__ == "__main__":
         failing(2)
     except Custom as error:
         caught = [error.item == Item(2, Kind.EVEN), str(error)]
-    print(json.dumps([same_class, [[u[0], u[1], list(u[2])] for u in used], caught, list(caching(1))]))
+    print(json.dumps([same_class, [[u[0], u[1], list(u[2])] for u in used], caught, list(caching(1)), list(dispatching(1))]))
 """
 
 
@@ -278,7 +299,7 @@ def classes_of_scripts_travel(stage: Stage) -> None:
     found = stage.script(_SCRIPT)
     same(
         found,
-        [[True, True], [[2, False, [1, 1]], [4, True, [1, 2]]], [True, "because"], [2, 2]],
+        [[True, True], [[2, False, [1, 1]], [4, True, [1, 2]]], [True, "because"], [2, 2], [4, 1]],
         "what the script found",
     )
 

@@ -243,6 +243,55 @@ def test_a_cached_function_travels_with_an_empty_cache():
     assert copy(60) == (1548008755920, 7, 61)
 
 
+def test_a_function_that_dispatches_by_type_travels_with_its_others():
+    """One whose functions call it finds itself, and what its author set on it; so does a method that dispatches."""
+
+    @functools.singledispatch
+    def total(value):
+        """The sum of all numbers inside."""
+        return 0
+
+    total.unit = ["m"]
+    total.register(int, lambda value: value)
+
+    @total.register(list)
+    @total.register(tuple)
+    def _(value):
+        return sum(map(total, value))
+
+    class Scale:
+        @functools.singledispatchmethod
+        def name(self, value):
+            return "any"
+
+        @name.register
+        def _(self, value: int):
+            return "int"
+
+    copy, scale = copy_of(total), copy_of(Scale)()
+    assert copy is not total
+    assert (copy([1, (2, "x"), 3]), copy.__doc__, copy.__name__, copy.unit) == (6, total.__doc__, "total", ["m"])
+    assert copy.registry.keys() == total.registry.keys()
+    assert (scale.name(1), scale.name("x")) == ("int", "any")
+
+
+def test_a_cached_property_travels_with_its_class():
+    """It keeps its value under its name, and its documentation."""
+    names: dict = {"functools": functools, "__name__": "__main__"}
+    source = """
+class Shape:
+    @functools.cached_property
+    def area(self):
+        "In square metres."
+        return [4]
+"""
+    exec(source, names)
+    shape = copy_of(names["Shape"]())
+    assert shape.area is shape.area
+    assert vars(shape) == {"area": [4]}
+    assert type(shape).area.__doc__ == "In square metres."
+
+
 def test_importing_payload_stays_light():
     """What seldom is needed is imported when it is needed."""
     code = "import sys, pyflow.payload; print(*sys.modules)"

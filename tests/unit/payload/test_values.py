@@ -246,6 +246,27 @@ class SaysHow(Exception):
         return SaysHow, (self.a, self.b)
 
 
+class Slotted(Exception):
+    __slots__ = ("__hidden", "code", "unset")
+
+    def show(self) -> int:
+        return self.__hidden
+
+
+class SlottedToo(Slotted, ValueError):
+    __slots__ = ("path",)
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"code {code}")
+        self.code, self.path, self._Slotted__hidden = code, "p", code + 1
+
+
+def slotted() -> Slotted:
+    error = Slotted("x", 2)
+    error.code, error.note, error._Slotted__hidden = 5, "a note", 6
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -263,6 +284,8 @@ class SaysHow(Exception):
         OwnDecodeError(b"\xff"),
         OwnNew(1, 2),
         SaysHow(1, 2),
+        slotted(),
+        SlottedToo(3),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -273,6 +296,9 @@ def test_exceptions_come_back_whatever_their_constructor_takes(error):
     assert (back.args, str(back), vars(back)) == (error.args, str(error), vars(error))
     for name in ("errno", "strerror", "filename", "name", "path", "value", "code", "start", "reason"):
         assert getattr(back, name, None) == getattr(error, name, None)
+    if isinstance(error, Slotted):
+        assert back.show() == error.show()
+        assert not hasattr(back, "unset")
 
 
 @pytest.mark.parametrize(
