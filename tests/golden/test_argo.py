@@ -73,6 +73,7 @@ def made(name: str) -> dict[str, Any]:
     settings = ArgoSettings(
         namespace="team", service_account="pyflow", s3_secret="s3", key_secret="pyflow-key", s3_region="eu-1",
         s3_endpoint="https://store.example.org", image="registry.example.org/python:3.12", run_timeout_s=7200,
+        labels={"cost-centre": "earth"}, annotations={"example.org/owner": "team"},
     )  # fmt: skip
     return to_workflow(
         packed.graph,

@@ -132,6 +132,10 @@ def _spec(graph: PackedGraph, settings: ArgoSettings) -> Template:
     parallelism = min(filter(None, (settings.parallelism, graph.parallelism)), default=None)
     if parallelism is not None:
         spec["parallelism"] = parallelism
+    # Argo gives pods none of the workflow's own.
+    of_pods = {"labels": dict(settings.labels), "annotations": dict(settings.annotations)}
+    if any(of_pods.values()):
+        spec["podMetadata"] = {name: texts for name, texts in of_pods.items() if texts}
     if settings.node_selector:
         spec["nodeSelector"] = dict(settings.node_selector)
     if settings.tolerations:

@@ -200,17 +200,18 @@ def test_a_text_that_cannot_be_escaped_is_refused() -> None:
 
 
 def test_settings_reach_the_workflow() -> None:
-    """Parallelism, time-out, pull secrets, priority and labels of the settings are in the workflow."""
+    """Parallelism, time-out, pull secrets, priority, labels and annotations of the settings are in the workflow, for its pods."""
     settings = ArgoSettings(
         trust_bucket=True, parallelism=7, run_timeout_s=60.5, image_pull_secrets=("pull",), priority_class="low",
-        labels={"a": "b"}, keep_for_s=3600, namespace="team", tolerations=({"key": "x"},), node_selector={"n": "m"},
+        labels={"a": "b"}, annotations={"c": "d"}, keep_for_s=3600, namespace="team", tolerations=({"key": "x"},), node_selector={"n": "m"},
     )  # fmt: skip
     manifest = manifest_of(wide, 1, settings=settings)
     spec = manifest["spec"]
     assert (spec["parallelism"], spec["activeDeadlineSeconds"], spec["podPriorityClassName"]) == (7, 61, "low")
     assert (spec["imagePullSecrets"], spec["tolerations"]) == ([{"name": "pull"}], [{"key": "x"}])
     assert (spec["nodeSelector"], spec["ttlStrategy"]) == ({"n": "m"}, {"secondsAfterCompletion": 3600})
-    assert manifest["metadata"]["labels"]["a"] == "b"
+    assert (manifest["metadata"]["labels"]["a"], manifest["metadata"]["annotations"]["c"]) == ("b", "d")
+    assert spec["podMetadata"] == {"labels": {"a": "b"}, "annotations": {"c": "d"}}
     assert manifest["metadata"]["namespace"] == "team"
 
 
