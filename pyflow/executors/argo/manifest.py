@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import fields
 from typing import Any, Final
 
 from pyflow.contract import Home
@@ -16,6 +17,7 @@ from pyflow.executors.argo.place import Place, Travelling
 from pyflow.executors.argo.profiles import HELPER, Wants, pod_template
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.steps import Pod, Step, Stepper, last_of
+from pyflow.executors.argo.text import all_plain
 from pyflow.executors.argo.verified import verified
 from pyflow.jsontext import dump
 from pyflow.packed import PackedGraph
@@ -25,6 +27,9 @@ Template = dict[str, Any]
 
 MOST_TEMPLATES: Final = 190
 """Of the 200 that Argo's full CRDs allow; the rest is room for what a cluster's own defaults may add."""
+
+_OF_THE_WAY: Final = frozenset({"host", "token", "token_file", "base_href", "context", "verify_ssl"})
+"""Settings that lead to the cluster; all others may stand in a manifest."""
 
 EXIT: Final = "exit"
 _END: Final = "end"
@@ -54,8 +59,9 @@ def to_workflow(
         most: How many pods a map may have at most, when its items can share pods; None: as an estimate of the size says.
 
     Raises:
-        ExecutorError: The graph cannot be expressed, or does not fit into what Argo takes.
+        ExecutorError: The graph cannot be expressed, or does not fit into what Argo takes; or Argo would read a tag in a setting.
     """
+    _refuse_tags(settings)
     most = choose_most(graph) if most is None else most
     place = Place(
         home=home, graph_digest=digest, graph_size=size, python=graph.python, settings=settings, most=most,
@@ -77,6 +83,13 @@ def to_workflow(
     found = estimate(graph, len(dump(workflow)), most)
     workflow["metadata"].setdefault("annotations", {})[ESTIMATE] = str(found)
     return verified(workflow)
+
+
+def _refuse_tags(settings: ArgoSettings) -> None:
+    """Refuse a setting that would not arrive as it is."""
+    for field in fields(settings):
+        if field.name not in _OF_THE_WAY:
+            all_plain(getattr(settings, field.name), what=f"setting argo.{field.name}")
 
 
 def _templates(graph: PackedGraph, place: Place, entrypoint: str, most: int) -> list[Template]:
@@ -132,16 +145,7 @@ def _spec(graph: PackedGraph, settings: ArgoSettings) -> Template:
     parallelism = min(filter(None, (settings.parallelism, graph.parallelism)), default=None)
     if parallelism is not None:
         spec["parallelism"] = parallelism
-    # Argo gives pods none of the workflow's own.
-    of_pods = {"labels": dict(settings.labels), "annotations": dict(settings.annotations)}
-    if any(of_pods.values()):
-        spec["podMetadata"] = {name: texts for name, texts in of_pods.items() if texts}
-    if settings.node_selector:
-        spec["nodeSelector"] = dict(settings.node_selector)
-    if settings.tolerations:
-        spec["tolerations"] = [dict(toleration) for toleration in settings.tolerations]
-    if settings.priority_class is not None:
-        spec["podPriorityClassName"] = settings.priority_class
+    spec |= _of_all_pods(settings)
     if settings.run_timeout_s is not None:
         spec["activeDeadlineSeconds"] = math.ceil(settings.run_timeout_s)
     if settings.keep_for_s is not None:
@@ -149,6 +153,22 @@ def _spec(graph: PackedGraph, settings: ArgoSettings) -> Template:
     if settings.pod_gc != "Never":
         spec["podGC"] = {"strategy": settings.pod_gc}
     return spec
+
+
+def _of_all_pods(settings: ArgoSettings) -> Template:
+    """What the settings say of pods, whichever task runs in them."""
+    wanted: Template = {}
+    # Argo gives pods none of the workflow's own metadata.
+    metadata = {"labels": dict(settings.labels), "annotations": dict(settings.annotations)}
+    if any(metadata.values()):
+        wanted["podMetadata"] = {name: texts for name, texts in metadata.items() if texts}
+    if settings.node_selector:
+        wanted["nodeSelector"] = dict(settings.node_selector)
+    if settings.tolerations:
+        wanted["tolerations"] = [dict(toleration) for toleration in settings.tolerations]
+    if settings.priority_class is not None:
+        wanted["podPriorityClassName"] = settings.priority_class
+    return wanted
 
 
 def _exit_templates(graph: PackedGraph, place: Place, *, is_for_failures: bool) -> list[Template]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pyflow.errors import ExecutorError
 from pyflow.executors.argo.mounts import SCRATCH, key_mount, mounts_of
 from pyflow.executors.argo.place import Place
-from pyflow.executors.argo.text import json_text, plain
+from pyflow.executors.argo.text import all_plain, json_text, plain
 from pyflow.jsontext import Json
 from pyflow.packed import PackedOptions
 from pyflow.runtime import sharing
@@ -109,15 +109,15 @@ def around(options: PackedOptions, place: Place) -> Template:
     settings = place.settings
     wanted: Template = {}
     if options.labels:
-        wanted["metadata"] = {"labels": {k: plain(v, what=f"label {k!r}") for k, v in options.labels.items()}}
+        wanted["metadata"] = {"labels": all_plain(options.labels, what="label")}
     selector = dict(options.node_selector)
     if options.platform is not None:
         selector.setdefault("kubernetes.io/os", options.platform.split("/")[0])
         selector.setdefault("kubernetes.io/arch", options.platform.split("/")[1])
     if selector:
-        wanted["nodeSelector"] = {**settings.node_selector, **_plain_all(selector, "node selector")}
+        wanted["nodeSelector"] = {**settings.node_selector, **all_plain(selector, what="node selector")}
     if options.tolerations:
-        wanted["tolerations"] = [*map(dict, settings.tolerations), *_plain_all(options.tolerations, "toleration")]
+        wanted["tolerations"] = [*map(dict, settings.tolerations), *all_plain(options.tolerations, what="toleration")]
     if options.service_account is not None:
         wanted["serviceAccountName"] = plain(options.service_account, what="service account")
         wanted["automountServiceAccountToken"] = True
@@ -127,14 +127,6 @@ def around(options: PackedOptions, place: Place) -> Template:
     if volumes:
         wanted["volumes"] = volumes
     return wanted
-
-
-def _plain_all(value: Json, what: str) -> Json:
-    if isinstance(value, dict):
-        return {plain(k, what=what): _plain_all(v, what) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain_all(v, what) for v in value]
-    return plain(value, what=what) if isinstance(value, str) else value
 
 
 def resources(options: PackedOptions) -> Template:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from typing import Final
 
 from pyflow.errors import ExecutorError
@@ -50,3 +51,16 @@ def plain(text: str, *, what: str) -> str:
             f"The {what} {text[:200]!r} cannot go into a manifest: it holds '{{{{', '$(' or a line break."
         )
     return text
+
+
+def all_plain(value: Json, *, what: str) -> Json:
+    """A value whose texts go into such fields, keys among them.
+
+    Raises:
+        ExecutorError: One of them holds ``{{``.
+    """
+    if isinstance(value, Mapping):
+        return {plain(k, what=what): all_plain(v, what=what) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [all_plain(v, what=what) for v in value]
+    return plain(value, what=what) if isinstance(value, str) else value

@@ -99,9 +99,10 @@ def provided(tmp_path: Path) -> Any:
 
 
 def test_what_a_cluster_provides_is_there(tmp_path, monkeypatch, provided):
-    """Claims, Secrets and ConfigMaps as volumes, a Secret as a variable, a task's own account and tolerations, a container as root, a folder that a container made."""
-    flows = project(tmp_path, monkeypatch, PROVIDED.format(name=provided), pod_gc="Never")
-    run = flows.everything.submit()
+    """Claims, Secrets and ConfigMaps as volumes, a Secret as a variable, labels and annotations of the site, a task's own account and tolerations, a container as root, a folder that a container made."""
+    flows = project(tmp_path, monkeypatch, PROVIDED.format(name=provided))
+    of_site = {"labels": {"site": "earth"}, "annotations": {"example.org/owner": "a b"}, "pod_gc": "Never"}
+    run = flows.everything.with_options(argo={**prepared(), **of_site}).submit()
     assert run.wait(200) == "succeeded", run.failure()
     used, said, found = run.result()
     assert used == (True, "debug\n")
@@ -110,6 +111,8 @@ def test_what_a_cluster_provides_is_there(tmp_path, monkeypatch, provided):
     pods = json.loads(
         kubectl("get", "pods", "-l", f"workflows.argoproj.io/workflow={run.record.place['workflow']}", "-o", "json")
     )
+    assert {pod["metadata"]["labels"].get("site") for pod in pods["items"]} == {"earth"}
+    assert {pod["metadata"]["annotations"].get("example.org/owner") for pod in pods["items"]} == {"a b"}
     (pod,) = (pod for pod in pods["items"] if pod["metadata"]["labels"].get("team") == "birds")
     assert pod["spec"]["serviceAccountName"] == provided
     assert {"key": "gpu", "operator": "Exists"} in pod["spec"]["tolerations"]

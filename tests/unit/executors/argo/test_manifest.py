@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from unit.executors.argo.compiling import SETTINGS, manifest_of, size_of, templates_of
@@ -188,15 +189,39 @@ def test_escaped_text_comes_back_as_it_was(text: str) -> None:
     assert json.loads(json_text({"k": text})) == {"k": text}
 
 
-def test_a_text_that_cannot_be_escaped_is_refused() -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"node_selector": {"pool": "{{x}}"}}, {"labels": {"a": "{{x}}"}}, {"labels": {"{{x}}": "a"}}, {"image": "{{x}}"},
+        {"tolerations": [{"key": "{{x}}"}]}, {"service_account": "{{x}}"}, {"volumes": {"/{{x}}": Volume.scratch("1Gi")}},
+        {"volumes": {"/mnt": Volume.host("/{{x}}")}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_text_that_cannot_be_escaped_is_refused(options: dict[str, Any]) -> None:
     """A name of a Kubernetes object that holds a tag of Argo's is refused, with the text."""
 
     @pipeline
     def main():
-        return give.with_options(node_selector={"pool": "{{x}}"})(1)
+        return give.with_options(**options)(1)
 
-    with pytest.raises(ExecutorError, match="cannot go into a manifest"):
+    with pytest.raises(ExecutorError, match=r"'/?\{\{x\}\}' cannot go into a manifest"):
         manifest_of(main)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("labels", {"{{x}}": "a"}), ("annotations", {"a": "{{x}}"}), ("node_selector", {"a": "{{x}}"}),
+        ("tolerations", ({"key": "{{x}}"},)), ("image_pull_secrets", ("{{x}}",)), ("service_account", "{{x}}"),
+        ("priority_class", "{{x}}"), ("entrypoint", "{{x}}"), ("key_secret", "{{x}}"), ("s3_secret", "{{x}}"),
+        ("s3_access_key", "{{x}}"), ("s3_region", "{{x}}"), ("image", "{{x}}"), ("instance_id", "{{x}}"),
+    ],
+)  # fmt: skip
+def test_a_tag_in_a_setting_is_refused(name: str, value: object) -> None:
+    """Argo would read it wherever it stands; the message names the setting."""
+    with pytest.raises(ExecutorError, match=rf"The setting argo\.{name} '\{{\{{x\}}\}}' cannot go into a manifest"):
+        manifest_of(wide, 1, settings=replace(SETTINGS, **{name: value}))
 
 
 def test_settings_reach_the_workflow() -> None:
