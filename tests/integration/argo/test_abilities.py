@@ -65,8 +65,8 @@ FLOW = """
         return version(), without()
 
     @pipeline(name="by-the-clock")
-    def timed(x: int):
-        return double(x)
+    def timed(x: int, note: str = ""):
+        return double(x), note
 """
 
 
@@ -101,14 +101,15 @@ def test_packages_come_along(flows):
 
 @only_when_all
 def test_the_clock_starts_runs(flows):
-    """A schedule fires, and the run is listed and has its value like any other."""
-    kept = flows.timed.deploy(schedule="* * * * *", values={"x": 21})
+    """A schedule fires, and the run is listed and has its value like any other; texts among what it is given arrive unchanged."""
+    tags = "{{workflow.name}} {{workflow.bogus}} {{=1+1}} $(HOME)"
+    kept = flows.timed.deploy(schedule="* * * * *", values={"x": 21, "note": tags})
     try:
         run = until(list_runs, 150)[-1]
         assert run.wait(200) == "succeeded"
     finally:
         kept.remove()
-    assert run.result() == 42
+    assert run.result() == (42, tags)
 
 
 def test_the_doctor_tries_it_with_a_pod(flows):

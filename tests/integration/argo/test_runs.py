@@ -67,9 +67,11 @@ FLOW = """
     def doubles(xs):
         return check(double.map(xs))
 
+    TAGS = "{{workflow.name}} {{workflow.bogus}} {{=1+1}} $(HOME)"
+
     @pipeline
-    def nightly(items: list, note: str, rate: float = 0.5):
-        return double.map(items), note, rate
+    def nightly(items: list, note: str, rate: float = 0.5, more: "str | Literal['{{workflow.bogus}} $(HOME)']" = TAGS):
+        return double.map(items), note, rate, more
 """
 
 
@@ -182,7 +184,7 @@ def test_a_deleted_workflow_ends_its_run(flows):
 
 
 def test_a_deployed_pipeline_takes_its_parameters_from_anywhere(flows):
-    """From Python, the command line and Argo's own way; whatever is in a text arrives unchanged, and all are listed."""
+    """From Python, the command line and Argo's own way; whatever is in a text or a default arrives unchanged, and all are listed."""
     deployment = flows.nightly.deploy()
     hostile = "{{workflow.name}} $(HOME) \"q\" 'x' --flag é\n2"
     first = deployment.run(items=[1, 2], note=hostile)
@@ -194,7 +196,9 @@ def test_a_deployed_pipeline_takes_its_parameters_from_anywhere(flows):
     until(lambda: third in {run.id for run in list_runs()}, 200)
     runs.append(load_run(third))
     runs[2].wait(200)
-    assert [run.result() for run in runs] == [([2, 4], hostile, 0.5), ([6], "7", 2.0), ([], "", 0.5)]
+    assert [run.result() for run in runs] == [
+        ([2, 4], hostile, 0.5, flows.TAGS), ([6], "7", 2.0, flows.TAGS), ([], "", 0.5, flows.TAGS),
+    ]  # fmt: skip
     with pytest.raises(errors.DefinitionError, match="has no parameter 'itms' and needs a value for 'items'"):
         load_deployment("nightly", open_workplace(Settings())).run(itms=[1], note="")
     deployment.remove()
