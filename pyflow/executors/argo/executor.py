@@ -18,6 +18,7 @@ from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.opening import open_cluster
 from pyflow.executors.argo.place import check_reachable
 from pyflow.executors.argo.settings import ArgoSettings
+from pyflow.executors.argo.verified import verified
 from pyflow.executors.argo.versions import version_of
 from pyflow.executors.argo.watch import Followed, Watch, counts_of
 from pyflow.executors.driver import Ending, Failure, Job
@@ -118,9 +119,11 @@ class ArgoExecutor:
         check_key(self._settings, trusts_store=job.content.trust.trusts_store)
         done = replace(deployed, graph_digest=job.graph_digest, graph_size=job.graph_size)
         made = self._make(job, self._settings_there(job.graph))
-        self._cluster.apply("WorkflowTemplate", template_of(dict(made), done))
-        if done.schedule is not None:
-            self._cluster.apply("CronWorkflow", schedule_of(done))
+        template = verified(template_of(dict(made), done))
+        schedule = None if done.schedule is None else verified(schedule_of(done))
+        self._cluster.apply("WorkflowTemplate", template)
+        if schedule is not None:
+            self._cluster.apply("CronWorkflow", schedule)
         else:
             self._remove("CronWorkflow", done.name)
         return done

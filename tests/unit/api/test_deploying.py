@@ -12,7 +12,7 @@ from servers import BUCKET
 from pyflow import pipeline, task
 from pyflow.api import deploying, load_deployment, open_workplace
 from pyflow.config import Settings
-from pyflow.errors import DefinitionError, ExecutorError
+from pyflow.errors import DefinitionError, ExecutorError, PyflowError
 from pyflow.executors.argo import executor as argo_executor
 from pyflow.upkeep import Collector
 
@@ -39,11 +39,6 @@ def cluster(monkeypatch):
     monkeypatch.setattr(argo_executor, "open_cluster", lambda _settings: made)
     monkeypatch.setattr(argo_executor, "check_store", lambda _content, _url: None)
     return made
-
-
-def deployed(cluster, **more):
-    chosen = nightly.with_options(store="s3://bucket/team", argo={"trust_bucket": True})
-    return chosen.deploy(**more)
 
 
 def parameters(**values):
@@ -96,6 +91,18 @@ def test_somebody_elses_template_is_not_started(cluster):
     cluster.kept["WorkflowTemplate", "other"] = {"metadata": {"name": "other"}}
     with pytest.raises(ExecutorError, match="was not put there by pyflow"):
         load_deployment("other", open_workplace(Settings(store="s3://bucket/team")))
+
+
+def test_what_argo_would_not_take_is_not_put_there(cluster, monkeypatch, moto):
+    """Template and schedule are looked at like any manifest, both before the first of them is there."""
+    moto.enter(monkeypatch)
+    chosen = nightly.with_options(store=f"s3://{BUCKET}/looked-at", argo={"trust_bucket": True})
+    values = {"items": [1], "note": "{{x}}"}
+    with pytest.raises(PyflowError, match=r"a field that Argo does not know so: spec\.timezone"):
+        chosen.deploy(schedule="@daily", values=values, timezone=1)
+    assert not cluster.kept
+    chosen.deploy(schedule="@daily", values=values, timezone="Europe/Berlin")
+    assert set(cluster.kept) == {("WorkflowTemplate", "nightly"), ("CronWorkflow", "nightly")}
 
 
 def test_what_a_deployment_needs_is_not_collected(cluster, monkeypatch, moto):
