@@ -95,7 +95,7 @@ def pyproject(folder: Path) -> None:
 def project(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, **table: Any) -> ModuleType:
     """A file of an author's with pipelines, imported, and the settings of a project beside it, whose default is the cluster."""
     (folder / "flows.py").write_text(textwrap.dedent(source), encoding="utf-8")
-    settings = {**prepared(), **table}
+    settings = {name: value for name, value in {**prepared(), **table}.items() if value is not None}
     lines = [f"{name} = {value if isinstance(value, int) else repr(str(value))}" for name, value in settings.items()]
     head = f'[tool.pyflow]\nexecutor = "argo"\nstore = "{new_store()}"\nprogress = false\n[tool.pyflow.argo]\n'
     (folder / "pyproject.toml").write_text(head + "\n".join(lines) + "\n", encoding="utf-8")

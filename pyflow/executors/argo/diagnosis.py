@@ -57,8 +57,12 @@ def _rights(cluster: Cluster) -> Finding:
 
 
 def _names(settings: ArgoSettings) -> Finding:
-    account = settings.service_account or "default"
-    detail = f"pods run as service account {account}, with credentials for the store from {settings.credentials}"
+    account = f"service account {settings.service_account}"
+    if settings.service_account is None:
+        account = (
+            "the namespace's own service account, whose token tasks see since argo={'service_account': ...} names none"
+        )
+    detail = f"pods run as {account}, with credentials for the store from {settings.credentials}"
     if settings.s3_secret is not None and settings.credentials == "secret":
         detail += f" {settings.s3_secret!r}"
     if settings.key_secret is None and not settings.trust_bucket:

@@ -133,12 +133,13 @@ def _spec(graph: PackedGraph, settings: ArgoSettings) -> Template:
             "fsGroup": 1000,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        # Argo's own container needs the account's token, the author's does not.
-        "automountServiceAccountToken": False,
         "volumes": shared_volumes(settings),
     }
     if settings.service_account is not None:
         spec["serviceAccountName"] = settings.service_account
+        # Argo's own container needs the account's token, the author's does not. Of an account that has no name here nobody could
+        # say which token that is, and Argo refuses the pod.
+        spec["automountServiceAccountToken"] = False
         spec["executor"] = {"serviceAccountName": settings.service_account}
     if settings.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in settings.image_pull_secrets]

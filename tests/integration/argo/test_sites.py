@@ -278,6 +278,16 @@ def elsewhere(administrator):
     run(["kubectl", "delete", "namespace", name, "--wait=false"])
 
 
+def test_without_an_account_pods_have_the_namespaces_own(tmp_path, monkeypatch, elsewhere):
+    """A site that gives rights to it need not name one; the doctor says what that means."""
+    names = {"namespace": elsewhere, "key_secret": "pyflow-key", "s3_secret": "pyflow-s3"}
+    flows = project(tmp_path, monkeypatch, SMALL, **names, service_account=None)
+    words = ("argo", "setup", "--namespace", elsewhere, "--s3-secret", "pyflow-s3", "--service-account", "default")
+    kubectl("apply", "-n", elsewhere, "-f", "-", input=pyflow(*words).stdout)
+    assert flows.summed(2) == 2
+    assert "whose token tasks see" in pyflow("doctor", "--executor", "argo").stdout
+
+
 def test_a_namespace_is_prepared_by_what_setup_prints(tmp_path, monkeypatch, elsewhere):
     """The doctor says what is missing; after the one command all is well, and a quota that is used up is told while a pod waits."""
     names = {"namespace": elsewhere, "key_secret": "pyflow-key", "s3_secret": "pyflow-s3"}

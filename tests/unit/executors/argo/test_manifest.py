@@ -129,6 +129,8 @@ def test_pods_may_do_little() -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["automountServiceAccountToken"] is False
     assert spec["executor"] == {"serviceAccountName": "workflow"}
+    without = manifest_of(wide, 1, settings=replace(SETTINGS, service_account=None))["spec"]
+    assert not {"serviceAccountName", "executor", "automountServiceAccountToken"} & without.keys()
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
     }  # fmt: skip
