@@ -7,6 +7,7 @@ container before writes them to a file, which Argo's emissary reads.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, Final
 
 from pyflow.errors import ExecutorError
@@ -105,13 +106,21 @@ def _main(node: PackedContainer, options: PackedOptions, place: Place) -> Templa
 
 
 def _check_target(node: PackedContainer, place: Place) -> None:
-    """Refuse words that only run time knows where Argo would not read them."""
+    """Refuse words that only run time knows where Argo would not read them; warn where nobody knows which Argo it will be."""
     target = place.settings.target
     version = None if target is None else version_of(target)
-    if version is not None and not reads_arguments_from_file(version):
+    held = f"The command of container task {node.name!r} (called at {node.at}) holds a value that another task makes"
+    needed = "that needs 3.7.10, 4.0.1 or newer"
+    if version is None:
+        file, _, line = node.at.rpartition(":")
+        message = (
+            f"{held}, and {needed} of Argo, which would leave it out otherwise. Nobody could be asked which Argo it will be: "
+            "argo={'target': '4.0.7'} says so."
+        )
+        warnings.warn_explicit(message, UserWarning, file, int(line))
+    elif not reads_arguments_from_file(version):
         raise ExecutorError(
-            f"The command of container task {node.name!r} (called at {node.at}) holds a value that another task makes, and Argo {target} cannot "
-            "read such words: that needs 3.7.10, 4.0.1 or newer. Hand the value over as a file (inputs=), or let a Python task do it."
+            f"{held}, and Argo {target} cannot read such words: {needed}. Hand the value over as a file (inputs=), or let a Python task do it."
         )
 
 

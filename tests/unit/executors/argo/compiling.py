@@ -20,7 +20,7 @@ from pyflow.runs import Event, RunSummary, read_events
 from pyflow.runtime import Place, Program, Resolver, open_home
 
 S3 = Home(store_url="s3://bucket/team", project="p", owner="o")
-SETTINGS = ArgoSettings(s3_secret="s3", key_secret="key", service_account="workflow")
+SETTINGS = ArgoSettings(target="4.0.7", s3_secret="s3", key_secret="key", service_account="workflow")
 
 
 def packed_in(pipeline: Pipeline[Any, Any], arguments: tuple[Any, ...], home: Home) -> Packed:

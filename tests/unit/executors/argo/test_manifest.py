@@ -309,7 +309,7 @@ def test_words_that_only_run_time_knows_come_from_a_file() -> None:
 
 @pytest.mark.parametrize(("target", "is_fine"), [("3.7.9", False), ("3.7", True), ("4.0.0", False), ("v4.0.7", True)])
 def test_such_words_need_an_argo_that_reads_them(target: str, is_fine: bool) -> None:
-    """An Argo that would leave them out is refused by name; known words it can run."""
+    """An Argo that would leave them out is refused by name, one that nobody knows is warned of; known words any can run."""
 
     @pipeline
     def main():
@@ -319,6 +319,8 @@ def test_such_words_need_an_argo_that_reads_them(target: str, is_fine: bool) -> 
     def known():
         return shout("x", 3)
 
+    with pytest.warns(UserWarning, match="'shout' .*Nobody could be asked which Argo it will be"):
+        manifest_of(main, settings=replace(SETTINGS, target=None))
     settings = replace(SETTINGS, target=target)
     assert manifest_of(known, settings=settings)
     if is_fine:
