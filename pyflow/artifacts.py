@@ -77,15 +77,21 @@ class Artifact:
         return self._wire
 
 
-def keep(value: object, content: ContentStore, *, what: str) -> Json:
+def keep(value: object, content: ContentStore, *, what: str, part: str = "") -> Json:
     """The artifact of a value; its payload is in the store when this returns.
+
+    Args:
+        value: Any.
+        content: Where it goes.
+        what: What the value is a part of, for messages: ``the result of task 'fit'``.
+        part: Which part of that it is: ``['model']``.
 
     Raises:
         NotSerializableError: The value, or a part of it that is named, cannot be turned into bytes.
         SecretError: The value of a secret stands in it.
         StoreError: The store did not take it.
     """
-    return _keep_item(value, content, INLINE_LIMIT, what)
+    return _keep_item(value, content, INLINE_LIMIT, what, part)
 
 
 def keep_payload(payload: Payload, content: ContentStore, *, what: str, inline_limit: int = INLINE_LIMIT) -> Json:
@@ -135,7 +141,7 @@ def keep_items(values: Iterable[object], content: ContentStore, *, what: str) ->
     """The artifact of a list whose items can be loaded one by one."""
     items = list(values)
     limit = min(INLINE_LIMIT, _SEQUENCE_LIMIT // max(len(items), 1))
-    refs = [_keep_item(item, content, limit, f"{what}[{i}]") for i, item in enumerate(items)]
+    refs = [_keep_item(item, content, limit, f"item {i} of {what}") for i, item in enumerate(items)]
     data = dump(refs).encode()
     if len(data) <= INLINE_LIMIT:
         return {"kind": "sequence", "items": refs, "length": len(refs)}
@@ -159,13 +165,13 @@ def digests_in(artifact: Json) -> list[str]:
     return [artifact["digest"]] if "digest" in artifact else []
 
 
-def _keep_item(item: object, content: ContentStore, limit: int, what: str) -> Json:
+def _keep_item(item: object, content: ContentStore, limit: int, what: str, part: str = "") -> Json:
     small = encode_small(item)
     if small is not NOT_SMALL:
         if isinstance(small, str):
             content.guard.check_text(small, what)
         return {"json": small}
-    return keep_payload(encode(item, what=what), content, what=what, inline_limit=limit)
+    return keep_payload(encode(item, what=what, part=part), content, what=what, inline_limit=limit)
 
 
 def _payload_of(artifact: Json, content: ContentStore) -> memoryview:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, TypedDict
+from typing import Final, TypeAlias, TypedDict
 
 from pyflow.artifacts import Artifact, keep, keep_items, keep_payload
 from pyflow.bundle import CodeBundle, fingerprint
@@ -58,8 +58,11 @@ from pyflow.packed import (
 from pyflow.packing.code import keep_bundle
 from pyflow.packing.condition import condition_text
 from pyflow.packing.options import plain_options
-from pyflow.payload import NOT_SMALL, encode_function, encode_small
+from pyflow.payload import NOT_SMALL, encode_function, encode_small, spell_key
 from pyflow.store import ContentStore
+
+_Way: TypeAlias = "tuple[tuple[str, object], ...]"
+"""Steps into what an argument or a result is, for messages: ``("item", key)`` or ``("attr", name)``."""
 
 PYTHON_MINOR: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -96,7 +99,7 @@ def pack(
     """
     next_id = 1 + max((node.id for node in graph.walk_all()), default=-1)
     packer = _Packer(content, environment_of, next_id=next_id)
-    region = packer.region(graph.region)
+    region = packer.region(graph.region, f"the result of pipeline {graph.name!r} (defined at {graph.at})")
     on_exit = packer.call(graph.on_exit) if graph.on_exit is not None else None
     packed = PackedGraph(
         name=graph.name,
@@ -133,15 +136,15 @@ class _Packer:
         self._node_kind: dict[int, type[Node]] = {}
         self._facts: dict[int, list[Json]] = {}
 
-    def region(self, region: Region) -> PackedRegion:
+    def region(self, region: Region, what: str) -> PackedRegion:
         nodes: list[PackedNode] = []
         for node in region.nodes:
             self._node_kind[node.id] = type(node)
             nodes.extend(self._pack(node))
-        nodes.extend(self._checked_parts(region))
-        return PackedRegion(nodes=nodes, inputs=list(region.inputs), output=self.expr(region.output, "the result"))
+        nodes.extend(self._checked_parts(region, what))
+        return PackedRegion(nodes=nodes, inputs=list(region.inputs), output=self.expr(region.output, what))
 
-    def _checked_parts(self, region: Region) -> Iterator[PackedNode]:
+    def _checked_parts(self, region: Region, what: str) -> Iterator[PackedNode]:
         """See that the parts which a region gives exist: whoever makes a value takes them once, and fails if it cannot.
 
         Parts that tasks use need no such look, because the task fails that does not find its part.
@@ -151,7 +154,7 @@ class _Packer:
         for leaf in leaves(region.output):
             if not isinstance(leaf, Ref) or not leaf.path:
                 continue
-            fact = ["part", self.expr(leaf, "the result")]
+            fact = ["part", self.expr(leaf, what)]
             if (text := dump(fact)) in seen:
                 continue
             seen.add(text)
@@ -188,7 +191,7 @@ class _Packer:
         )
 
     def _container(self, node: ContainerNode) -> PackedContainer:
-        what = f"an argument of {node.name}()"
+        what = f"an argument of {node.name}(), called at {node.at},"
         return PackedContainer(
             **_head(node, _needs(node)),
             image=node.image,
@@ -204,14 +207,15 @@ class _Packer:
         needs: dict[int, None] = {}
         for i, source in enumerate(node.inputs):
             if source.is_each:
-                value, helper = self._items(node, source, f"mapped argument {i + 1} of {node.name}()")
+                what = f"mapped argument {i + 1} of {node.name}(), called at {node.at},"
+                value, helper = self._items(node, source, what)
                 if helper is not None:
                     yield helper
             else:
-                value = self.expr(source.value, f"argument of {node.name}.map()")
+                value = self.expr(source.value, f"an argument of {node.name}.map(), called at {node.at},")
             inputs.append({"value": value, "each": source.is_each})
             needs.update(dict.fromkeys(nodes_in(value)))
-        body = self.region(node.body)
+        body = self.region(node.body, f"the result of {node.name}(), called at {node.at},")
         if inner := [n.id for n in body.walk() if n.id in self._place_of]:
             self._place_of[node.id] = self._place_of[inner[0]]
         yield PackedMap(
@@ -226,12 +230,10 @@ class _Packer:
         value = source.value
         if isinstance(value, Literal) and not isinstance(value.value, Artifact):
             if not isinstance(value.value, (list, tuple)):
-                raise DefinitionError(
-                    f"The {what} is {value.value!r}, which is not a list. It was called at {node.at}."
-                )
+                raise DefinitionError(f"The {what} is {value.value!r}, which is not a list.")
             return {"sequence": keep_items(value.value, self._content, what=what)}, None
         if isinstance(value, Build) and value.kind in {"list", "tuple"}:
-            return {"list": [self.expr(item, what) for item in value.items]}, None
+            return {"list": [self.expr(item, f"item {i} of {what}") for i, item in enumerate(value.items)]}, None
         if isinstance(value, Ref):
             kind = self._node_kind[value.node]
             if kind is MapNode and not value.path:
@@ -260,12 +262,12 @@ class _Packer:
             **_head(node, [fact[0]]),
             fact=fact,
             condition=condition_text(node.condition),
-            then=self.region(node.then),
-            otherwise=self.region(node.otherwise),
+            then=self.region(node.then, f"the result of a branch at {node.at}"),
+            otherwise=self.region(node.otherwise, f"the result of a branch at {node.at}"),
         )
 
     def _select(self, node: SelectNode) -> PackedSelect:
-        what = "a value of first_of()"
+        what = f"a value of first_of(), called at {node.at},"
         if made := [ref.node for ref in refs_of(node) if ref.node in self._place_of]:
             self._place_of[node.id] = self._place_of[made[0]]
         return PackedSelect(
@@ -336,14 +338,16 @@ class _Packer:
             self._kept[id(options)] = (options, None)
         return index
 
-    def expr(self, expr: Expr, what: object) -> Json:
+    def expr(self, expr: Expr, what: object, way: _Way = ()) -> Json:
         if isinstance(expr, Literal):
-            return self._literal(expr.value, what)
+            return self._literal(expr.value, what, way)
         if isinstance(expr, Ref):
             return {"ref": expr.node, **self._part(expr, what)}
         if isinstance(expr, Input):
             return {"in": expr.index, **self._part(expr, what)}
-        items = [self.expr(item, what) for item in expr.items]
+        kind = "attr" if expr.kind == "object" else "item"
+        keys = expr.keys or range(len(expr.items))
+        items = [self.expr(item, what, (*way, (kind, key))) for key, item in zip(keys, expr.items, strict=True)]
         if expr.kind == "dict":
             return {"dict": [[self._literal(k, what), v] for k, v in zip(expr.keys, items, strict=True)]}
         if expr.kind == "object":
@@ -353,7 +357,7 @@ class _Packer:
             }
         return {expr.kind: items}
 
-    def _literal(self, value: object, what: object) -> Json:
+    def _literal(self, value: object, what: object, way: _Way = ()) -> Json:
         small = encode_small(value)
         if small is not NOT_SMALL:
             if isinstance(small, str):
@@ -364,7 +368,7 @@ class _Packer:
         known = self._kept.get(id(value))
         if known is None:
             # The value is held as well, because a freed object's id may be given to another one.
-            known = self._kept[id(value)] = (value, keep(value, self._content, what=str(what)))
+            known = self._kept[id(value)] = (value, keep(value, self._content, what=str(what), part=_spelled(way)))
         return {"artifact": known[1]}
 
     def _part(self, expr: Ref | Input, what: object) -> Json:
@@ -401,6 +405,11 @@ class _Argument:
         else:
             which = repr(which)
         return f"argument {which} of {self._node.name}(), called at {self._node.at},"
+
+
+def _spelled(way: _Way) -> str:
+    """The way to a part as its author would write it: ``['l'].x``."""
+    return "".join(f"[{spell_key(key)}]" if kind == "item" else f".{key}" for kind, key in way)
 
 
 _NO_OPTIONS: Final = Options(cpus=0.01)

@@ -12,6 +12,7 @@ from pyflow.payload.explain import LargeCaptureWarning
 from pyflow.payload.header import KINDS, Header, read_header
 from pyflow.payload.model import Payload
 from pyflow.payload.plain import NOT_SMALL, encode_small
+from pyflow.payload.trail import spell_key
 
 __all__ = [
     "KINDS",
@@ -24,4 +25,5 @@ __all__ = [
     "encode_function",
     "encode_small",
     "read_header",
+    "spell_key",
 ]

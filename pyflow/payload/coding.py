@@ -19,6 +19,7 @@ def encode(
     *,
     what: str = "the value",
     name: str | None = None,
+    part: str = "",
     scratch: Path | None = None,
     holes: Holes | None = None,
 ) -> Payload:
@@ -31,6 +32,7 @@ def encode(
         what: What the value is, for error messages: ``the result of task 'fit'``.
         name: What the author calls it, the beginning of the path in messages: ``data['conn'].lock``. When it
             is None, ``data`` is taken from an ``argument 'data'`` in ``what``.
+        part: Where the value stands in what ``name`` means, as its author would write it: ``['conn']``.
         scratch: A folder for the archive of a folder, which has no name there; the system's own when None.
         holes: Gives a number for objects that are not part of the payload: ``decode`` puts ``fill[number]`` in
             their places. It is asked about each object that is not of a simple built-in type.
@@ -38,7 +40,7 @@ def encode(
     Raises:
         NotSerializableError: The value, or a part of it that the message names, cannot be turned into bytes.
     """
-    request = Request(what, name or _name_in(what), scratch, holes)
+    request = Request(what, (name or _name_in(what)) + part, scratch, holes)
     payload = encode_by_type(value, request)
     if payload is not None:
         return payload

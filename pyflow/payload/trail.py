@@ -107,7 +107,7 @@ def _steps(thing: object, came: dict[int, tuple[object, Step, int] | None]) -> t
 def _items(thing: object) -> Iterator[tuple[Step, object]]:
     if isinstance(thing, dict):
         for key, item in list(thing.items()):
-            yield Step("item", f"[{_spell(key)}]"), item
+            yield Step("item", f"[{spell_key(key)}]"), item
             yield Step("inside", ""), key
     elif isinstance(thing, tuple) and hasattr(type(thing), "_fields"):
         names = getattr(type(thing), "_fields", ())
@@ -120,7 +120,7 @@ def _items(thing: object) -> Iterator[tuple[Step, object]]:
         yield from _objects_in_array(thing)
     elif _is_from("pandas", "DataFrame", thing):
         frame: Any = thing
-        yield from ((Step("item", f"[{_spell(name)}]"), column.to_numpy()) for name, column in frame.items())
+        yield from ((Step("item", f"[{spell_key(name)}]"), column.to_numpy()) for name, column in frame.items())
 
 
 def _objects_in_array(array: Any) -> Iterator[tuple[Step, object]]:
@@ -177,7 +177,7 @@ def _global_names(code: CodeType) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _spell(key: object) -> str:
+def spell_key(key: object) -> str:
     """A key as it is written, where that is short and runs no code of the user's."""
     if isinstance(key, (str, bytes, int, float, type(None))) and type(key).__module__ == "builtins":
         text = "…" if isinstance(key, int) and key.bit_length() > 100 else repr(key)

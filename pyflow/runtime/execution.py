@@ -167,11 +167,8 @@ class _Attempt:
                 if "outputs" in self._options.given
                 else f"its annotation says {outputs}, as many as the pipeline has unpacked"
             )
-            raise DefinitionError(
-                f"Task {name!r} returned {much}, and {said}. It is defined at "
-                f"{self._program.graph.functions[self._node.function].at}."
-            )
-        result = keep(value, self._content, what=f"the result of task {name!r}")
+            raise DefinitionError(f"Task {name!r} returned {much}, and {said}. It is defined at {self._defined_at}.")
+        result = keep(value, self._content, what=self._result)
         resolver.know(self._node.id, self._invocation.indices, value)
         facts = [self._fact(fact, resolver) for fact in self._node.facts]
         return _Made(result, facts, self._content.guard.masked(preview(value)))
@@ -197,7 +194,17 @@ class _Attempt:
                 f"The result of task {self._node.name!r} is to be mapped, and {type(items).__name__} has no items. "
                 f"It was called at {self._node.at}. Let it return a list."
             ) from error
-        return keep_items(iterator, self._content, what=f"the result of task {self._node.name!r}")
+        return keep_items(iterator, self._content, what=self._result)
+
+    @property
+    def _result(self) -> str:
+        """What the value of the call is, for messages."""
+        place = f" (defined at {self._defined_at})" if self._defined_at else ""
+        return f"the result of task {self._node.name!r}{place}"
+
+    @property
+    def _defined_at(self) -> str:
+        return self._program.graph.functions[self._node.function].at
 
     def _commit(self, made: _Made) -> Outcome:
         outcome = self._outcome(ExitCode.COMMITTED, result=made.result, facts=made.facts, preview=made.preview)

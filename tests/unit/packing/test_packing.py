@@ -158,3 +158,27 @@ def test_a_constant_that_cannot_be_pickled_is_named(content):
 
     with pytest.raises(NotSerializableError, match=r"give.*\['deep'\]\[0\]"):
         packed(body, content)
+
+
+@pytest.mark.parametrize(
+    ("build", "whose", "part"),
+    [
+        (lambda made, lock: {"a": made, "l": lock}, "result of pipeline 'body' (defined at", "value['l'] is a '_thread.lock'"),
+        (lambda made, lock: [made, Box((made, {"x": lock}))], "defined at", "value[1].inside[1]['x'] is a"),
+        (lambda made, lock: lock, "defined at", "value is a '_thread.lock'"),
+        (lambda made, lock: other(value={"a": made, 1: [lock]}), "other(), called at", "value[1][0] is a '_thread.lock'"),
+        (lambda made, lock: other.map([made, [lock]]), "Item 1 of mapped argument 1 of other(), called at", "value[0] is a"),
+        (lambda made, lock: other.map([1, [lock]]), "Item 1 of mapped argument 1 of other(), called at", "value[0] is a"),
+    ],
+)  # fmt: skip
+def test_beside_results_it_is_named_as_well(content, build, whose, part):
+    """In a container that also holds results, in what the pipeline gives and among items: whose it is, where, and the path."""
+
+    def body():
+        return build(give(1), threading.Lock())
+
+    with pytest.raises(NotSerializableError) as caught:
+        packed(body, content)
+    assert whose in str(caught.value)
+    assert f"{__file__}:" in str(caught.value)
+    assert f" cannot be serialized: {part}" in str(caught.value)

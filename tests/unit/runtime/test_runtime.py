@@ -103,6 +103,26 @@ def test_a_failure_is_an_outcome_as_well(session, home):
     assert content.blobs.committed(content.keys.commits("r1"), "0") is None
 
 
+def test_a_result_that_cannot_be_kept_is_named(session, home):
+    """Which part of the result of which task, and where that is defined."""
+
+    @task
+    def connect():
+        return {"clients": [1, threading.Lock()]}
+
+    @pipeline
+    def body():
+        return connect()
+
+    outcome = run(session, invocations(home, body)["connect"])
+    assert (outcome.exit_code, outcome.error.type) == (
+        ExitCode.TASK_RAISED_FOR_GOOD,
+        "pyflow.errors.NotSerializableError",
+    )
+    assert f"The result of task 'connect' (defined at {__file__}:" in outcome.error.message
+    assert "cannot be serialized: value['clients'][1] is a '_thread.lock'" in outcome.error.message
+
+
 def test_an_input_that_is_missing_is_told(session, home):
     """A task that is started before what it needs was committed fails with IntegrityError that names it."""
 
