@@ -9,8 +9,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "IPython", "asyncio", "boto3", "botocore", "click", "docker", "hera", "multiprocessing", "numpy",
-    "pandas", "pyarrow", "pydantic", "requests", "rich", "yaml",
+    "IPython", "asyncio", "boto3", "botocore", "click", "docker", "hera", "httpx", "httpx2", "lightkube", "multiprocessing", "numpy",
+    "pandas", "pathspec", "pyarrow", "pydantic", "requests", "rich", "tomli", "tomllib", "uv", "yaml",
 }  # fmt: skip
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -187,6 +189,17 @@ def test_a_store_that_fails_ends_with_3(pyflow):
     assert pyflow("ls", "--store", "s3://bucket").code == 3
 
 
+def test_an_error_of_pyflow_itself_ends_with_3(pyflow, monkeypatch):
+    """What nobody foresaw is told with its traceback, and that it is to be reported."""
+    monkeypatch.setattr("pyflow.cli.ls.ls", click.Command("ls", callback=lambda: {}["gone"]))
+    done = pyflow("ls")
+    assert (done.code, done.out) == (3, "")
+    traceback, error, said = done.err.rstrip("\n").rsplit("\n", 2)
+    assert traceback.startswith("Traceback (most recent call last):")
+    assert error == "KeyError: 'gone'"
+    assert said == "Error: this is an error in pyflow itself. Please report it with the lines above."
+
+
 def test_ls(ran):
     """Runs are listed with the newest first, as a table and as JSON."""
     ran("run", "--executor", "inprocess", "--no-progress", "--name", "again", "flow.py")
@@ -235,6 +248,21 @@ def test_show(failed):
     wire = json.loads(failed("show", "latest", "--json").out)
     assert [node["name"] for node in wire["nodes"]] == ["load", "fit", "save"]
     assert wire["failures"][0]["name"] == "fit[1]"
+
+
+def test_show_of_a_run_that_succeeded(ran):
+    """Each task is told with how long it took, the size of its result and what that is; of a map, how many items there are."""
+    text = ran("show", "latest").out
+    took, size = r"[0-9.:]+ (?:s|min|h)", r"[0-9.]+ (?:B|KiB)"
+    assert re.search(rf"^  ✓ load +{took} +{size}  \[0, 1, 2\]$", text, re.MULTILINE), text
+    assert re.search(rf"^  ✓ fit +{took} +3 B  3 of 3 items$", text, re.MULTILINE), text
+    load, fit, save = json.loads(ran("show", "latest", "--json").out)["nodes"]
+    assert (load["preview"], fit["preview"], save["preview"]) == ("[0, 1, 2]", None, "PosixPath")
+    assert (fit["items"], fit["size_bytes"], fit["attempts"]) == ({"succeeded": 3}, 3, 3)
+    for node in load, fit, save:
+        assert node["size_bytes"] > 0
+        assert node["duration_s"] >= 0
+        assert node["work_s"] >= 0
 
 
 def test_show_is_plain_where_there_is_no_terminal(ran):
