@@ -27,6 +27,7 @@ class FakeCluster:
         self.printed: list[str] = []
 
     def version(self) -> str:
+        self._try("version", "")
         return self.runs
 
     def create(self, manifest: Mapping[str, Any]) -> Any:
@@ -88,6 +89,7 @@ class FakeCluster:
         return self.create({"metadata": {"generateName": f"{template}-"}, "spec": {"arguments": arguments}})
 
     def may(self, right: Any) -> bool | None:
+        self._try("may", str(right))
         return str(right) not in self.denied
 
     def set_status(self, name: str, phase: str, *nodes: Mapping[str, Any], message: str = "") -> None:

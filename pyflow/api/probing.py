@@ -19,6 +19,11 @@ _PATIENCE_S: Final = 180.0
 _HOPE_S: Final = 20.0
 """How long a pod may wait for a reason before the reason is what is told."""
 
+_LOOK_AT_POD: Final = (
+    "Mend what the pod waits for, and look again; 'kubectl describe pod' and 'kubectl get events' tell more of it."
+)
+_NOT_TAKEN: Final = "Correct what it names: a setting, a right, or the store that pods and you share."
+
 
 @task
 def greet(name: str) -> str:
@@ -45,16 +50,15 @@ def probe(executor: str, store: str | None) -> Finding:
             ending = started.executor.run(replace(started.job, watchers=(patience,)))
         except TimeoutError as error:
             _cancel(started)
-            return Finding("probe", is_ok=False, detail=str(error))
+            return Finding("probe", is_ok=False, detail=str(error), fix=_LOOK_AT_POD)
         if not ending.is_success:
-            return Finding("probe", is_ok=False, detail=str(started.run.failure()))
-        said = started.run.result()
+            fix = f"Look at what it wrote: pyflow show {started.run.id}, pyflow logs {started.run.id}."
+            return Finding("probe", is_ok=False, detail=str(started.run.failure()), fix=fix)
+        started.run.result()
     except PyflowError as error:
-        return Finding("probe", is_ok=False, detail=str(error))
+        return Finding("probe", is_ok=False, detail=str(error), fix=_NOT_TAKEN)
     took = duration_text(time.monotonic() - began)
-    return Finding(
-        "probe", str(said).startswith("hello doctor"), f"a task ran in a pod, its result came back signed, in {took}"
-    )
+    return Finding("probe", is_ok=True, detail=f"a task ran in a pod, its result came back signed, in {took}")
 
 
 def _cancel(started: Started) -> None:

@@ -73,7 +73,7 @@ def _of_place(executor: str, store: str | None) -> Iterator[Finding]:
             yield finding
     except PyflowError as error:
         is_well = False
-        yield Finding("cluster", is_ok=False, detail=str(error))
+        yield Finding("cluster", is_ok=False, detail=str(error), fix="Correct the setting that it names.")
     yield (
         probe(executor, store)
         if is_well
