@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def ran(
     most: int = 500,
     allow_secrets: str = "",
     environment: dict[str, str] | None = None,
+    passes_over: Collection[str] = (),
 ) -> Ran:
     """Run a pipeline on the stand-in, with a folder as its store."""
     home = Home(store_url=str(folder), project="p", owner="o", allow_secrets=allow_secrets)
@@ -75,7 +77,7 @@ def ran(
     manifest = to_workflow(
         packed.graph, digest=packed.digest, size=packed.size_bytes, home=home, settings=ArgoSettings(), most=most
     )
-    argo = SmallArgo(manifest, environment)
+    argo = SmallArgo(manifest, environment, passes_over=passes_over)
     phase = argo.run()
     content = open_home(home)
     summary = RunSummary.read(content, argo.uid)

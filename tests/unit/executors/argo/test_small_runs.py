@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unit.executors.argo.compiling import ran
 
 from pyflow import each, first_of, otherwise, pipeline, task, when
+from pyflow.api import Pipeline
 from pyflow.executors.argo import dags
 from pyflow.executors.argo.split import split
 
@@ -107,6 +109,41 @@ def test_a_run_with_several_ends_is_ended_by_a_pod_of_its_own(tmp_path: Path) ->
     found = ran(tmp_path, main, 4)
     assert (found.phase, found.value, found.summary.status) == ("Succeeded", [8, 5], "succeeded")
     assert [name for name, _, _ in found.pods][-1] == "exit"
+
+
+@pipeline
+def two_ends(x):
+    return times(x), add(x, 1)
+
+
+@pipeline
+def one_end(x):
+    return add.after(times(x))(x, 1)
+
+
+@pipeline
+def items_at_the_end(n):
+    return times.map(count_to(n))
+
+
+@pytest.mark.parametrize(
+    ("flow", "pod", "slots"),
+    [(two_ends, "0", {"0": "times"}), (one_end, "0", {"0": "times"}),
+     (items_at_the_end, "2", {"2.0": "times", "2.1": "times", "2.2": "times"})],
+)  # fmt: skip
+def test_a_pod_that_was_passed_over_fails_the_run(
+    tmp_path: Path, flow: Pipeline[Any, Any], pod: str, slots: dict[str, str]
+) -> None:
+    """What the cluster takes for succeeded has no result, and the end of the run says of which slots, whichever pod looks."""
+    found = ran(tmp_path, flow, 3, passes_over={pod})
+    assert (found.phase, found.summary.status) == ("Failed", "failed")
+    failures = {slot: message for slot, _, kind, message in found.summary.failures if kind.endswith("IntegrityError")}
+    assert failures == {
+        slot: f"The cluster says that {name!r} (slot {slot}) has succeeded, but the run has no committed result of it in "
+        f"{tmp_path.as_uri()}. Run it again; a pod may have been passed over."
+        for slot, name in slots.items()
+    }
+    assert pod not in {arguments[0] for _, arguments, _ in found.pods}
 
 
 def test_a_mapped_pipeline_has_maps_in_it(tmp_path: Path) -> None:
