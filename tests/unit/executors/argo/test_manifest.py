@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from unit.executors.argo.compiling import SETTINGS, manifest_of, size_of, templates_of
@@ -149,6 +149,27 @@ def test_a_runtime_that_travels_is_pinned() -> None:
     assert (artifact["s3"]["endpoint"], artifact["s3"]["insecure"]) == ("store:9000", True)
     assert pod["container"]["args"][1] == "ab" * 32
     assert pod["container"]["image"].startswith("python:3.")
+
+
+@pytest.mark.parametrize("kind", ["secret", "workload-identity", "node"])
+def test_credentials_for_the_store_come_from_where_the_settings_say(
+    kind: Literal["secret", "workload-identity", "node"],
+) -> None:
+    """From a Secret, for Argo and for pyflow alike; or from the account or the node, and then no Secret is named for either."""
+    runtime = Travelling(key="v1/runtimes/abcd", sha256="ab" * 32)
+    settings = ArgoSettings(s3_credentials=kind, s3_secret="s3", trust_bucket=True)
+    pod = templates_of(manifest_of(wide, 1, runtime=runtime, settings=settings))["p0"]
+    place = pod["inputs"]["artifacts"][0]["s3"]
+    variables = {
+        e["name"]: e["valueFrom"]["secretKeyRef"] for e in pod["container"]["env"] if e["name"].startswith("AWS_")
+    }
+    access, secret = {"name": "s3", "key": "accesskey"}, {"name": "s3", "key": "secretkey"}
+    if kind == "secret":
+        assert variables == {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret}
+        assert (place["accessKeySecret"], place["secretKeySecret"], "useSDKCreds" in place) == (access, secret, False)
+    else:
+        assert not variables
+        assert (place["useSDKCreds"], "accessKeySecret" in place, "secretKeySecret" in place) == (True, False, False)
 
 
 def test_a_branch_and_a_map_are_nested() -> None:
