@@ -41,7 +41,8 @@ PROVIDED = """
         try:
             Path("/mnt/config/level").write_text("x")
         except OSError:
-            return same, Path("/mnt/config/level").read_text()
+            has_token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+            return same, Path("/mnt/config/level").read_text(), has_token
 
     @container(image="busybox:1.36", volumes=THERE, env={{"TOKEN": Secret(NAME, key="password")}}, stdout=True, run_as_root=True, writable_root=True)
     def as_root(first):
@@ -99,13 +100,13 @@ def provided(tmp_path: Path) -> Any:
 
 
 def test_what_a_cluster_provides_is_there(tmp_path, monkeypatch, provided):
-    """Claims, Secrets and ConfigMaps as volumes, a Secret as a variable, labels and annotations of the site, a task's own account and tolerations, a container as root, a folder that a container made."""
+    """Claims, Secrets and ConfigMaps as volumes, a Secret as a variable, labels and annotations of the site, a task's own account, with its token, and tolerations, a container as root, a folder that a container made."""
     flows = project(tmp_path, monkeypatch, PROVIDED.format(name=provided))
     of_site = {"labels": {"site": "earth"}, "annotations": {"example.org/owner": "a b"}, "pod_gc": "Never"}
     run = flows.everything.with_options(argo={**prepared(), **of_site}).submit()
     assert run.wait(200) == "succeeded", run.failure()
     used, said, found = run.result()
-    assert used == (True, "debug\n")
+    assert used == (True, "debug\n", True)
     assert said == "0\ndebug\n-- words\n"
     assert found == [("a", "0o777"), ("a/b.txt", "0o750"), ("empty", "0o705")]
     pods = json.loads(
