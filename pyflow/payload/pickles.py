@@ -263,7 +263,14 @@ def _reduce_function(function: Any) -> tuple[Any, ...] | None:
         return None
     own = {name: value for name, value in vars(function).items() if name not in vars(_DISPATCHER)}
     state = dict(function.registry), own
-    return restore.dispatcher, (function.__wrapped__,), state, None, None, restore.register
+    return functools.singledispatch, (function.__wrapped__,), state, None, None, restore.register
+
+
+def _reduce_dispatching_method(method: functools.singledispatchmethod[Any]) -> tuple[Any, ...]:
+    # From Python 3.13 on it remembers methods by weak references.
+    own: dict[str, object] = {}
+    state = dict(method.dispatcher.registry), own
+    return functools.singledispatchmethod, (method.func,), state, None, None, restore.register
 
 
 def _reduce_cached_property(prop: functools.cached_property[Any]) -> tuple[Any, ...]:
@@ -307,6 +314,7 @@ _REDUCERS: Final[dict[type, Callable[[Any], Any]]] = {
     _CACHED: _reduce_cached,
     CodeType: _reduce_code,
     functools.cached_property: _reduce_cached_property,
+    functools.singledispatchmethod: _reduce_dispatching_method,
     memoryview: _reduce_view,
 }
 """By the type, where cloudpickle's way would lose something."""

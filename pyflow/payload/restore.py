@@ -95,13 +95,8 @@ def cached(function: Callable[..., object], parameters: dict[str, Any]) -> Calla
     return made
 
 
-def dispatcher(function: Callable[..., object]) -> Callable[..., object]:
-    """A function behind a new ``functools.singledispatch`` that knows no other yet."""
-    return functools.singledispatch(function)
-
-
 def register(made: Any, state: tuple[dict[type, Callable[..., object]], dict[str, object]]) -> None:
-    """Give a dispatcher its functions by type, and the attributes that its author set."""
+    """Give a new dispatcher, a function or a method, its functions by type, and the attributes that its author set."""
     functions, attributes = state
     for kind, function in functions.items():
         made.register(kind, function)
