@@ -31,9 +31,22 @@ FLOW = """
         token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
         return os.getuid(), int(status["CapEff"], 16), status["NoNewPrivs"].strip(), writable, token
 
+    LOOK = '''
+        id -u
+        awk '/^CapEff:/ {print $2}' /proc/self/status
+        awk '/^NoNewPrivs:/ {print $2}' /proc/self/status
+        awk '$2 == "/" {print substr($4, 1, 3)}' /proc/mounts
+        test -e /var/run/secrets/kubernetes.io && echo token
+        touch /tmp/made && echo made
+    '''
+
+    @container(image="busybox:1.36", stdout=True)
+    def confined_program():
+        return ["sh", "-c", LOOK]
+
     @pipeline
     def saying(*words):
-        return said(*words, *same(*words)), confined()
+        return said(*words, *same(*words)), confined(), confined_program()
 
     @task(memory="64Mi", memory_on_oom="512Mi")
     def hungry():
@@ -76,12 +89,13 @@ def flows(tmp_path, monkeypatch):
 
 
 def test_pods_are_confined_and_read_no_text_of_an_author(flows):
-    """No root, no rights, no token, one writable folder; and a command's words arrive as they are, known before or made by a task."""
+    """No root, no rights, no token, one writable folder, for Python and any program alike; and a command's words arrive as they are, known before or made by a task."""
     hostile = "{{workflow.name}} {{=1+1}} $(HOME) $$(HOME) ${HOME} `id` 'q' \"d\" --flag @file é\n2"
     words = [hostile, "--flag", ""]
-    text, (user, rights, no_new, writable, has_token) = flows.saying(*words)
+    text, (user, rights, no_new, writable, has_token), program = flows.saying(*words)
     assert text.split("|") == [*words, *words, ""]
     assert (user, rights, no_new, set(writable), has_token) == (1000, 0, "1", {"/tmp"}, False)
+    assert program.split() == ["1000", "0" * 16, "1", "ro,", "made"]
 
 
 def test_memory_grows_after_an_oom_kill(flows):

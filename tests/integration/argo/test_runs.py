@@ -102,11 +102,16 @@ def test_values_errors_and_logs_come_back(flows):
 
 
 def test_a_cancelled_run_runs_its_exit_handler(flows):
-    """From another handle than the one that submitted it; what it printed until then is kept."""
+    """From another handle than the one that submitted it; what it printed is kept, and who follows its logs sees it come."""
     run = flows.naps.submit(300)
-    until(lambda: "napping" in run.logs("nap"))
-    load_run(run.id).cancel()
-    assert run.wait(120) == "cancelled"
+    command = [sys.executable, "-m", "pyflow.cli", "logs", "--follow", run.id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout.readline() == "napping\n"
+        assert run.status == "running"
+        load_run(run.id).cancel()
+        assert run.wait(120) == "cancelled"
+        rest, _ = follower.communicate(timeout=120)
+    assert (follower.returncode, rest.splitlines()[-1]) == (0, "exit handler: cancelled")
     assert run.logs("told") == "exit handler: cancelled\n"
     with pytest.raises(errors.RunCancelledError):
         run.result()
