@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -96,7 +97,8 @@ def project(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, **table:
     """A file of an author's with pipelines, imported, and the settings of a project beside it, whose default is the cluster."""
     (folder / "flows.py").write_text(textwrap.dedent(source), encoding="utf-8")
     settings = {name: value for name, value in {**prepared(), **table}.items() if value is not None}
-    lines = [f"{name} = {value if isinstance(value, int) else repr(str(value))}" for name, value in settings.items()]
+    # What is JSON here is TOML as well.
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
     head = f'[tool.pyflow]\nexecutor = "argo"\nstore = "{new_store()}"\nprogress = false\n[tool.pyflow.argo]\n'
     (folder / "pyproject.toml").write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
     monkeypatch.syspath_prepend(folder)

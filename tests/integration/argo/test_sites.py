@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,18 @@ WAITS = """
 """
 
 
+@contextmanager
+def _commanded(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """``pyflow run``, while it goes on."""
+    command = [sys.executable, "-m", "pyflow.cli", "run", "--progress", *words]
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stderr=pipe, stdout=pipe, stdin=null, text=True) as going:
+        try:
+            yield going
+        finally:
+            going.kill()
+
+
 def _read_until(going: subprocess.Popen[str], *texts: str) -> str:
     """What a process says on its standard error until it has said all of these."""
     said = ""
@@ -152,7 +166,6 @@ def _read_until(going: subprocess.Popen[str], *texts: str) -> str:
 def test_why_each_pod_waits_is_said_with_what_would_help(tmp_path, monkeypatch):
     """No such node, no room, no claim, no Secret, no account: each in the cluster's words, and whose move it is."""
     project(tmp_path, monkeypatch, WAITS)
-    command = [sys.executable, "-m", "pyflow.cli", "run", "--progress", "flows.py"]
     told = {
         "nowhere": "check the option node_selector",
         "hungry": "ask for less with",
@@ -160,7 +173,7 @@ def test_why_each_pod_waits_is_said_with_what_would_help(tmp_path, monkeypatch):
         "secretless": "A Secret or ConfigMap",
         "stranger": "There is no such service account",
     }
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as going:
+    with _commanded("flows.py") as going:
         said = _read_until(going, *told.values())
         for name, text in told.items():
             assert any(f"{name} " in line and text in line for line in said.splitlines()), said
@@ -168,6 +181,68 @@ def test_why_each_pod_waits_is_said_with_what_would_help(tmp_path, monkeypatch):
         run.cancel()
         going.communicate(timeout=60)
     assert going.returncode == 1
+
+
+GPUS = """
+    from pyflow import pipeline, task
+
+    @task(gpus=1)
+    def one():
+        return "ran"
+
+    @pipeline
+    def enough():
+        return one()
+
+    @pipeline
+    def too_many():
+        return one.with_options(gpus=2)()
+"""
+
+
+@pytest.fixture
+def gpu():
+    """The node says that it has a GPU; pods cannot tell."""
+    name = "nvidia.com~1gpu"
+
+    def patch(**operation: str) -> None:
+        words = ("patch", "node", "localhost", "--subresource=status", "--type=json", "-p")
+        kubectl(*words, json.dumps([{"path": f"/status/capacity/{name}", **operation}]))
+
+    def allocatable() -> str:
+        return kubectl("get", "node", "localhost", "-o", r"jsonpath={.status.allocatable.nvidia\.com/gpu}")
+
+    patch(op="add", value="1")
+    until(lambda: allocatable() == "1")
+    yield
+    patch(op="remove")
+
+
+@pytest.mark.usefixtures("gpu")
+def test_gpus_and_what_a_site_settles_are_in_each_pod(tmp_path, monkeypatch):
+    """A node that has a GPU runs the task that asks for one; who asks for more is told; secrets to pull with and the priority are the site's."""
+    name = f"site-{uuid.uuid4().hex[:8]}"
+    registry = {"type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": '{"auths": {}}'}}
+    objects = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, **registry},
+        {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": 7},
+    ]
+    kubectl("apply", "-f", "-", input=yaml.safe_dump_all(objects))
+    settles = {"image_pull_secrets": [name], "priority_class": name, "pod_gc": "Never"}
+    flows = project(tmp_path, monkeypatch, GPUS, **settles)
+    run = flows.enough.submit()
+    assert run.wait(100) == "succeeded", run.failure()
+    label = f"workflows.argoproj.io/workflow={run.record.place['workflow']}"
+    (pod, *_) = json.loads(kubectl("get", "pods", "-l", label, "-o", "json"))["items"]
+    assert pod["spec"]["imagePullSecrets"] == [{"name": name}]
+    assert (pod["spec"]["priorityClassName"], pod["spec"]["priority"]) == (name, 7)
+    (main,) = (c for c in pod["spec"]["containers"] if c["name"] == "main")
+    assert main["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    with _commanded("flows.py:too_many") as going:
+        assert "with cpus=, memory= or gpus=" in _read_until(going, "Insufficient nvidia.com/gpu")
+        list_runs()[0].cancel()
+        going.communicate(timeout=60)
+    kubectl("delete", "-f", "-", input=yaml.safe_dump_all(objects))
 
 
 SMALL = """
@@ -303,9 +378,7 @@ def test_a_namespace_is_prepared_by_what_setup_prints(tmp_path, monkeypatch, els
     assert after.returncode == 0, after.stdout
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     kubectl("apply", "-n", elsewhere, "-f", "-", input=json.dumps(quota))
-    command = [sys.executable, "-m", "pyflow.cli", "run", "--progress", "flows.py:summed", "--n", "2"]
-    pipe, null = subprocess.PIPE, subprocess.DEVNULL
-    with subprocess.Popen(command, stderr=pipe, stdout=pipe, stdin=null, text=True) as going:
+    with _commanded("flows.py:summed", "--n", "2") as going:
         _read_until(going, "quota is used up")
         kubectl("delete", "-n", elsewhere, "resourcequota", "none")
         assert going.communicate(timeout=200)[0] == "2\n"
