@@ -27,5 +27,5 @@ def greetings(name: str, awkward: str):
 
 
 if __name__ == "__main__":
-    for value in greetings("Ada", "{{workflow.name}} $(HOME) \"quoted\" 'too' --flag"):
+    for value in greetings("Ada", "{{workflow.name}} $(HOME) \"quoted\" 'too' --flag\non two lines"):
         print(value)

@@ -9,7 +9,7 @@ with Workflow(
     service_account_name="workflow",
     arguments=[
         Parameter(name="name", value="Ada"),
-        Parameter(name="awkward", value="$(LB){workflow.name}} $$(HOME) \"quoted\" 'too' --flag"),
+        Parameter(name="awkward", value="$(LB){workflow.name}} $$(HOME) \"quoted\" 'too' --flag\non two lines"),
     ],
 ) as w:
     greet = Container(

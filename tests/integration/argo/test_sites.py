@@ -46,7 +46,8 @@ PROVIDED = """
             has_token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
             return same, Path("/mnt/config/level").read_text(), has_token
 
-    @container(image="busybox:1.36", volumes=THERE, env={{"TOKEN": Secret(NAME, key="password")}}, stdout=True, run_as_root=True, writable_root=True)
+    @container(image="busybox:1.36", volumes=THERE, env={{"TOKEN": Secret(NAME, key="password")}}, stdout=True, run_as_root=True, writable_root=True,
+               inputs={{"first": "/data/words.txt"}})
     def as_root(first):
         return ["sh", "-c", 'id -u; touch /made && test "$(cat /mnt/secret/password)" = "$TOKEN" && cat /mnt/config/level "$1"', "sh", first]
 
