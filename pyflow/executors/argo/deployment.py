@@ -15,6 +15,8 @@ VARIABLE: Final = "PYFLOW_PARAMETERS"
 _ALL: Final = "{{=sprig.b64enc(workflow.parameters.json)}}"
 _ABOUT: Final = "pyflow/deployed"
 """An annotation that says what pyflow must know to start it."""
+_TRUTH: Final = ["true", "false"]
+"""What Argo's own page lets a person choose from for a ``bool``."""
 
 
 def template_of(manifest: dict[str, Json], deployed: Deployed) -> dict[str, Json]:
@@ -68,6 +70,8 @@ def _parameter(name: str, annotation: str, has_default: bool, deployed: Deployed
     told: dict[str, Json] = {"name": name, "description": annotation}
     if has_default:
         told["value"] = deployed.defaults[name]
+    if annotation == "bool" and told.get("value", _TRUTH[0]) in _TRUTH:
+        told["enum"] = _TRUTH
     return told
 
 

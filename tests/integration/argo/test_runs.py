@@ -70,8 +70,8 @@ FLOW = """
     TAGS = "{{workflow.name}} {{workflow.bogus}} {{=1+1}} $(HOME)"
 
     @pipeline
-    def nightly(items: list, note: str, rate: float = 0.5, more: "str | Literal['{{workflow.bogus}} $(HOME)']" = TAGS):
-        return double.map(items), note, rate, more
+    def nightly(items: list, note: str, rate: float = 0.5, is_dry: bool = False, more: "str | Literal['{{workflow.bogus}} $(HOME)']" = TAGS):
+        return double.map(items), note, rate, is_dry, more
 """
 
 
@@ -193,16 +193,21 @@ def test_a_deployed_pipeline_takes_its_parameters_from_anywhere(flows):
     deployment = flows.nightly.deploy()
     hostile = "{{workflow.name}} $(HOME) \"q\" 'x' --flag é\n2"
     first = deployment.run(items=[1, 2], note=hostile)
-    second = pyflow("start", "nightly", "items=[3]", "note=7", "rate=2")
+    second = pyflow("start", "nightly", "items=[3]", "note=7", "rate=2", "is_dry=true")
     assert second.returncode == 0, second.stderr
     third = cluster().start("nightly", {"items": "[]", "note": ""})["metadata"]["uid"]
+    offered = {
+        p["name"]: p.get("enum")
+        for p in cluster().read("WorkflowTemplate", "nightly")["spec"]["arguments"]["parameters"]
+    }
+    assert offered == {"items": None, "note": None, "rate": None, "is_dry": ["true", "false"], "more": None}
     runs = [first, load_run(second.stdout.strip())]
     assert [run.wait(200) for run in runs] == ["succeeded"] * 2
     until(lambda: third in {run.id for run in list_runs()}, 200)
     runs.append(load_run(third))
     runs[2].wait(200)
     assert [run.result() for run in runs] == [
-        ([2, 4], hostile, 0.5, flows.TAGS), ([6], "7", 2.0, flows.TAGS), ([], "", 0.5, flows.TAGS),
+        ([2, 4], hostile, 0.5, False, flows.TAGS), ([6], "7", 2.0, True, flows.TAGS), ([], "", 0.5, False, flows.TAGS),
     ]  # fmt: skip
     with pytest.raises(errors.DefinitionError, match="has no parameter 'itms' and needs a value for 'items'"):
         load_deployment("nightly", open_workplace(Settings())).run(itms=[1], note="")
