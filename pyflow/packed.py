@@ -150,6 +150,11 @@ class PackedSelect(NamedTuple):
     has_default: bool
     default: Json = None
 
+    @property
+    def none_made(self) -> str:
+        """What to say when all candidates were skipped and there is no default."""
+        return f"None of the values that first_of() got at {self.at} was made, and it has no default. Give it one: first_of(..., default=None)."
+
 
 PackedNode: TypeAlias = "PackedCall | PackedContainer | PackedMap | PackedBranch | PackedSelect"
 

@@ -163,7 +163,8 @@ class Pipeline(Generic[P, R]):
     def compile(self, *args: Any, target: str = "argo", **kwargs: Any) -> Manifest:
         """What ``submit`` with these arguments would hand to a cluster, as plain JSON: a manifest to look at, keep or apply.
 
-        A dictionary that a notebook shows as a tree; its ``expected`` says how many pods and bytes a run will take. The packed graph goes into the store, as for a run; the cluster is asked for nothing.
+        A dictionary that a notebook shows as a tree; its ``expected`` says how many pods and bytes a run will take. The packed
+        graph goes into the store, as for a run; the cluster is asked for nothing.
 
         Raises:
             PyflowError: Something stands against the run.
@@ -298,13 +299,14 @@ def _definition_place(function: Any, at: Location) -> Location:
 
 def _check_names(options: Mapping[str, object], known: Mapping[str, object], what: str) -> None:
     for name in options:
-        if name in OptionArgs.__annotations__ and name not in known:
+        if name in known:
+            continue
+        if name in OptionArgs.__annotations__:
             raise DefinitionError(
                 f"{what} has no option {name!r}, for it is one of tasks: @task({name}=...). For all tasks of the pipeline write "
                 f"defaults={{{name!r}: ...}}."
             )
-        if name not in known:
-            raise DefinitionError(f"{what} has no option {name!r}.{suggestion(name, known)}")
+        raise DefinitionError(f"{what} has no option {name!r}.{suggestion(name, known)}")
 
 
 def _arguments_text(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

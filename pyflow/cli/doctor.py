@@ -28,6 +28,7 @@ NEWEST: Final = (3, 13)
 _LITTLE_DISK: Final = 1 << 30
 _LITTLE_MEMORY_MIB: Final = 512
 _PATIENCE_S: Final = 60.0
+_CORRECT: Final = "Correct the setting that it names."
 _NOT_TRIED: Final = "not tried, because the settings are wrong"
 
 
@@ -73,7 +74,7 @@ def _of_place(executor: str, store: str | None) -> Iterator[Finding]:
             yield finding
     except PyflowError as error:
         is_well = False
-        yield Finding("cluster", is_ok=False, detail=str(error), fix="Correct the setting that it names.")
+        yield Finding("cluster", is_ok=False, detail=str(error), fix=_CORRECT)
     yield (
         probe(executor, store)
         if is_well
@@ -102,7 +103,7 @@ def _settings(store: str | None) -> Callable[[], Finding]:
         try:
             workplace = open_workplace(Settings(store=store))
         except PyflowError as error:
-            return Finding("settings", is_ok=False, detail=str(error), fix="Correct the setting that it names.")
+            return Finding("settings", is_ok=False, detail=str(error), fix=_CORRECT)
         file = find_pyproject(Path.cwd())
         names = sorted(name for name in os.environ if name.startswith("PYFLOW_"))
         sources = [*([str(file)] if file is not None else []), *names]

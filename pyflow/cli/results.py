@@ -18,7 +18,7 @@ from pyflow.cli.output import iso, print_json
 from pyflow.cli.readable import readable, to_json, write_to
 from pyflow.contract import parse_slot
 from pyflow.errors import NotFoundError
-from pyflow.runs import ENDED
+from pyflow.runs import ENDED, RunView
 from pyflow.terminal import clean
 
 _CANCEL_S: Final = 30.0
@@ -82,20 +82,20 @@ def logs(run_id: str, node: str | None, store: str | None, *, is_follow: bool, a
     if is_follow and as_json:
         raise Wrong("--json prints what there is, and --follow what comes: give one of them.")
     run = run_of(run_id, store)
+    view = run.view()
     try:
         if node is not None:
-            view = run.view()
             run.slots_of(view, node)
             if view.status in ENDED:
                 run.check_item(view, node)
         if as_json:
-            print_json(_logs_wire(run, node))
+            print_json(_logs_wire(run, view, node))
             return
         if is_follow:
             for line in run.logs(node, follow=True):
                 click.echo(clean(line))
             return
-        text = run.logs(node)
+        text = "".join(log.text for log in run.attempt_logs(view, node))
     except NotFoundError as error:
         raise Wrong(str(error)) from error
     if text:
@@ -109,9 +109,8 @@ def logs(run_id: str, node: str | None, store: str | None, *, is_follow: bool, a
         )
 
 
-def _logs_wire(run: Run, node: str | None) -> list[dict[str, Any]]:
+def _logs_wire(run: Run, view: RunView, node: str | None) -> list[dict[str, Any]]:
     """What each attempt printed, as JSON."""
-    view = run.view()
     wire = []
     for attempt, text in run.attempt_logs(view, node):
         number, indices = parse_slot(attempt.slot)

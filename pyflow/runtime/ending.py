@@ -30,7 +30,7 @@ from pyflow.packed import (
 from pyflow.runs import EventReader, ExitOutcome, RunRecord, RunSummary, Status
 from pyflow.runtime.marks import read_marks
 from pyflow.runtime.program import Program
-from pyflow.runtime.resolve import EXIT_SLOT, Resolver, none_made
+from pyflow.runtime.resolve import EXIT_SLOT, Resolver
 from pyflow.store import ContentStore, RunCommits
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class _End:
             elif isinstance(node, PackedSelect) and not node.has_default:
                 candidates = [list(nodes_in(candidate)) for candidate in node.candidates]
                 if not any(all(resolver.was_taken(n, indices) for n in nodes) for nodes in candidates):
-                    yield slot, none_made(node)
+                    yield slot, node.none_made
 
     def _passed_over(self, name: str, slot: str) -> str:
         return (

@@ -172,7 +172,7 @@ class Resolver:
             if all(self.was_taken(n, indices) for n in nodes_in(candidate)):
                 return self.value(candidate, place, indices)
         if not node.has_default:
-            raise DefinitionError(none_made(node))
+            raise DefinitionError(node.none_made)
         return self.value(node.default, place, indices)
 
     def was_taken(self, node: int, indices: Indices) -> bool:
@@ -263,8 +263,3 @@ class Resolver:
             whose if isinstance(whose, str) else f"the result of {self._program.place(whose).node.name!r} (slot {slot})"
         )
         return IntegrityError(f"In run {self._run_id} {what} cannot be used. {error}")
-
-
-def none_made(node: PackedSelect) -> str:
-    """The message for a select whose candidates were all skipped, and that has no default."""
-    return f"None of the values that first_of() got at {node.at} was made, and it has no default. Give it one: first_of(..., default=None)."

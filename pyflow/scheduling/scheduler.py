@@ -367,8 +367,7 @@ class Scheduler:
                 break
         else:
             if not node.has_default:
-                reason = f"None of the values that first_of() got at {node.at} was made, and it has no default. Give it one: first_of(..., default=None)."
-                self._commands.append(Fail(Slot(node, frame.indices), reason))
+                self._commands.append(Fail(Slot(node, frame.indices), node.none_made))
                 self._fail(frame, index)
                 return
         self._ended.append((frame, index, State.SUCCEEDED))

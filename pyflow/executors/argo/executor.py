@@ -82,10 +82,7 @@ class ArgoExecutor:
         """
         check_store(job.content, job.home.store_url)
         check_key(self._settings, trusts_store=job.content.trust.trusts_store)
-        manifest = self._make(job, self._settings_there(job.graph))
-        begun = _begun(self._cluster.create(manifest))
-        begun.place["estimate"] = manifest["metadata"]["annotations"][ESTIMATE]
-        return begun
+        return _begun(self._cluster.create(self._make(job, self._settings_there(job.graph))))
 
     def run(self, job: Job) -> Ending:
         """Follow the run to its end, or until Ctrl-C leaves it alone."""
@@ -187,7 +184,10 @@ class ArgoExecutor:
 
 def _begun(made: Json) -> Begun:
     metadata = made["metadata"]
-    return Begun(metadata["uid"], {"namespace": metadata["namespace"], "workflow": metadata["name"]})
+    place = {"namespace": metadata["namespace"], "workflow": metadata["name"]}
+    # One that a template or a clock has started carries none.
+    estimate = (metadata.get("annotations") or {}).get(ESTIMATE)
+    return Begun(metadata["uid"], place if estimate is None else {**place, "estimate": estimate})
 
 
 def check_store(content: ContentStore, url: str) -> None:

@@ -92,6 +92,7 @@ def test_values_errors_and_logs_come_back(flows):
     assert pyflow("result", succeeded.id).stdout.strip() == "[2, 6]"
     assert pyflow("logs", succeeded.id, "double[1]").stdout == "doubling 3\n"
     assert succeeded.record.place["namespace"] == prepared()["namespace"]
+    assert "pods; " in succeeded.record.where
     label = f"workflows.argoproj.io/workflow={succeeded.record.place['workflow']}"
     assert kubectl("get", "pods", "-l", label, "-o", "name") == ""
     peaks = [
