@@ -197,7 +197,7 @@ class Driver:
                 self._count("skipped")
                 self._note("skipped", slot=str(command.slot))
             elif isinstance(command, Expand):
-                self._note("expanded", slot=str(command.slot), count=command.count)
+                self._note("expanded", slot=str(command.slot), count=command.items)
             elif isinstance(command, Fail):
                 error = ErrorRecord(
                     type="pyflow.errors.DefinitionError", message=command.reason, traceback=command.reason

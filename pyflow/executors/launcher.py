@@ -7,21 +7,18 @@ each of them ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from pyflow.contract import Invocation, Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A place told what came of an invocation."""
 
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """A place died before it told."""
 
     slot: str
@@ -36,8 +33,7 @@ class Lost:
     """Writer, start and end of what it had printed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A place has begun with an invocation, of which ``launch`` could not say so."""
 
     slot: str
@@ -45,8 +41,7 @@ class Taken:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class Returned:
+class Returned(NamedTuple):
     """A worker gives back an invocation of a chain that it has not begun with."""
 
     slot: str

@@ -6,6 +6,10 @@ Where nobody drives it, as on a cluster, each pod writes a log of its own, and r
 
 ``started`` and ``ended`` belong to attempts; ``paused`` (it will be tried again), ``skipped``, ``expanded`` and
 ``failed`` to nodes; ``run-started``, ``run-ended`` and ``cancel-requested`` to the run. Results are not among them: those are commits.
+
+An attempt that ends before its start was written has one line for both, which readers are given as two events:
+
+    {"at": 1795455012.26, "event": "ended", "slot": "3.1", "attempt": 1, …, "worker": "w1", "started_at": 1795455012.25}
 """
 
 from __future__ import annotations
@@ -47,20 +51,36 @@ class Journal:
         self._content = content
         self._key = content.keys.events(run_id, writer)
         self._now = now
-        self._lines: list[str] = []
+        self._noted: list[Event | None] = []
+        self._started: dict[str, int] = {}
+        """Where in what was noted the start of a slot's attempt is."""
 
     def add(self, event: str, **details: Any) -> Event:
         """Note that something happened now."""
         noted = {"at": round(self._now(), 4), "event": event, **details}
-        self._lines.append(dump(noted))
+        if event == "started":
+            self._started[details["slot"]] = len(self._noted)
+        elif event == "ended" and (place := self._started.pop(details["slot"], None)) is not None:
+            self._noted.append(self._with_start(noted, place))
+            return noted
+        self._noted.append(noted)
         return noted
+
+    def _with_start(self, ended: Event, place: int) -> Event:
+        """One line for both ends of an attempt: many tasks are so short, and a line costs as much as they do."""
+        started = self._noted[place]
+        if started is None or started["attempt"] != ended["attempt"]:
+            return ended
+        self._noted[place] = None
+        return {**ended, "worker": started["worker"], "started_at": started["at"]}
 
     def flush(self) -> None:
         """Append what was noted to the log in the store."""
-        if self._lines:
-            data = "\n".join(self._lines) + "\n"
-            self._lines.clear()
-            self._content.blobs.append(self._key, data.encode())
+        if self._noted:
+            lines = [dump(event) for event in self._noted if event is not None]
+            self._noted.clear()
+            self._started.clear()
+            self._content.blobs.append(self._key, ("\n".join(lines) + "\n").encode())
 
     def seal(self) -> None:
         """Nothing more will be noted: let the log be read at one go."""
@@ -116,4 +136,12 @@ def _parsed(data: bytes) -> Iterator[Event]:
             # Two writes met a full disk or a crash between them: the rest of the log is still good.
             continue
         if is_event(event):
+            if event["event"] == "ended" and "started_at" in event:
+                yield _start_in(event)
             yield event
+
+
+def _start_in(ended: Event) -> Event:
+    """Take the start of an attempt out of the line about its end."""
+    at, worker = ended.pop("started_at"), ended.pop("worker")
+    return {"at": at, "event": "started", "slot": ended["slot"], "attempt": ended["attempt"], "worker": worker}

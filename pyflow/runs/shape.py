@@ -73,6 +73,7 @@ _FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
     "slot": lambda value: _is_text(value) and _SLOT.fullmatch(value) is not None,
     "attempt": _is_count,
     "worker": _is_text,
+    "started_at": _is_number,
     "status": lambda value: _is_text(value) and value in TRANSITIONS,
     "count": _is_count,
     "seconds": _is_number,
@@ -103,6 +104,6 @@ def is_event(value: Any) -> bool:
         if check is not None and not check(part):
             return False
     kind = value["event"]
-    if not all(name in value for name in _NEEDED.get(kind, ())):
+    if not all(name in value for name in _NEEDED.get(kind, ())) or ("started_at" in value and "worker" not in value):
         return False
     return kind not in {"ended", "run-ended"} or value["status"] in ENDED

@@ -43,7 +43,7 @@ class Frame:
         self.indices = indices
         self.parent = parent
         self.states = bytearray(len(plan.steps))
-        self.waiting = [len(step.waits_for) for step in plan.steps]
+        self.waiting = plan.waiting.copy()
         self.open = len(plan.steps)
         self.gates = 1
         """Things outside that must happen before any step starts; one is the opening itself."""

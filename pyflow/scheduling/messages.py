@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pyflow.contract import slot_of
 from pyflow.jsontext import Json
@@ -12,8 +12,7 @@ from pyflow.packed import PackedNode
 Indices: TypeAlias = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One node at one index vector."""
 
     node: PackedNode
@@ -23,8 +22,7 @@ class Slot:
         return slot_of(self.node.id, self.indices)
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """Event: an attempt at a slot has ended."""
 
     slot: str
@@ -33,27 +31,23 @@ class Ended:
     facts: tuple[Json, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
+class Recalled(NamedTuple):
     """Event: a slot that was started in advance has not begun, and will not."""
 
     slot: str
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """Event: the pause before another attempt is over."""
 
     slot: str
 
 
-@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """Event: somebody asked the run to end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advance:
+class Advance(NamedTuple):
     """Event: from now on this many tasks may start beyond the capacity, to wait for whoever is free first."""
 
     tasks: int
@@ -62,8 +56,7 @@ class Advance:
 Event: TypeAlias = "Ended | Recalled | Due | CancelRequested | Advance"
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """Command: run these slots one after the other in one worker. The attempt is counted from 1.
 
     They are items of one node, each for itself; or a chain of several nodes, each of which needs the one before it:
@@ -76,39 +69,34 @@ class Start:
     """There is no room for it yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """Command: tell ``Due`` of this slot after so many seconds."""
 
     slot: Slot
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(NamedTuple):
     """Command: note that this slot will not run, because its branch was not taken."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class Expand:
+class Expand(NamedTuple):
     """Command: note how many items a map has."""
 
     slot: Slot
-    count: int
+    items: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(NamedTuple):
     """Command: note that a slot cannot be, though no worker failed."""
 
     slot: Slot
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """Command: nothing runs any more, and nothing will. Comes once, last."""
 
     is_success: bool

@@ -43,6 +43,10 @@ class Plan:
     """For each map, the step that finds out how many items it has."""
     bodies: dict[int, Plan]
     """For each map, the plan of its body."""
+    waiting: list[int] = field(default_factory=list)
+    """For each step, for how many others it waits; a map has this list for each of its items."""
+    first: list[int] = field(default_factory=list)
+    """The steps that wait for none."""
 
 
 def make_plan(graph: PackedGraph) -> Plan:
@@ -60,6 +64,8 @@ def _plan(region: PackedRegion) -> Plan:
     for index, step in enumerate(plan.steps):
         for other in step.waits_for:
             plan.followers[other].append(index)
+    plan.waiting = [len(step.waits_for) for step in plan.steps]
+    plan.first = [index for index, count in enumerate(plan.waiting) if not count]
     return plan
 
 

@@ -311,8 +311,7 @@ class Scheduler:
         frame.gates -= 1
         if frame.gates:
             return
-        first = [index for index, count in enumerate(frame.waiting) if not count]
-        for index in first:
+        for index in frame.plan.first:
             self._resolve(frame, index)
         if not frame.plan.steps and frame.parent is not None:
             self._item_ended(frame, frame.parent)
@@ -421,6 +420,8 @@ def _verdict(frame: Frame, step: Step) -> State | None:
     states = frame.states
     if frame.is_spoilt:
         return State.CANCELLED
+    if not step.waits_for:
+        return None
     if step.guard is not None:
         decision, side = step.guard
         if states[decision] != State.SUCCEEDED:

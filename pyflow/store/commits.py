@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from pyflow.errors import IntegrityError
 from pyflow.store.protocol import BlobStore
 from pyflow.store.trust import Trust, about, advice
+
+_MOST_MINE: Final = 1000
+"""Of half a kilobyte each, as a rule."""
 
 
 class RunCommits:
@@ -31,8 +35,8 @@ class RunCommits:
         self._start = about("commit", run_id, graph_digest)
         self._last: tuple[bytes, bytes] = (b"", b"")
         """The record that was looked at last, and its body; a signature need not be checked twice in a row."""
-        self._mine: tuple[str, bytes] = ("", b"")
-        """The slot that was committed here last, and the body of its record."""
+        self._mine: dict[str, bytes] = {}
+        """The slots that were committed here lately, and the bodies of their records."""
 
     def commit(self, slot: str, body: bytes) -> bytes:
         """Make this the record of a slot unless there is one; the one that holds, without its signature.
@@ -44,16 +48,18 @@ class RunCommits:
         record = self._trust.seal(self._about(slot), body)
         held = self._blobs.commit(self.book, slot, record, accepts=self._accepts)
         if held == record:
-            # It holds for good. Whoever goes on with a chain asks for just this one next.
-            self._mine = slot, body
+            # It holds for good, and is often asked for here: by whoever goes on with a chain, or joins what a map has made.
+            if len(self._mine) == _MOST_MINE:
+                self._mine.clear()
+            self._mine[slot] = body
             return body
         return self._opened(slot, held)
 
     def committed(self, slot: str) -> bytes | None:
         """The record that holds for a slot, without its signature; None while there is none."""
-        mine, body = self._mine
-        if mine == slot:
-            return body
+        mine = self._mine.get(slot)
+        if mine is not None:
+            return mine
         held = self._blobs.committed(self.book, slot, accepts=self._accepts)
         return None if held is None else self._opened(slot, held)
 

@@ -11,17 +11,15 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pyflow.contract import Invocation
 from pyflow.runtime import PACKET_BYTES, invocation_in, packet_of
 
-MOST_PACKETS: Final = 64
+MOST_PACKETS: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """An invocation that no worker has told of."""
 
     invocation: Invocation
@@ -38,6 +36,11 @@ class Backlog:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def unsent(self) -> int:
+        """How many were put in and not handed out yet."""
+        return len(self._unsent)
 
     def put(self, invocations: Sequence[Invocation], timeout_s: float | None) -> bool:
         """Let some worker take these, from the next ``send`` on; False when they must be given to one."""

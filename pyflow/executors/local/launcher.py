@@ -22,9 +22,8 @@ _LIMBO_S: Final = 5.0
 """How long a live worker may take to tell that it has taken something from the backlog."""
 
 
-_NAP_S: Final = 0.0003
-_ENOUGH: Final = 16
-"""So many in the backlog last for a nap, also with tasks that take no time."""
+_ENOUGH: Final = 64
+"""So many are handed out at once, while more are being decided on."""
 
 
 class PoolLauncher:
@@ -59,6 +58,8 @@ class PoolLauncher:
         # While something waits in the backlog, free workers are about to take it: what comes later goes behind it.
         backlog = self._pool.backlog
         if (in_advance or len(backlog)) and backlog.put(invocations, timeout_s):
+            if backlog.unsent >= _ENOUGH:
+                self._send()
             return None
         return self._give(invocations, timeout_s)
 
@@ -72,10 +73,6 @@ class PoolLauncher:
     def wait(self, timeout_s: float | None) -> list[Report]:
         """What has ended, as soon as something has."""
         self._send()
-        if len(self._pool.backlog) > _ENOUGH:
-            # Nobody waits for this process now. Told of several ends at once, it gets by with fewer changes
-            # between processes, which on few cores cost as much as a small task itself.
-            time.sleep(_NAP_S)
         reports, self._reports = self._reports, []
         for fd, _ in self._pool.poll.poll(0 if reports else self.patience_ms(timeout_s)):
             reports += self._reports_of(self._pool.workers[fd])

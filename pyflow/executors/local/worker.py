@@ -12,10 +12,9 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyflow.contract import Invocation, Outcome, is_chain
 from pyflow.environments import runtime_folder
@@ -43,8 +42,7 @@ _PROGRAM: Final = "import sys; sys.path.append(sys.argv.pop(1)); from pyflow.run
 _PACKAGE_PARENT: Final = str(Path(__file__).parents[3])
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What must be the same for a worker to be used again: the code it has imported, and where it stands."""
 
     code_digest: str
@@ -54,8 +52,7 @@ class Kind:
     """Digest of the packages that it has instead of those that are installed here; empty for the latter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What a worker says: what came of one invocation, which one it has taken from the backlog, or both."""
 
     outcome: Outcome | None

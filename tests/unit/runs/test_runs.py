@@ -73,6 +73,47 @@ def test_events_come_back_in_order(content):
     assert next(reversed(list(read_events(content, "r1"))))["worker"] == "é\n"
 
 
+def test_a_short_attempt_takes_one_line(content):
+    """What starts and ends before it is written has one line, and is read as two events; what was seen to run has two."""
+    times = iter(range(1, 99))
+    journal = Journal(content, "r1", now=lambda: float(next(times)))
+    journal.add("started", slot="1", attempt=1, worker="w1")
+    journal.flush()
+    journal.add("started", slot="2", attempt=1, worker="w2")
+    journal.add("ended", slot="2", attempt=1, status="failed")
+    journal.add("started", slot="2", attempt=2, worker="w2")
+    journal.add("ended", slot="1", attempt=1, status="succeeded")
+    journal.flush()
+    journal.add("ended", slot="2", attempt=2, status="succeeded")
+    journal.flush()
+    key = content.keys.events("r1", "driver")
+    assert content.blobs.read_log(key).count(b"\n") == 5
+    told = [(e["event"], e["slot"], e["attempt"], e["at"]) for e in read_events(content, "r1")]
+    assert told == [
+        ("started", "1", 1, 1.0),
+        ("started", "2", 1, 2.0),
+        ("ended", "2", 1, 3.0),
+        ("started", "2", 2, 4.0),
+        ("ended", "1", 1, 5.0),
+        ("ended", "2", 2, 6.0),
+    ]
+    slots = {
+        slot: view
+        for node in RunView(pack(flow.trace(), content).graph, read_events(content, "r1")).nodes.values()
+        for slot, view in node.slots.items()
+    }
+    assert [a.worker for view in slots.values() for a in view.attempts] == ["w1", "w2", "w2"]
+
+
+def test_a_line_of_both_ends_needs_a_worker(content):
+    """A start without its worker is none, so the line is left out like any that is damaged."""
+    content.blobs.append(
+        content.keys.events("r1", "driver"),
+        b'{"at":2,"event":"ended","slot":"1","attempt":1,"status":"succeeded","started_at":1}\n',
+    )
+    assert list(read_events(content, "r1")) == []
+
+
 def test_a_torn_line_is_left_out(content):
     """What a crash has cut off, and what is no event, does not hide the rest."""
     key = content.keys.events("r1", "driver")

@@ -146,7 +146,7 @@ class Simulation:
             elif isinstance(command, Skip):
                 self.skipped.add(str(command.slot))
             elif isinstance(command, Expand):
-                self.counts[str(command.slot)] = command.count
+                self.counts[str(command.slot)] = command.items
             elif isinstance(command, Fail):
                 self.failed.append(str(command.slot))
         self._check_capacity()

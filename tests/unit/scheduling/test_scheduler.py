@@ -259,7 +259,7 @@ def test_a_map_is_expanded_when_its_length_is_known():
     scheduler = Scheduler(packed(mapping), ENDLESS)
     scheduler.begin()
     expand, *starts = scheduler.handle(Ended("0", is_success=True, facts=({"length": 3},)))
-    assert (isinstance(expand, Expand), expand.count, started(starts)) == (True, 3, ["2.0", "2.1", "2.2"])
+    assert (isinstance(expand, Expand), expand.items, started(starts)) == (True, 3, ["2.0", "2.1", "2.2"])
     assert scheduler.handle(Ended("2.1", is_success=True)) == []
     assert scheduler.handle(Ended("2.0", is_success=True)) == []
     assert started(scheduler.handle(Ended("2.2", is_success=True))) == ["3"]

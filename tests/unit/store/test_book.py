@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyflow.errors import StoreError
 from pyflow.store import open_blobs
@@ -87,6 +89,30 @@ def test_records_beyond_a_block_are_read(tmp_path):
         for slot, record in records.items():
             file.write(encode_line(slot, record))
     assert slots_of(path) == records
+    assert all(book_at(path).committed(slot) == record for slot, record in records.items())
+
+
+PIECES = st.one_of(
+    st.builds(encode_line, st.sampled_from(["1", "1.0", "11", "2"]), st.sampled_from([b"good", b"bad", b"other"])),
+    st.sampled_from(
+        [b"\n", b"1\t", b"\n1\t", b"\n1.0\tgarbage\n", b"1.0\t00000000\tx\n", encode_line("1", b"torn")[:-3]]
+    ),
+)
+
+
+@given(st.lists(PIECES, max_size=12))
+def test_one_record_is_found_as_by_the_index(tmp_path_factory, pieces):
+    """Who wants one record of a book gets what an index of all would give, whatever lies around it."""
+    path = tmp_path_factory.mktemp("book") / "log"
+    path.write_bytes(b"".join(pieces))
+    indexed = book_at(path)
+    indexed.slots()
+
+    def accepts(_slot: str, record: bytes) -> bool:
+        return record != b"bad"
+
+    for slot in ("1", "1.0", "11", "2", "3"):
+        assert book_at(path).committed(slot, accepts) == indexed.committed(slot, accepts)
 
 
 def test_only_what_is_new_is_read(tmp_path):
