@@ -216,6 +216,8 @@ class PackedRegion(NamedTuple):
         """All nodes, those of inner regions behind the node that holds them."""
         for node in self.nodes:
             yield node
+            if isinstance(node, PackedCall):
+                continue  # most are, and hold none
             for region in packed_regions_of(node):
                 yield from region.walk()
 

@@ -91,5 +91,7 @@ def _pools_for(job: Job, *, room: int, masker: Masker) -> Launcher:
         kind = Kind(code, os.getcwd(), dict(os.environ), packages)
         return PoolLauncher(kind, job.content, room=room, masker=masker)
 
+    if not any(options.environment for options in job.graph.options):
+        return open_pool("")
     different = set(packages_by_node(job.graph).values())
     return SeveralPools(job.graph, open_pool) if len(different) > 1 else open_pool("".join(different))

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
 
 from pyflow.errors import ConfigError, ExecutorError, UnsupportedOptionWarning, warn_author
-from pyflow.packed import PackedCall, PackedContainer, PackedGraph
+from pyflow.packed import PackedCall, PackedContainer, PackedGraph, PackedOptions
 from pyflow.secrecy import SecretFinder
 
 Support = Literal["honoured", "warned", "refused"]
@@ -115,7 +115,7 @@ def secrets_of(graph: PackedGraph, finder: SecretFinder, environment: Mapping[st
     """
     found: set[str] = set()
     missing = []
-    for node in _nodes_with_options(graph):
+    for node in _nodes_with(graph, lambda options: bool(options.secret_env)):
         try:
             found.update(finder.values(graph.options[node.options].secret_env, environment).values())
         except ConfigError as error:
@@ -132,7 +132,7 @@ def check_size(graph: PackedGraph, *, cpus: float, memory_mib: float) -> None:
         ExecutorError: There is one; the message says what it asks for and what there is.
     """
     wrong = []
-    for node in _nodes_with_options(graph):
+    for node in _nodes_with(graph, lambda options: options.cpus > cpus or (options.memory_mib or 0) > memory_mib):
         options = graph.options[node.options]
         if options.cpus > cpus:
             wrong.append(f"Task {node.name!r} asks for cpus={options.cpus:g}, and this machine has {cpus:g}.")
@@ -163,8 +163,8 @@ def _other_pythons(graph: PackedGraph, executor: str) -> list[str]:
     return [
         f"option 'python' of {node.name!r}: the place where it runs is to have Python {said}, and this is Python {graph.python}, whose code "
         f"fits no other minor; take an image with Python {graph.python}, or run this with Python {said}"
-        for node in graph.walk_all()
-        if isinstance(node, PackedCall) and (said := graph.options[node.options].python) not in {None, graph.python}
+        for node in _nodes_with(graph, lambda options: options.python not in {None, graph.python})
+        if isinstance(node, PackedCall) and (said := graph.options[node.options].python)
     ]
 
 
@@ -173,12 +173,19 @@ def _users_of_options(graph: PackedGraph, executor: str) -> dict[tuple[str, str]
     # Their container tasks run on Docker.
     of_containers = "docker" if executor in ("inprocess", "local") else executor
     users: dict[tuple[str, str], list[str]] = {}
-    for node in _nodes_with_options(graph):
+    for node in _nodes_with(graph, lambda options: bool(options.given)):
         column = of_containers if isinstance(node, PackedContainer) else executor
         for option in graph.options[node.options].given:
             users.setdefault((option, column), []).append(node.name)
     return users
 
 
-def _nodes_with_options(graph: PackedGraph) -> Iterator[PackedCall | PackedContainer]:
-    return (node for node in graph.walk_all() if isinstance(node, (PackedCall, PackedContainer)))
+def _nodes_with(
+    graph: PackedGraph, is_wanted: Callable[[PackedOptions], bool]
+) -> Iterator[PackedCall | PackedContainer]:
+    """The nodes whose options are wanted. Few options stand for many nodes, and mostly none of them is."""
+    wanted = {index for index, options in enumerate(graph.options) if is_wanted(options)}
+    if wanted:
+        for node in graph.walk_all():
+            if isinstance(node, (PackedCall, PackedContainer)) and node.options in wanted:
+                yield node

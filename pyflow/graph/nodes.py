@@ -129,6 +129,8 @@ class Region:
         """All nodes, those of inner regions behind the node that holds them."""
         for node in self.nodes:
             yield node
+            if isinstance(node, CallNode):
+                continue  # most are, and hold none
             for region in regions_of(node):
                 yield from region.walk()
 
