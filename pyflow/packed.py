@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from pyflow.errors import EnvironmentMismatchError
-from pyflow.jsontext import EMPTY_ARRAY, EMPTY_OBJECT, Json
+from pyflow.jsontext import EMPTY_ARRAY, EMPTY_OBJECT, Json, dump
 
 PACKED_VERSION: Final = 1
 
@@ -273,7 +273,7 @@ class PackedGraph(NamedTuple):
             "options": [_said(options) for options in self.options],
             "on_exit": self.on_exit and _node_wire(self.on_exit),
         }
-        return json.dumps(wire, separators=(",", ":"), ensure_ascii=True).encode()
+        return dump(wire).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes | memoryview) -> PackedGraph:
