@@ -10,10 +10,11 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pyflow.bundle import CleanPath, CodeBundle, Missing, ShippedFunction, check_importable, install
 from pyflow.digest import Buffer, digest_of
@@ -26,6 +27,18 @@ from pyflow.payload import encode_function
 
 Fault: TypeAlias = "tuple[str, str, str, str]"
 """Task or pipeline, module (or nothing), place in the author's file, and all of it in words."""
+BareImage: TypeAlias = Callable[["str | None"], "str | None"]
+"""Gives the image of a task, when that is known to have Python and nothing else, for the image that the task names."""
+
+
+class Bare(NamedTuple):
+    """A place with Python, pyflow and nothing else."""
+
+    image: str
+
+
+_Beside: TypeAlias = "Request | Bare | None"
+"""What a function has beside the code that travels with it: packages of its own, none, or what is installed here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +71,19 @@ class Found:
     """Local modules that travel with the functions."""
 
 
-def find_faults(asked: Sequence[FunctionUse], bundle: CodeBundle, tell: Callable[[str], None]) -> Found:
+def find_faults(
+    asked: Sequence[FunctionUse],
+    bundle: CodeBundle,
+    tell: Callable[[str], None],
+    bare_image: BareImage = lambda _: None,
+) -> Found:
     """Load each function in a clean process that has the code which would be shipped, and its packages.
 
     Args:
         asked: The functions, each once for the packages that it has.
         bundle: The local code that would be shipped with them.
         tell: Is told what takes time now.
+        bare_image: Which tasks run where nothing is installed.
 
     Raises:
         PyflowError: Packages cannot be had for a reason that is none of the author's.
@@ -73,17 +92,17 @@ def find_faults(asked: Sequence[FunctionUse], bundle: CodeBundle, tell: Callable
     with tempfile.TemporaryDirectory(prefix="pyflow-check-") as folder:
         archive = bundle.write()
         code = None if archive is None else install(archive, Path(folder, "code"))
-        for request, those in _by_packages(asked, found).items():
+        for beside, those in _by_packages(asked, found, bare_image).items():
             shipped = _shipped(those, Path(folder), found)
             try:
-                with _beside(request, tell) as path:
+                with _seen(beside, tell) as path:
                     missing = check_importable(code, [one for one, _ in shipped], origin=bundle.origin, path=path)
             except DefinitionError as error:  # the packages cannot be had together, or not at all
                 found.faults += [(one.function.name, "", str(one.function.at), str(error)) for one in those]
                 continue
             image_of = {one.name: options.image for one, options in shipped}
             for one in missing:
-                _tell_missing(one, image_of.get(one.function), has_own=request is not None, found=found)
+                _tell_missing(one, image_of.get(one.function), beside, found)
     return found
 
 
@@ -94,13 +113,16 @@ def functions_in(graph: Graph) -> list[FunctionUse]:
     return list({use.key: use for use in uses}.values())
 
 
-def refuse_incomplete(graph: Graph, bundle: CodeBundle, tell: Callable[[str], None]) -> None:
+def refuse_incomplete(
+    graph: Graph, bundle: CodeBundle, tell: Callable[[str], None], bare_image: BareImage = lambda _: None
+) -> None:
     """Load all functions of a graph in a clean process, unless that has been done for the same code before.
 
     Args:
         graph: Whose run is about to leave this machine.
         bundle: The local code that goes with it.
         tell: Is told what takes time now.
+        bare_image: Which tasks run where nothing is installed.
 
     Raises:
         DefinitionError: They would miss something where they run.
@@ -108,10 +130,10 @@ def refuse_incomplete(graph: Graph, bundle: CodeBundle, tell: Callable[[str], No
     uses = functions_in(graph)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # packing says the same once more
-        marker = runtime_folder().with_name("checked") / _key_of(uses, bundle)
+        marker = runtime_folder().with_name("checked") / _key_of(uses, bundle, bare_image)
         if marker.exists():
             return
-        found = find_faults(uses, bundle, tell)
+        found = find_faults(uses, bundle, tell, bare_image)
     if found.faults:
         lines = "".join(f"\n  {text}" for *_, text in found.faults)
         raise DefinitionError(
@@ -121,7 +143,7 @@ def refuse_incomplete(graph: Graph, bundle: CodeBundle, tell: Callable[[str], No
     marker.touch()
 
 
-def _key_of(uses: Sequence[FunctionUse], bundle: CodeBundle) -> str:
+def _key_of(uses: Sequence[FunctionUse], bundle: CodeBundle, bare_image: BareImage = lambda _: None) -> str:
     """Stands for the functions, the code that travels with them, the packages that they ask for, and what is installed here."""
     # To install or remove a package changes the time of its folder.
     folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
@@ -131,7 +153,7 @@ def _key_of(uses: Sequence[FunctionUse], bundle: CodeBundle) -> str:
         payload = encode_function(use.function.fn, what=f"task {use.function.name!r}")
         # The option may name a file, whose content counts.
         packages = None if use.options.packages is None else _request_of(use).what
-        about = use.function.name, use.function.at.file, use.place, packages, payload.size
+        about = use.function.name, use.function.at.file, use.place, packages, _bare(use, bare_image), payload.size
         parts += [repr(about).encode(), *payload.parts]
     return digest_of(parts).hex
 
@@ -146,12 +168,23 @@ def _request_of(use: FunctionUse) -> Request:
     return request_for(use.function, use.options.packages, use.function.name, use.called_at)
 
 
-def _by_packages(asked: Sequence[FunctionUse], found: Found) -> dict[Request | None, list[FunctionUse]]:
-    """The functions by what they ask for; those whose request is wrong are told as faults."""
-    groups: dict[Request | None, list[FunctionUse]] = {}
+def _bare(use: FunctionUse, bare_image: BareImage) -> Bare | None:
+    """Whether a function runs where nothing is installed, as far as anybody can know."""
+    options = use.options
+    may_bring_more = options.volumes or options.pod_patch or any(name == "PYTHONPATH" for name, _ in options.env)
+    if options.packages is not None or may_bring_more:
+        return None
+    image = bare_image(options.image)
+    return None if image is None else Bare(image)
+
+
+def _by_packages(asked: Sequence[FunctionUse], found: Found, bare_image: BareImage) -> dict[_Beside, list[FunctionUse]]:
+    """The functions by what they have; those whose request is wrong are told as faults."""
+    groups: dict[_Beside, list[FunctionUse]] = {}
     requests: dict[tuple[object, ...], Request] = {}
     for one in asked:
-        options, request = one.options, None
+        options = one.options
+        beside: _Beside = _bare(one, bare_image)
         if options.packages is not None:
             try:
                 request = _request_of(one)
@@ -161,8 +194,8 @@ def _by_packages(asked: Sequence[FunctionUse], found: Found) -> dict[Request | N
             if _is_elsewhere(options):
                 _choose_only(one, request, found)
                 continue
-            request = requests.setdefault(request.what, request)
-        groups.setdefault(request, []).append(one)
+            beside = requests.setdefault(request.what, request)
+        groups.setdefault(beside, []).append(one)
     return groups
 
 
@@ -188,14 +221,21 @@ def _choose_only(one: FunctionUse, request: Request, found: Found) -> None:
 
 
 @contextmanager
-def _beside(request: Request | None, tell: Callable[[str], None]) -> Iterator[CleanPath | None]:
+def _seen(beside: _Beside, tell: Callable[[str], None]) -> Iterator[CleanPath | None]:
     """What a clean process sees beside the shipped code: None for what is installed here."""
-    if request is None:
+    if beside is None:
         yield None
         return
-    with installed_aside(request, this_target(), tell=tell) as packages:
+    with _installed(beside, tell) as packages:
         runtime = install_runtime(runtime_folder())
         yield CleanPath(str(runtime), str(packages), str(runtime / DEPENDENCIES))
+
+
+def _installed(beside: Request | Bare, tell: Callable[[str], None]) -> AbstractContextManager[object]:
+    """A folder with the packages, for as long as the block lasts; an empty one where there are none."""
+    if isinstance(beside, Bare):
+        return tempfile.TemporaryDirectory(prefix="pyflow-check-")
+    return installed_aside(beside, this_target(), tell=tell)
 
 
 def _shipped(asked: Sequence[FunctionUse], folder: Path, found: Found) -> list[tuple[ShippedFunction, Options]]:
@@ -213,11 +253,21 @@ def _shipped(asked: Sequence[FunctionUse], folder: Path, found: Found) -> list[t
     return shipped
 
 
-def _tell_missing(one: Missing, image: str | None, *, has_own: bool, found: Found) -> None:
+def _tell_missing(one: Missing, image: str | None, beside: _Beside, found: Found) -> None:
     text = str(one)
-    if one.module and image is not None:
+    if one.module and isinstance(beside, Bare):
+        text += f". Its image {beside.image!r} has Python and nothing else: {_what_would_bring(one.module)}."
+    elif one.module and image is not None:
         found.notes.append(f"{text}. Its image {image!r} may have it, which was not looked into.")
         return
-    if one.module and has_own:
+    elif one.module and beside is not None:
         text += ". Its packages= do not bring it."
     found.faults.append((one.function, one.module, one.at, text))
+
+
+def _what_would_bring(module: str) -> str:
+    """What an author may write so that a module is there."""
+    named = packages_distributions().get(module.partition(".")[0])
+    if not named:
+        return "name the package that has it, packages=[...], or an image, image=..."
+    return f'packages="auto" brings what is installed here, packages=[{named[0]!r}] the newest, and image= may name an image that has it'

@@ -134,7 +134,7 @@ def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
     """Pack a graph into the store, and check that the executor can do what it asks: a run that has no name yet."""
     bundle = discover(_functions(graph))
     if is_remote(executor):
-        completeness.refuse_incomplete(graph, bundle, teller(workplace))
+        completeness.refuse_incomplete(graph, bundle, teller(workplace), executor.bare_image)
     packed = pack(
         graph,
         workplace.content,

@@ -74,7 +74,7 @@ class Place:
 
     def image(self, wanted: str | None) -> str:
         """The image for a task: its own, the site's, or the stock one of this Python."""
-        return plain(wanted or self.settings.image or f"python:{self.python}-slim", what="image")
+        return plain(self.settings.image_for(wanted, self.python), what="image")
 
     def program(self, arguments: list[str]) -> Template:
         """Command and arguments that start pyflow's side of a pod."""

@@ -70,7 +70,7 @@ class ArgoSettings:
     service_account: str | None = None
     """Whose rights pods have; they need ``workflowtaskresults: create, patch`` and nothing else."""
     image: str | None = None
-    """Where tasks run that name none; None: pyflow's own runtime image."""
+    """Where tasks run that name none; None: the stock image of this Python."""
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     s3_credentials: Credentials | None = None
@@ -106,6 +106,10 @@ class ArgoSettings:
     target: str | None = None
     """The oldest Argo that must understand the manifest: ``3.7.3``, or ``3.7`` for the newest of these; None: what the
     server says that it is, where one is asked."""
+
+    def image_for(self, wanted: str | None, python: str) -> str:
+        """The image for a task: its own, the site's, or the stock one of a Python."""
+        return wanted or self.image or f"python:{python}-slim"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():

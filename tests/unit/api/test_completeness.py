@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import types
 
 import pytest
 from servers import BUCKET
 
-from pyflow import errors, pipeline, task
+from pyflow import Volume, errors, pipeline, task
 from pyflow.api import completeness
 from pyflow.bundle import discover
 from pyflow.executors.argo import executor as argo_executor
@@ -48,7 +49,9 @@ def _elsewhere(monkeypatch, moto, tmp_path):
 
 
 def on_a_cluster(chosen, name):
-    return chosen.with_options(store=f"s3://{BUCKET}/{name}", argo={"trust_bucket": True}, progress=False)
+    return chosen.with_options(
+        store=f"s3://{BUCKET}/{name}", argo={"trust_bucket": True, "image": "team/science:3"}, progress=False
+    )
 
 
 def test_a_module_that_would_be_missing_is_named_before_anything_is_sent():
@@ -96,3 +99,85 @@ def test_packages_that_are_named_by_a_file_are_looked_at_anew_when_it_changes(mo
         graph = listed.trace()
         keys.append(completeness._key_of(completeness.functions_in(graph), discover([plain.fn])))
     assert keys[0] == keys[1] != keys[2]
+
+
+INSTALLED_HERE = """
+from pyflow import pipeline, task
+
+@task
+def drawn(x):
+    import hypothesis  # installed here, and in no image of Python
+
+    return hypothesis.__version__, x
+
+@task
+def carried():
+    import boto3
+    import cloudpickle
+
+    return boto3.__name__, cloudpickle.__name__
+
+@pipeline
+def installed_here():
+    return drawn(1)
+
+@pipeline
+def brought():
+    return carried()
+"""
+
+
+@pytest.fixture
+def flows(tmp_path, monkeypatch):
+    """Tasks in a file of their own: this one imports what no image of Python has."""
+    (tmp_path / "flows.py").write_text(INSTALLED_HERE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "flows", raising=False)
+    return importlib.import_module("flows")
+
+
+def bare(chosen, name, **argo):
+    return chosen.with_options(store=f"s3://{BUCKET}/{name}", argo={"trust_bucket": True, **argo}, progress=False)
+
+
+@pytest.mark.parametrize(
+    "image", [None, "python:3.12-slim", "docker.io/library/python:3.11", f"python:3.11@sha256:{'0' * 64}"]
+)
+def test_what_an_image_of_python_does_not_have_is_named_before_anything_is_sent(flows, image):
+    """Nothing is installed there, so what works here would end in a pod; the message says what would bring it."""
+    site = {} if image is None else {"image": image}
+    with pytest.raises(errors.DefinitionError, match=r"drawn\(\) needs the module 'hypothesis'") as caught:
+        bare(flows.installed_here, "bare", **site).compile()
+    named = image or "python:{}.{}-slim".format(*sys.version_info)
+    assert f'Its image {named!r} has Python and nothing else: packages="auto" brings what is installed here' in str(
+        caught.value
+    )
+    assert "packages=['hypothesis']" in str(caught.value)
+    assert f"flows.py:{flows.drawn.fn.__code__.co_firstlineno + 2}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image": "team/science:3"},
+        {"image": "registry.example.org/python:3.11"},
+        {"env": {"PYTHONPATH": "/mnt/packages"}},
+        {"volumes": {"/mnt/packages": Volume.named("packages")}},
+        {"pod_patch": {"nodeName": "n"}},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_where_more_may_be_installed_nobody_is_refused(flows, options):
+    """An image of somebody's own, a volume or a variable may bring the module: who runs it will see."""
+    task = flows.drawn.with_options(**options)
+
+    @pipeline
+    def elsewhere():
+        return task(1)
+
+    assert bare(elsewhere, "elsewhere").compile()["kind"] == "Workflow"
+
+
+def test_what_pyflow_brings_along_is_there(flows):
+    """Its own dependencies come with it into every image."""
+    assert bare(flows.brought, "brought").compile()["kind"] == "Workflow"

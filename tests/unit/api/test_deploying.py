@@ -96,7 +96,9 @@ def test_somebody_elses_template_is_not_started(cluster):
 def test_what_argo_would_not_take_is_not_put_there(cluster, monkeypatch, moto):
     """Template and schedule are looked at like any manifest, both before the first of them is there."""
     moto.enter(monkeypatch)
-    chosen = nightly.with_options(store=f"s3://{BUCKET}/looked-at", argo={"trust_bucket": True})
+    chosen = nightly.with_options(
+        store=f"s3://{BUCKET}/looked-at", argo={"trust_bucket": True, "image": "team/science:3"}
+    )
     values = {"items": [1], "note": "{{x}}"}
     with pytest.raises(PyflowError, match=r"a field that Argo does not know so: spec\.timezone"):
         chosen.deploy(schedule="@daily", values=values, timezone=1)
@@ -109,7 +111,7 @@ def test_what_a_deployment_needs_is_not_collected(cluster, monkeypatch, moto):
     """There may be no run of it for months; when it is taken off, its blobs may go."""
     moto.enter(monkeypatch)
     store = f"s3://{BUCKET}/deployed"
-    kept = nightly.with_options(store=store, argo={"trust_bucket": True}).deploy()
+    kept = nightly.with_options(store=store, argo={"trust_bucket": True, "image": "team/science:3"}).deploy()
     content = open_workplace(Settings(store=store)).content
     assert Collector(content, grace=None).collect().blobs == 0
     kept.remove()
