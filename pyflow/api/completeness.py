@@ -137,7 +137,7 @@ def refuse_incomplete(
     if found.faults:
         lines = "".join(f"\n  {text}" for *_, text in found.faults)
         raise DefinitionError(
-            f"The code of {graph.name!r} is not complete without this folder, so it would fail where it is to run:{lines}"
+            f"The code of {graph.name!r} is not complete where it is to run:{lines}"
         )
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.touch()
