@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.errors import ConfigError
 from pyflow.late import late
+from pyflow.uncaught import tell_plainly
 
 if TYPE_CHECKING:
     import difflib
@@ -99,6 +100,7 @@ def configure(**settings: Any) -> None:
         ConfigError: A setting is unknown, or has a wrong type.
     """
     global _configured  # noqa: PLW0603  a notebook's settings are the process's
+    tell_plainly()
     _configured = located(checked(settings, source="configure()")).over(_configured)
 
 

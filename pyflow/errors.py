@@ -214,7 +214,7 @@ def add_note(error: BaseException, note: str) -> None:
     """Add a line below an error's message, on every supported Python.
 
     ``BaseException.add_note`` came with Python 3.11 (PEP 678); before it the list is made by hand,
-    and what prints tracebacks there must look for it (``pyflow.api.uncaught``).
+    and what prints tracebacks there must look for it (``pyflow.uncaught``).
     """
     if hasattr(error, "add_note"):
         error.add_note(note)

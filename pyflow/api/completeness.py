@@ -136,9 +136,7 @@ def refuse_incomplete(
         found = find_faults(uses, bundle, tell, bare_image)
     if found.faults:
         lines = "".join(f"\n  {text}" for *_, text in found.faults)
-        raise DefinitionError(
-            f"The code of {graph.name!r} is not complete where it is to run:{lines}"
-        )
+        raise DefinitionError(f"The code of {graph.name!r} is not complete where it is to run:{lines}")
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.touch()
 

@@ -15,6 +15,7 @@ from pyflow.config import Settings
 from pyflow.errors import IntegrityError, NotFoundError
 from pyflow.late import late
 from pyflow.runs import RunRecord
+from pyflow.uncaught import tell_plainly
 
 if TYPE_CHECKING:
     from concurrent import futures
@@ -36,6 +37,7 @@ def load_run(run_id: str, store: str | None = None) -> Run:
     Raises:
         NotFoundError: The store has no such run of this project and owner; it says whose runs are there.
     """
+    tell_plainly()
     if not isinstance(run_id, str) or not run_id:
         raise NotFoundError(
             f"load_run() needs the id of a run, as Run.id says it and 'pyflow ls' lists it, got {run_id!r}."
@@ -50,6 +52,7 @@ def load_run(run_id: str, store: str | None = None) -> Run:
 
 def list_runs(store: str | None = None, *, limit: int | None = None) -> list[Run]:
     """The runs of this project and owner, the latest first."""
+    tell_plainly()
     workplace = open_workplace(Settings(store=store))
     ids = workplace.content.blobs.folders(workplace.content.keys.runs())
     return latest_runs(workplace, ids, limit)

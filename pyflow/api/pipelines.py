@@ -24,10 +24,11 @@ from pyflow.tracing import (
     refuse_uncalled,
     trace,
 )
+from pyflow.uncaught import tell_plainly
 
 if TYPE_CHECKING:
     from pyflow import executors
-    from pyflow.api import deploying, home, raising, start, uncaught
+    from pyflow.api import deploying, home, raising, start
     from pyflow.api.deploying import Deployment
     from pyflow.api.manifest import Manifest
     from pyflow.api.run import Run
@@ -40,7 +41,6 @@ else:
     home = late("pyflow.api.home")
     raising = late("pyflow.api.raising")
     start = late("pyflow.api.start")
-    uncaught = late("pyflow.api.uncaught")
 
 if sys.version_info >= (3, 11):
     from typing import Unpack
@@ -128,7 +128,6 @@ class Pipeline(Generic[P, R]):
         if is_tracing():
             value: R = call_inline(self.definition, args, kwargs, self._after)
             return value
-        uncaught.tell_plainly()
         started = self.prepare(args, kwargs)
         try:
             ending = started.carry_out()
@@ -271,6 +270,7 @@ def pipeline(fn: Callable[..., Any] | None = None, /, **options: Unpack[Pipeline
     Raises:
         DefinitionError: An option is unknown or wrong, or this is not a function.
     """
+    tell_plainly()
     frame = sys._getframe(1)  # noqa: SLF001  the cheap way to the caller's line
     at = Location(frame.f_code.co_filename, frame.f_lineno)
     _check_names(options, PipelineArgs.__annotations__, f"@pipeline at {at}")

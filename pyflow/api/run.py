@@ -14,7 +14,6 @@ from pyflow.api.asked import Asked
 from pyflow.api.home import command
 from pyflow.api.logs import AttemptLog, LogReader
 from pyflow.api.raising import raise_as_it_was, rebuild
-from pyflow.api.uncaught import tell_plainly
 from pyflow.artifacts import Artifact
 from pyflow.bundle import install
 from pyflow.contract import ErrorRecord, parse_slot
@@ -45,6 +44,7 @@ from pyflow.runs import (
 )
 from pyflow.runtime import Place, Program, Resolver
 from pyflow.store import ContentStore, about_error
+from pyflow.uncaught import tell_plainly
 
 _FIRST_POLL_S: Final = 0.05
 

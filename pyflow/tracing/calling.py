@@ -25,7 +25,7 @@ from pyflow.tracing.names import check_name
 from pyflow.tracing.order import add_edges, calls_of, refuse_uncalled
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import Trace, active, merged, open_trace_count, trace_that_started
-from pyflow.tracing.signature import positional_names
+from pyflow.tracing.signature import check_arguments, positional_names
 from pyflow.tracing.traced import Traced, refused
 from pyflow.tracing.values import Each
 
@@ -106,7 +106,7 @@ class Authored:
         trace = active.trace
         if trace is None:
             return self._map_plainly(arguments)
-        self.bind(*self.bound, *args, **kwargs)
+        check_arguments(self.bind, (*self.bound, *args), kwargs)
         options = self.options_in(trace, trace.scope.defaults)
         draft, values = map_draft(trace, options.name or name, arguments)
         draft.batch = options.batch
@@ -153,7 +153,7 @@ def check_options(options: OptionArgs, what: str, at: Location) -> None:
     try:
         Options.of(options)
     except DefinitionError as error:
-        raise DefinitionError(f"{what} at {at}: {error}") from error
+        raise DefinitionError(f"{what} at {at}: {error}") from None  # it says all that the other one does
     if "name" in options:
         check_name(options["name"], what="A task", at=at)
 

@@ -19,8 +19,9 @@ from pyflow.tracing.mapping import Argument
 from pyflow.tracing.names import name_of
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import Trace, active
-from pyflow.tracing.signature import binder
+from pyflow.tracing.signature import binder, check_arguments
 from pyflow.tracing.traced import Traced, part_text
+from pyflow.uncaught import tell_plainly
 
 P = ParamSpec("P")
 
@@ -126,7 +127,7 @@ class ContainerTask(Authored, Generic[P]):
         self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None
     ) -> Placeholder:
         """Record one call as a node."""
-        self.bind(*args, **kwargs)
+        check_arguments(self.bind, args, kwargs)
         scope, label, at = trace.scope, self.function.name, here()
         if self.function not in trace.functions:
             trace.functions[self.function] = at
@@ -209,6 +210,7 @@ def container(
     Raises:
         DefinitionError: With everything that is wrong about these, at once.
     """
+    tell_plainly()
     at = here()
 
     def decorate(fn: Callable[P, list[Any]]) -> ContainerTask[P]:

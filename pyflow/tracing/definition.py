@@ -12,7 +12,7 @@ from pyflow.errors import DefinitionError
 from pyflow.graph import Location, OptionArgs
 from pyflow.tracing.calling import check_options
 from pyflow.tracing.names import check_name
-from pyflow.tracing.signature import binder
+from pyflow.tracing.signature import binder, check_arguments
 from pyflow.tracing.task import Task
 
 _NOT_PLAIN: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR | inspect.CO_COROUTINE
@@ -45,7 +45,7 @@ class Definition:
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Raise the TypeError of a plain call when the arguments do not fit."""
-        binder(self.fn)(*args, **kwargs)
+        check_arguments(binder(self.fn), args, kwargs)
 
     def _faults(self) -> list[str]:
         here = f"Pipeline {self.name!r} (at {self.at})"

@@ -32,6 +32,17 @@ def binder(fn: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args, **kwargs: None  # noqa: ARG005
 
 
+def check_arguments(bind: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise the TypeError of a plain call when arguments do not fit.
+
+    Args:
+        bind: What ``binder`` gave.
+    """
+    # The author's line has the fault: what prints tracebacks leaves out pyflow's lines above it.
+    __tracebackhide__ = True
+    bind(*args, **kwargs)
+
+
 def _twin(fn: FunctionType) -> FunctionType:
     code = fn.__code__
     changes: dict[str, Any] = {

@@ -19,8 +19,9 @@ from pyflow.tracing.mapping import Argument, map_plainly
 from pyflow.tracing.names import name_of
 from pyflow.tracing.placeholder import Placeholder
 from pyflow.tracing.recorder import Trace, active
-from pyflow.tracing.signature import binder, known_length
+from pyflow.tracing.signature import binder, check_arguments, known_length
 from pyflow.tracing.values import express
+from pyflow.uncaught import tell_plainly
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,7 +92,7 @@ class Task(Authored, Generic[P, R]):
         self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any], name: str | None = None
     ) -> Placeholder:
         """Record one call as a node."""
-        self.bind(*args, **kwargs)
+        check_arguments(self.bind, args, kwargs)
         scope, function, at = trace.scope, self.function, here()
         if function not in trace.functions:
             trace.functions[function] = at
@@ -185,6 +186,7 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Unpack[OptionArgs])
         DefinitionError: An option is unknown (a near one is suggested) or has a wrong value, or the
             function is of a kind that cannot be a task.
     """
+    tell_plainly()
     at = here()
     check_options(options, "@task" if fn is None else f"@task of {name_of(fn)!r}", at)
 

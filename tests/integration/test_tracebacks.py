@@ -99,6 +99,31 @@ def test_what_pyflow_has_found_is_told_without_its_own_lines(tmp_path):
     assert "pyflow/" not in said
 
 
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        (
+            "task(divide.fn, cpu=2)",
+            "DefinitionError: @task of 'divide' at {here}: There is no option 'cpu'. Did you mean 'cpus'?",
+        ),
+        ("task(timeout='soon')", "DefinitionError: @task at {here}: timeout must be a duration like"),
+        ("import pyflow; pyflow.configure(exectuor='local')", "ConfigError: configure() has no setting 'exectuor'"),
+        ("import pyflow; pyflow.load_run('20200101-000000-x-aaaaaa')", "NotFoundError: "),
+        ("import pyflow; pyflow.container(image='', command=3)(lambda: [])", "DefinitionError: "),
+        ("take_part.trace(1)", "TypeError: take_part() takes 0 positional arguments"),
+    ],
+    ids=lambda text: text.partition("(")[0],
+)
+def test_a_wrong_definition_is_told_once_at_its_line(tmp_path, statement, error):
+    """The author's line and one message: no frame of pyflow, and no error before it that says the same."""
+    said = outcome_of(tmp_path, statement).splitlines()
+    line = len((SCRIPT % statement).splitlines())
+    assert said[0] == "Traceback (most recent call last):"
+    assert said[1] == f'  File "{tmp_path / "script.py"}", line {line}, in <module>'
+    assert sum(text.startswith("  File ") for text in said) == 1
+    assert any(error.format(here=f"{tmp_path / 'script.py'}:{line}") in text for text in said)
+
+
 @pytest.mark.parametrize("executor", ["local", "inprocess"])
 def test_a_part_that_is_not_there_names_the_line_that_takes_it(tmp_path, executor):
     """Which part of whose result, where it was taken and for which task; no frame of pyflow."""

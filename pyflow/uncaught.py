@@ -1,4 +1,4 @@
-"""What a plain script prints when the error of a run ends it: the author's frames, and all notes.
+"""What a plain script prints when an error of a pipeline ends it: the author's frames, and all notes.
 
 Python prints an uncaught error by itself. It would show pyflow's own frames, which tell the author nothing, and before
 Python 3.11 it leaves out notes (PEP 678), and with them the run, the task and the command for the log.
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from pyflow.errors import PyflowError
 
-_PACKAGE: Final = str(Path(__file__).parents[1]) + os.sep
+_PACKAGE: Final = os.path.dirname(__file__) + os.sep  # noqa: PTH120  each worker that loads a decorated module loads this
 
 
 def tell_plainly() -> None:
