@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
 
-from pyflow.api import Fault, FunctionUse, Pipeline, find_faults, functions_in
+from pyflow.api import Fault, FunctionUse, Pipeline, find_faults, functions_in, open_workplace
 from pyflow.bundle import CodeBundle, computed_imports, discover
 from pyflow.cli.failures import FAILED, UserCodeError, Wrong, hinted
 from pyflow.cli.graph import graph_of
@@ -16,7 +17,9 @@ from pyflow.cli.output import print_json
 from pyflow.cli.run import PASS_ON, print_help
 from pyflow.cli.source import Source, load_source
 from pyflow.cli.words import parameters_of, understand
+from pyflow.config import Settings
 from pyflow.errors import DefinitionError
+from pyflow.executors import bare_image
 from pyflow.graph import Function, Graph
 from pyflow.terminal import clean, counted
 from pyflow.tracing import raised_at
@@ -32,8 +35,9 @@ def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
     """Load each task in a clean process, from the code that would be shipped alone.
 
     The process sees your local modules as they would travel, the standard library, and the packages that the task
-    names in packages= or else what is installed here, but neither this folder nor PYTHONPATH. What a task would
-    miss is listed with the line that needs it, and the command ends with 1.
+    names in packages= or else what is installed here, but neither this folder nor PYTHONPATH. Where the settings name
+    a cluster, a task in one of Python's own images sees nothing that is installed here. What a task would miss is
+    listed with the line that needs it, and the command ends with 1.
 
     FILE checks all tasks and pipelines in the file, FILE:PIPELINE those that this one calls.
     """
@@ -61,7 +65,9 @@ def check(file: str, words: tuple[str, ...], *, as_json: bool) -> None:
 def _report(label: str, asked: list[FunctionUse], notes: list[str], untraced: list[Fault], *, as_json: bool) -> None:
     functions = list({id(one.function.fn): one.function for one in asked}.values())
     bundle = discover([function.fn for function in functions])
-    found = find_faults(asked, bundle, lambda line: click.echo(clean(line), err=True))
+    settings = open_workplace(Settings()).settings
+    is_bare = partial(bare_image, settings.executor, settings)
+    found = find_faults(asked, bundle, lambda line: click.echo(clean(line), err=True), is_bare)
     faults, modules = untraced + found.faults, found.modules
     notes = notes + found.notes + _computed_imports(functions, bundle)
     names = sorted({function.name for function in functions})

@@ -2,7 +2,16 @@
 
 from pyflow.executors.driver import Ending, Failure, Job, Watcher
 from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Taken
-from pyflow.executors.registry import NAMES, REMOTE, Executor, argo_setup, is_remote, open_executor, open_remote
+from pyflow.executors.registry import (
+    NAMES,
+    REMOTE,
+    Executor,
+    argo_setup,
+    bare_image,
+    is_remote,
+    open_executor,
+    open_remote,
+)
 from pyflow.executors.remote import Begun, Deployed, Finding, RemoteExecutor
 from pyflow.executors.support import SUPPORT, machine_cpus, machine_memory_mib
 
@@ -25,6 +34,7 @@ __all__ = [
     "Taken",
     "Watcher",
     "argo_setup",
+    "bare_image",
     "is_remote",
     "machine_cpus",
     "machine_memory_mib",

@@ -19,12 +19,14 @@ from pyflow.packed import PackedContainer, PackedGraph
 from pyflow.secrecy import SecretFinder
 
 if TYPE_CHECKING:
+    from pyflow import images
     from pyflow.executors import argo, selfdriven
     from pyflow.executors.docker import beside as docker_beside
     from pyflow.executors.docker import executor as docker_executor
     from pyflow.executors.docker import settings as docker_settings
 else:
     argo = late("pyflow.executors.argo")
+    images = late("pyflow.images")
     docker_beside = late("pyflow.executors.docker.beside")
     docker_executor = late("pyflow.executors.docker.executor")
     docker_settings = late("pyflow.executors.docker.settings")
@@ -119,6 +121,25 @@ def open_remote(
     if name == "argo":
         return argo.ArgoExecutor(argo.argo_settings(settings.argo, environment), argo.make_workflow, ask=ask)
     raise ConfigError(f"There is no executor {name!r} whose runs go on by themselves.{suggestion(name, REMOTE)}")
+
+
+def bare_image(
+    name: str | None, settings: Settings, wanted: str | None, environment: Mapping[str, str] = os.environ
+) -> str | None:
+    """The image of a task on an executor, when it is known to have Python and nothing else.
+
+    Args:
+        name: The executor.
+        settings: What holds for it.
+        wanted: The image that the task names.
+        environment: The environment variables.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    if name != "argo":
+        return None
+    return argo.argo_settings(settings.argo, environment).bare_image_for(wanted, images.this_minor())
 
 
 def argo_setup(

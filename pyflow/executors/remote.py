@@ -63,13 +63,6 @@ class RemoteExecutor(Protocol):
     def check(self, graph: PackedGraph) -> None:
         """Refuse what cannot be honoured, before anything runs."""
 
-    def bare_image(self, wanted: str | None) -> str | None:
-        """The image of a task, when it is known to have Python and nothing else.
-
-        Args:
-            wanted: The one that the task names.
-        """
-
     def compile(self, job: Job) -> dict[str, Json]:
         """What would be handed over, as plain JSON; nothing is asked of the place."""
 

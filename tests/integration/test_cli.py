@@ -242,6 +242,22 @@ def test_check():
     assert {fault["module"] for fault in wire["missing"]} == {"helper"}
 
 
+def test_check_for_a_cluster():
+    """Where the settings name one, what is installed here is not there; an image that may have it is left alone."""
+    Path("drawn.py").write_text(
+        "import hypothesis\nfrom pyflow import task\n\n@task\ndef drawn(x):\n    return hypothesis.__version__\n"
+    )
+    assert pyflow("check", "drawn.py").returncode == 0
+    table = '[tool.pyflow]\nexecutor = "argo"\nstore = "s3://team/runs"\n[tool.pyflow.argo]\nimage = "{}"\n'
+    Path("pyproject.toml").write_text(table.format("python:3.12-slim"))
+    done = pyflow("check", "drawn.py")
+    assert done.returncode == 1
+    assert "drawn() needs the module 'hypothesis'" in done.stdout
+    assert "Its image 'python:3.12-slim' has Python and nothing else" in done.stdout
+    Path("pyproject.toml").write_text(table.format("team/science:3"))
+    assert pyflow("check", "drawn.py").returncode == 0
+
+
 UNEVEN = """
 import importlib
 from pyflow import pipeline, task

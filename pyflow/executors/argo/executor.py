@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -26,15 +25,12 @@ from pyflow.executors.driver import Ending, Failure, Job
 from pyflow.executors.interrupts import Interrupts, counted_interrupts
 from pyflow.executors.remote import Begun, Deployed, Finding
 from pyflow.executors.support import check_options
-from pyflow.images import this_minor
 from pyflow.jsontext import Json
 from pyflow.packed import PackedContainer, PackedGraph
 from pyflow.runs import Event, RunRecord, RunSummary, RunView, Status, slot_name
 from pyflow.store import ContentStore
 
 _TICK_S: Final = 0.25
-_OF_PYTHON: Final = re.compile(r"(?:docker\.io/)?(?:library/)?python:[\w.-]+(?:@sha256:[0-9a-f]{64})?")
-"""Python's own images on Docker Hub, where nothing is installed; one of that name in another registry may hold anything."""
 _KINDS: Final[tuple[Kind, ...]] = ("CronWorkflow", "WorkflowTemplate")
 
 
@@ -73,11 +69,6 @@ class ArgoExecutor:
     def check(self, graph: PackedGraph) -> None:
         """Refuse what cannot be honoured, before anything runs."""
         check_options(graph, self.name)
-
-    def bare_image(self, wanted: str | None) -> str | None:
-        """The image of a task, when it is one of Python's own."""
-        image = self._settings.image_for(wanted, this_minor())
-        return image if _OF_PYTHON.fullmatch(image) else None
 
     def compile(self, job: Job) -> dict[str, Json]:
         """The manifest, without asking the cluster for anything."""

@@ -34,6 +34,8 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 # A namespace is a DNS label (RFC 1123): at most 63 lower-case letters, digits and dashes.
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
+# Python's own images on Docker Hub; one of that name in another registry may hold anything.
+_OF_PYTHON: Final = re.compile(r"(?:docker\.io/)?(?:library/)?python:[\w.-]+(?:@sha256:[0-9a-f]{64})?")
 
 # Where boto3 looks for them in this process, in its order; pods must find the same bucket.
 _S3: Final[dict[str, tuple[str, ...]]] = {
@@ -110,6 +112,11 @@ class ArgoSettings:
     def image_for(self, wanted: str | None, python: str) -> str:
         """The image for a task: its own, the site's, or the stock one of a Python."""
         return wanted or self.image or f"python:{python}-slim"
+
+    def bare_image_for(self, wanted: str | None, python: str) -> str | None:
+        """The same, when it is known to have Python and nothing else; None when nobody can know."""
+        image = self.image_for(wanted, python)
+        return image if _OF_PYTHON.fullmatch(image) else None
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
