@@ -20,6 +20,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from statistics import median
 from typing import Any, Final
 
@@ -60,6 +61,15 @@ def now() -> float:
 def fan(count: int) -> Any:
     """Tasks side by side, and one behind them."""
     return total([touch(x) for x in range(count)])
+
+
+@pipeline
+def row(count: int) -> Any:
+    """Tasks one after another, each handed the value before it."""
+    value = 1
+    for _ in range(count):
+        value = touch(value)
+    return value
 
 
 @pipeline
@@ -116,6 +126,18 @@ class Bench:
         found = self.cluster.get(name)
         estimate = found["metadata"]["annotations"]["pyflow/estimate"].split(";")[1].split(",")[0]
         return f"| {work} | {pods} | {pods / (count + 1):.2f} | {seconds:.1f} | {seconds / count * 1000:.0f} | {packed_bytes(found)} bytes |{estimate} |"
+
+    def hera_row(self, count: int) -> float:
+        """Seconds of so many pods one after another, by hand."""
+        with Workflow(
+            generate_name="hera-", entrypoint="main", service_account_name=self.settings.service_account
+        ) as made:
+            nothing = self._container("pass")
+            with DAG(name="main"):
+                tasks = [Task(name=f"t{number}", template=nothing) for number in range(count)]
+                for before, after in pairwise(tasks):
+                    before >> after
+        return self.ended(*self._created(made))[0]
 
     def hera(self, count: int) -> tuple[float, int]:
         """Seconds of the same DAG by hand, and its pods."""
@@ -198,6 +220,13 @@ def main() -> int:
 def beside_hera(bench: Bench, given: argparse.Namespace) -> int:
     """The table of both; 1 when a limit was missed."""
     count, more = given.tasks, given.more
+    row_s, hera_row_s, long_row_s, hera_long_row_s = rounds_of(
+        given.rounds,
+        lambda: bench.ours(row, 1)[0],
+        lambda: bench.hera_row(1),
+        lambda: bench.ours(row, 1 + count)[0],
+        lambda: bench.hera_row(1 + count),
+    )
     ours_s, hera_s, ours_more_s, hera_more_s = rounds_of(
         given.rounds,
         lambda: bench.ours(fan, count)[0],
@@ -208,8 +237,19 @@ def beside_hera(bench: Bench, given: argparse.Namespace) -> int:
     first_s, hera_first_s = rounds_of(given.rounds, lambda: first_line(bench), bench.hera_first_line)
     print("| work | pyflow | Hera | ratio | limit |\n|---|---|---|---|---|")
     rows = [
+        (
+            f"each of {count} further tasks in a row",
+            (long_row_s - row_s) / count,
+            (hera_long_row_s - hera_row_s) / count,
+            MOST_BESIDE_HERA,
+        ),
         (f"{count} side by side and a join", ours_s, hera_s, MOST_BESIDE_HERA),
-        ("each further task", (ours_more_s - ours_s) / more, (hera_more_s - hera_s) / more, MOST_BESIDE_HERA),
+        (
+            f"each of {more} further tasks side by side",
+            (ours_more_s - ours_s) / more,
+            (hera_more_s - hera_s) / more,
+            MOST_BESIDE_HERA,
+        ),
         ("submit to the first line of the author's", first_s, hera_first_s, MOST_TO_FIRST_LINE),
     ]
     for work, ours, theirs, limit in rows:
