@@ -53,8 +53,10 @@ ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = LazyLoadedDocstri
 _SLIM_MODULES: Final = {
     "pyflow-dependencies/botocore/docs/__init__.py": b"DEPRECATED_SERVICE_NAMES = {'sms-voice'}\n",
     "pyflow-dependencies/botocore/docs/docstring.py": _DOCUMENTED_BY_NOBODY,
+    "pyflow-dependencies/urllib3/http2/__init__.py": b"",
 }
-"""Modules of which a task's start needs next to nothing: with these a client loads what writes manuals, a twentieth of the start."""
+"""Modules of which a task's start needs next to nothing: with these a client loads what writes manuals, and what looks for an
+HTTP/2 that nobody has installed, each a twentieth of the start."""
 
 # What a task's start loads, and what it loads later on. The client of S3 is made, for that loads most of botocore.
 _START: Final = """
