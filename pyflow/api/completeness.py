@@ -12,11 +12,18 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from pyflow.bundle import CleanPath, CodeBundle, Missing, ShippedFunction, check_importable, install
+from pyflow.bundle import (
+    CleanPath,
+    CodeBundle,
+    Missing,
+    ShippedFunction,
+    check_importable,
+    install,
+    installed_version,
+)
 from pyflow.digest import Buffer, digest_of
 from pyflow.environments import Request, container_target, installed_aside, locked, runtime_folder, this_target
 from pyflow.errors import DefinitionError
@@ -265,7 +272,7 @@ def _tell_missing(one: Missing, image: str | None, beside: _Beside, found: Found
 
 def _what_would_bring(module: str) -> str:
     """What an author may write so that a module is there."""
-    named = packages_distributions().get(module.partition(".")[0])
-    if not named:
+    name, is_here, _ = installed_version(module.partition(".")[0]).partition("==")
+    if not is_here:
         return "name the package that has it, packages=[...], or an image, image=..."
-    return f'packages="auto" brings what is installed here, packages=[{named[0]!r}] the newest, and image= may name an image that has it'
+    return f'packages="auto" brings what is installed here, packages=[{name!r}] the newest, and image= may name an image that has it'

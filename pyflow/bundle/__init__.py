@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyflow.bundle.importable import CleanPath, Missing, ShippedFunction, check_importable
     from pyflow.bundle.imports import computed_imports
     from pyflow.bundle.stray import missing_file_advice
+    from pyflow.bundle.versions import installed_version
 else:
     __getattr__ = late_names(
         globals(),
@@ -26,6 +27,7 @@ else:
             "pyflow.bundle.importable": "CleanPath Missing ShippedFunction check_importable",
             "pyflow.bundle.imports": "computed_imports",
             "pyflow.bundle.stray": "missing_file_advice",
+            "pyflow.bundle.versions": "installed_version",
         },
     )
 
@@ -40,6 +42,7 @@ __all__ = [
     "fingerprint",
     "install",
     "installed",
+    "installed_version",
     "is_by_value",
     "missing_file_advice",
 ]
