@@ -29,7 +29,7 @@ from hera.workflows import DAG, Container, Task, Workflow, WorkflowsService
 from pyflow import pipeline, task
 from pyflow.api import Pipeline, open_workplace
 from pyflow.config import Settings
-from pyflow.executors.argo import ArgoSettings, argo_settings, open_cluster
+from pyflow.executors.argo import ESTIMATE, ArgoSettings, argo_settings, open_cluster
 from pyflow.executors.argo.workflow import FINAL, phase_of, pod_nodes
 
 MOST_BESIDE_HERA = 1.2
@@ -108,13 +108,8 @@ class Bench:
             time.sleep(_LOOK_S)
         raise SystemExit(f"{name} has not ended within {_LIMIT_S:.0f} s")
 
-    def ours(self, chosen: Pipeline[Any, Any], *arguments: Any) -> tuple[float, int, Any]:
-        """Seconds of one run, its pods, and its value."""
-        seconds, pods, value, _ = self.run(chosen, *arguments)
-        return seconds, pods, value
-
-    def run(self, chosen: Pipeline[Any, Any], *arguments: Any) -> tuple[float, int, Any, str]:
-        """The same, with the name of its workflow."""
+    def ours(self, chosen: Pipeline[Any, Any], *arguments: Any) -> tuple[float, int, Any, str]:
+        """Seconds of one run, its pods, its value, and the name of its workflow."""
         began = time.time()
         run = chosen.with_options(executor="argo", progress=False).submit(*arguments)
         name = run.record.place["workflow"]
@@ -123,14 +118,15 @@ class Bench:
 
     def row(self, work: str, count: int, chosen: Pipeline[Any, Any], *arguments: Any) -> str:
         """One run of so many tasks and a join, as a row of a table."""
-        seconds, pods, value, name = self.run(chosen, *arguments)
+        seconds, pods, value, name = self.ours(chosen, *arguments)
         assert value == sum(range(count))
         found = self.cluster.get(name)
-        estimate = found["metadata"]["annotations"]["pyflow/estimate"].split(";")[1].split(",")[0]
+        size = packed_bytes(found)
+        estimate = found["metadata"]["annotations"][ESTIMATE].split(";")[1].split(",")[0]
         estimated = sum(int(word) for word in estimate.split() if word.isdecimal())
-        if packed_bytes(found) > estimated + _BYTES_WITHOUT_PODS:
-            raise SystemExit(f"The object of {name} has {packed_bytes(found)} bytes, and {estimated} were estimated.")
-        return f"| {work} | {pods} | {pods / (count + 1):.2f} | {seconds:.1f} | {seconds / count * 1000:.0f} | {packed_bytes(found)} bytes |{estimate} |"
+        if size > estimated + _BYTES_WITHOUT_PODS:
+            raise SystemExit(f"The object of {name} has {size} bytes, and {estimated} were estimated.")
+        return f"| {work} | {pods} | {pods / (count + 1):.2f} | {seconds:.1f} | {seconds / count * 1000:.0f} | {size} bytes |{estimate} |"
 
     def hera_chain(self, count: int) -> float:
         """Seconds of so many pods one after another, by hand."""

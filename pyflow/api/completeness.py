@@ -82,7 +82,7 @@ def find_faults(
     asked: Sequence[FunctionUse],
     bundle: CodeBundle,
     tell: Callable[[str], None],
-    bare_image: BareImage = lambda _: None,
+    bare_image: BareImage,
 ) -> Found:
     """Load each function in a clean process that has the code which would be shipped, and its packages.
 
@@ -120,9 +120,7 @@ def functions_in(graph: Graph) -> list[FunctionUse]:
     return list({use.key: use for use in uses}.values())
 
 
-def refuse_incomplete(
-    graph: Graph, bundle: CodeBundle, tell: Callable[[str], None], bare_image: BareImage = lambda _: None
-) -> None:
+def refuse_incomplete(graph: Graph, bundle: CodeBundle, tell: Callable[[str], None], bare_image: BareImage) -> None:
     """Load all functions of a graph in a clean process, unless that has been done for the same code before.
 
     Args:
@@ -148,7 +146,7 @@ def refuse_incomplete(
     marker.touch()
 
 
-def _key_of(uses: Sequence[FunctionUse], bundle: CodeBundle, bare_image: BareImage = lambda _: None) -> str:
+def _key_of(uses: Sequence[FunctionUse], bundle: CodeBundle, bare_image: BareImage) -> str:
     """Stands for the functions, the code that travels with them, the packages that they ask for, and what is installed here."""
     # To install or remove a package changes the time of its folder.
     folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyflow.api.asking import ask_what_to_do
@@ -18,7 +17,7 @@ from pyflow.api.packages import packages_for, teller
 from pyflow.api.run import Run
 from pyflow.bundle import discover
 from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
-from pyflow.executors import Begun, Deployed, Ending, Executor, Job, bare_image, is_remote, open_executor, open_remote
+from pyflow.executors import Begun, Deployed, Ending, Executor, Job, bare_images, is_remote, open_executor, open_remote
 from pyflow.graph import CallNode, Graph
 from pyflow.late import late
 from pyflow.packed import PackedGraph
@@ -135,8 +134,8 @@ def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
     """Pack a graph into the store, and check that the executor can do what it asks: a run that has no name yet."""
     bundle = discover(_functions(graph))
     if is_remote(executor):
-        is_bare = partial(bare_image, executor.name, workplace.settings)
-        completeness.refuse_incomplete(graph, bundle, teller(workplace), is_bare)
+        images = bare_images(executor.name, workplace.settings)
+        completeness.refuse_incomplete(graph, bundle, teller(workplace), images)
     packed = pack(
         graph,
         workplace.content,

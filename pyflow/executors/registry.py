@@ -123,23 +123,20 @@ def open_remote(
     raise ConfigError(f"There is no executor {name!r} whose runs go on by themselves.{suggestion(name, REMOTE)}")
 
 
-def bare_image(
-    name: str | None, settings: Settings, wanted: str | None, environment: Mapping[str, str] = os.environ
-) -> str | None:
-    """The image of a task on an executor, when it is known to have Python and nothing else.
+def bare_images(name: str | None, settings: Settings) -> Callable[[str | None], str | None]:
+    """For the image that a task names, or None, the one that it runs in, when that is known to have Python and nothing else.
 
     Args:
         name: The executor.
         settings: What holds for it.
-        wanted: The image that the task names.
-        environment: The environment variables.
 
     Raises:
         ConfigError: A setting is wrong.
     """
     if name != "argo":
-        return None
-    return argo.argo_settings(settings.argo, environment).bare_image_for(wanted, images.this_minor())
+        return lambda _wanted: None
+    site = argo.argo_settings(settings.argo, os.environ)
+    return lambda wanted: site.bare_image_for(wanted, images.this_minor())
 
 
 def argo_setup(

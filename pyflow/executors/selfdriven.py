@@ -83,7 +83,8 @@ class LocalExecutor:
 def _pools_for(job: Job, *, room: int, masker: Masker) -> Launcher:
     """A pool of workers, or several where tasks have different packages."""
     # Before the first task starts, so that no task's time runs meanwhile, and a full disk is found out here.
-    for packages in {o.environment["digest"]: o.environment for o in job.graph.options if o.environment}.values():
+    asked = {o.environment["digest"]: o.environment for o in job.graph.options if o.environment}
+    for packages in asked.values():
         unpacked(packages, job.content)
     code = job.graph.code["digest"] if job.graph.code is not None else ""
 
@@ -91,7 +92,7 @@ def _pools_for(job: Job, *, room: int, masker: Masker) -> Launcher:
         kind = Kind(code, os.getcwd(), dict(os.environ), packages)
         return PoolLauncher(kind, job.content, room=room, masker=masker)
 
-    if not any(options.environment for options in job.graph.options):
+    if not asked:
         return open_pool("")
     different = set(packages_by_node(job.graph).values())
     return SeveralPools(job.graph, open_pool) if len(different) > 1 else open_pool("".join(different))

@@ -55,8 +55,8 @@ _SLIM_MODULES: Final = {
     "pyflow-dependencies/botocore/docs/docstring.py": _DOCUMENTED_BY_NOBODY,
     "pyflow-dependencies/urllib3/http2/__init__.py": b"",
 }
-"""Modules of which a task's start needs next to nothing: with these a client loads what writes manuals, and what looks for an
-HTTP/2 that nobody has installed, each a twentieth of the start."""
+"""Modules of which a task's start needs next to nothing: with these a client loads what writes manuals, a twentieth of the start,
+and what looks for an HTTP/2 that nobody has installed, a fiftieth."""
 
 # What a task's start loads, and what it loads later on. The client of S3 is made, for that loads most of botocore.
 _START: Final = """

@@ -109,15 +109,6 @@ class ArgoSettings:
     """The oldest Argo that must understand the manifest: ``3.7.3``, or ``3.7`` for the newest of these; None: what the
     server says that it is, where one is asked."""
 
-    def image_for(self, wanted: str | None, python: str) -> str:
-        """The image for a task: its own, the site's, or the stock one of a Python."""
-        return wanted or self.image or f"python:{python}-slim"
-
-    def bare_image_for(self, wanted: str | None, python: str) -> str | None:
-        """The same, when it is known to have Python and nothing else; None when nobody can know."""
-        image = self.image_for(wanted, python)
-        return image if _OF_PYTHON.fullmatch(image) else None
-
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
@@ -137,6 +128,15 @@ class ArgoSettings:
             raise ConfigError(f"argo.timeout_s must be more than 0, got {self.timeout_s!r}.")
         if self.s3_credentials == "secret" and self.s3_secret is None:
             raise ConfigError("argo.s3_credentials is 'secret', and argo.s3_secret does not say which one.")
+
+    def image_for(self, wanted: str | None, python: str) -> str:
+        """The image for a task: its own, the site's, or the stock one of a Python."""
+        return wanted or self.image or f"python:{python}-slim"
+
+    def bare_image_for(self, wanted: str | None, python: str) -> str | None:
+        """The same, when it is known to have Python and nothing else; None when nobody can know."""
+        image = self.image_for(wanted, python)
+        return image if _OF_PYTHON.fullmatch(image) else None
 
     @property
     def url(self) -> str:

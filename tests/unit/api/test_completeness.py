@@ -48,10 +48,12 @@ def _elsewhere(monkeypatch, moto, tmp_path):
     monkeypatch.setitem(sys.modules, "ghost", ghost)
 
 
+def bare(chosen, name, **argo):
+    return chosen.with_options(store=f"s3://{BUCKET}/{name}", argo={"trust_bucket": True, **argo}, progress=False)
+
+
 def on_a_cluster(chosen, name):
-    return chosen.with_options(
-        store=f"s3://{BUCKET}/{name}", argo={"trust_bucket": True, "image": "team/science:3"}, progress=False
-    )
+    return bare(chosen, name, image="team/science:3")
 
 
 def test_a_module_that_would_be_missing_is_named_before_anything_is_sent():
@@ -97,7 +99,7 @@ def test_packages_that_are_named_by_a_file_are_looked_at_anew_when_it_changes(mo
     for text in ("numpy==1.26.4", "numpy==1.26.4", "numpy==2.0.0"):
         wanted.write_text(text)
         graph = listed.trace()
-        keys.append(completeness._key_of(completeness.functions_in(graph), discover([plain.fn])))
+        keys.append(completeness._key_of(completeness.functions_in(graph), discover([plain.fn]), lambda _: None))
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -134,10 +136,6 @@ def flows(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "flows", raising=False)
     return importlib.import_module("flows")
-
-
-def bare(chosen, name, **argo):
-    return chosen.with_options(store=f"s3://{BUCKET}/{name}", argo={"trust_bucket": True, **argo}, progress=False)
 
 
 @pytest.mark.parametrize(
