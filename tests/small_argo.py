@@ -18,6 +18,7 @@ from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from importlib import import_module
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
@@ -176,17 +177,26 @@ class SmallArgo:
             return 0
         variables = {e["name"]: _filled(e["value"], known) for e in container["env"] if "value" in e}
         variables |= {"PYFLOW_POD_NAME": f"wf-{uuid.uuid4().hex[:8]}", "TMPDIR": folder}
-        process = _SERVER.Process(target=_be_a_pod, args=(arguments, {**self._environment, **variables}, folder))
-        process.start()
-        process.join(120)
-        assert process.exitcode is not None, f"the pod for {arguments} does not end"
-        self.pods.append((template["name"], arguments, process.exitcode))
-        return process.exitcode
+        code = _exit_code_of(arguments, {**self._environment, **variables}, folder)
+        assert code is not None, f"the pod for {arguments} does not end"
+        self.pods.append((template["name"], arguments, code))
+        return code
 
 
 # Pods are forked from a process that has imported what they need: hundreds of them would take minutes to start.
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["pyflow.runtime.pod", "pyflow.store.folder"])
+# Both a start and a look at an exit code read the codes of all ended processes, and of two at once one is told 255.
+_SERVER_LOCK = threading.Lock()
+
+
+def _exit_code_of(arguments: list[str], variables: dict[str, str], folder: str) -> int | None:
+    process = _SERVER.Process(target=_be_a_pod, args=(arguments, variables, folder))
+    with _SERVER_LOCK:
+        process.start()
+    wait_for([process.sentinel], 120)
+    with _SERVER_LOCK:
+        return process.exitcode
 
 
 def _be_a_pod(arguments: list[str], variables: dict[str, str], folder: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,17 @@ def test_unequal_lengths_are_told(tmp_path: Path) -> None:
 
 def test_a_failed_item_stops_what_comes_behind(tmp_path: Path) -> None:
     """An item that fails is named; what needs the map does not start, and the other items keep their results."""
+    other_pod = tmp_path / "has started"
+
+    @task(timeout=60)
+    def not_three(x):
+        if x == 3:
+            while not other_pod.exists():  # the task's time-out bounds it
+                time.sleep(0.02)
+            raise ValueError("three")
+        if x == 0:
+            other_pod.touch()
+        return x
 
     @pipeline
     def main(n):
