@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pyflow.bundle import install
 from pyflow.digest import sha256_hex
-from pyflow.errors import EnvironmentMismatchError
-from pyflow.images.travelling import RuntimeArchive, runtime_archive
+from pyflow.errors import EnvironmentMismatchError, IntegrityError
+from pyflow.images.travelling import runtime_archive
 from pyflow.late import late
 
 if TYPE_CHECKING:
@@ -46,7 +47,28 @@ def install_runtime(into: Path) -> Path:
     return folder
 
 
-def compiled_archive(cache: Path) -> RuntimeArchive:
+class CompiledArchive(NamedTuple):
+    """A zip file to import the runtime from."""
+
+    path: Path
+    digest: str
+    size_bytes: int
+
+    def read(self) -> bytes:
+        """Its bytes.
+
+        Raises:
+            IntegrityError: They are not what they were.
+        """
+        data = self.path.read_bytes()
+        if sha256_hex(data) != self.digest:
+            raise IntegrityError(
+                f"pyflow's runtime for pods, {self.path}, has changed while this process ran: it is damaged. Delete it; it will be made again."
+            )
+        return data
+
+
+def compiled_archive(cache: Path) -> CompiledArchive:
     """The runtime as a zip file to import from; the same bytes for the same versions, this Python's among them.
 
     Before Python 3.11 there may be a few variants: ``marshal`` writes a set in the order of its hashes, and that of
@@ -69,8 +91,14 @@ def compiled_archive(cache: Path) -> RuntimeArchive:
             _compile("zip", str(sources), str(aside), COMPILED_AT)
             aside.replace(path)
     _note_use(path)
-    data = path.read_bytes()
-    return RuntimeArchive(data, sha256_hex(data), source.python)
+    found = path.stat()
+    return CompiledArchive(path, _digest_of(path, found.st_ino, found.st_size), found.st_size)
+
+
+@lru_cache(maxsize=4)
+def _digest_of(path: Path, _file_number: int, _size_bytes: int) -> str:
+    """The digest of a file, found once for each file: what is submitted waits for it."""
+    return sha256_hex(path.read_bytes())
 
 
 def _note_use(*paths: Path) -> None:

@@ -27,6 +27,7 @@ from pyflow.runtime.attempts import Heartbeat, beat, leave_outcome
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.cgroup import memory_used_bytes
 from pyflow.runtime.execution import not_tried
+from pyflow.runtime.program import Program
 from pyflow.runtime.session import Session
 from pyflow.runtime.usage import resident_bytes
 from pyflow.runtime.wire import send
@@ -40,17 +41,20 @@ class Attendant:
     """Runs invocations in this process, one after the other.
 
     Args:
+        program: The graph, when the parent has read it.
         folder: A private folder that exists as long as the process.
         writer: Name of the log that it writes.
         tell_fd: The pipe to the parent.
     """
 
-    def __init__(self, folder: Path, writer: str, tell_fd: int) -> None:
+    def __init__(self, program: Program | None, folder: Path, writer: str, tell_fd: int) -> None:
         self._tell_fd = tell_fd
         self._lock = threading.Lock()
         self._spool = Spool(folder / "spool")
         self._spool.take_standard_streams(shows=True)
-        self._session = Session(folder, self._spool, writer, secrets_are_set=True, time_limit=self._time_limit)
+        self._session = Session(
+            folder, self._spool, writer, program=program, secrets_are_set=True, time_limit=self._time_limit
+        )
         self._current: Invocation | None = None
 
     def run(self, invocations: Sequence[Invocation]) -> None:
@@ -119,7 +123,9 @@ class Attendant:
             send(self._tell_fd, message)
 
 
-def attend(invocations: Sequence[Invocation], folder: Path, writer: str, tell_fd: int) -> NoReturn:
+def attend(
+    invocations: Sequence[Invocation], program: Program | None, folder: Path, writer: str, tell_fd: int
+) -> NoReturn:
     """Run these in a process that was just forked, and end it."""
     os.setsid()
     signal.set_wakeup_fd(-1)
@@ -128,7 +134,7 @@ def attend(invocations: Sequence[Invocation], folder: Path, writer: str, tell_fd
     signal.signal(signal.SIGTERM, _end)
     code = 1
     try:
-        attendant = Attendant(folder, writer, tell_fd)
+        attendant = Attendant(program, folder, writer, tell_fd)
         faulthandler.enable()
         attendant.run(invocations)
         code = 0

@@ -9,12 +9,17 @@ The process ends with a code of ``contract.ExitCode``, by which the cluster deci
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
+# As in ``__main__``: to look through what is loaded here for garbage is in vain.
+gc.disable()
+
+# ruff: noqa: E402
 from pyflow.contract import RETRYABLE, ExitCode, Outcome, slot_of
 from pyflow.errors import ConfigError
 from pyflow.packed import PackedGraph
@@ -24,6 +29,7 @@ from pyflow.runtime.ending import end_run
 from pyflow.runtime.execution import loading_exit_code
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.marks import read_marks
+from pyflow.runtime.oneshot import leave_now
 from pyflow.runtime.pod_place import PodPlace, Reporter, say_why
 from pyflow.runtime.pod_work import Work
 from pyflow.runtime.program import Program
@@ -55,12 +61,10 @@ def do(place: PodPlace, what: str, indices: str, *, attempt: int) -> int:
     content = open_home(place.home)
     graph = PackedGraph.from_bytes(content.read_blob(place.graph_digest, place.graph_size))
     program = Program(graph, place.graph_digest)
-    reporter = Reporter(content, place)
+    reporter = Reporter(content, place, graph.name)
+    gc.freeze()
+    gc.enable()
     try:
-        # Nearly always somebody has recorded it, and to look takes a third of the time of trying to write.
-        is_recorded = content.blobs.info(content.keys.run_info(place.run_id)) is not None
-        if not is_recorded and place.record(graph.name).create(content):
-            reporter.note("run-started")
         if what == "x":
             return _end(place, content, program, reporter, indices)
         code = _work(place, content, program, reporter, what.removeprefix(sharing.LAST), indices, attempt)
@@ -93,6 +97,7 @@ def _work(place: PodPlace, content: ContentStore, program: Program, reporter: Re
 
 
 def _end(place: PodPlace, content: ContentStore, program: Program, reporter: Reporter, said: str) -> int:
+    reporter.record()
     handler = program.graph.on_exit
     retries = sharing.retries_of(program.graph, handler.id) if handler is not None else (0, 0.0)
     return end_run(place, content, program, reporter, lambda node: _run_handler(place, reporter, node, *retries), said)
@@ -116,5 +121,11 @@ def _run_handler(place: PodPlace, reporter: Reporter, node: int, retries: int, b
         attempt += 1
 
 
+def start() -> NoReturn:
+    """The same for the whole process."""
+    # All that matters is written; to take an interpreter apart takes a tenth of what it took to start it.
+    leave_now(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    start()

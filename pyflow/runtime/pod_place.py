@@ -99,10 +99,19 @@ class PodPlace(NamedTuple):
 
 
 class Reporter:
-    """Writes what happens in this pod into the log of events, soon enough that its sudden death leaves traces."""
+    """Writes what happens in this pod into the log of events, soon enough that its sudden death leaves traces.
 
-    def __init__(self, content: ContentStore, place: PodPlace) -> None:
+    Args:
+        content: The store.
+        place: The pod.
+        pipeline: The name of what runs, for the record of a run that nobody has recorded.
+    """
+
+    def __init__(self, content: ContentStore, place: PodPlace, pipeline: str) -> None:
         self.content = content
+        self._place = place
+        self._pipeline = pipeline
+        self._is_recorded = False
         self._key = content.keys.events(place.run_id, place.writer)
         self._journal = Journal(content, place.run_id, writer=place.writer)
         self._lock = threading.Lock()
@@ -111,9 +120,24 @@ class Reporter:
         self._thread = threading.Thread(target=self._publish_now_and_then, daemon=True)
         self._thread.start()
 
+    def record(self) -> None:
+        """See to it that the run has a record, in front of all that is told of it."""
+        with self._lock:
+            self._record()
+
+    def _record(self) -> None:
+        if self._is_recorded:
+            return
+        # Nearly always somebody has recorded it, and to look takes a third of the time of trying to write.
+        is_there = self.content.blobs.info(self.content.keys.run_info(self._place.run_id)) is not None
+        if not is_there and self._place.record(self._pipeline).create(self.content):
+            self._journal.add("run-started")
+        self._is_recorded = True
+
     def note(self, event: str, **details: Any) -> None:
         """Something happened now."""
         with self._lock:
+            self._record()
             self._journal.add(event, **details)
         if time.monotonic() - self._published_at > _FLUSH_S:
             self.publish()
@@ -129,6 +153,7 @@ class Reporter:
         """Nothing more will be told."""
         self._closed.set()
         self._thread.join()
+        self.record()
         self.publish()
 
     def _publish_now_and_then(self) -> None:

@@ -72,7 +72,7 @@ class Work:
                 codes.append(code)
         if invocations:
             self._writer = writer_of(invocations)
-            outcomes = run_once(invocations, on_begun=self._note_begun, on_ended=self._note_end)
+            outcomes = run_once(invocations, program=self._program, on_begun=self._note_begun, on_ended=self._note_end)
             codes.append(exit_code_of(outcomes))
         bad = [code for code in codes if code != ExitCode.COMMITTED]
         if not bad and len(vectors) == 1:

@@ -44,6 +44,7 @@ class Session:
         spool: What the process prints to.
         writer: Name of the log that it writes, unique in each run.
         blobs: The store, when it is open already.
+        program: A graph that is here already; its code is not.
         starts_once: See ``Site``.
         secrets_are_set: The place has set the variables of secrets already, as clusters do.
         time_limit: See ``Site``.
@@ -56,6 +57,7 @@ class Session:
         writer: str,
         *,
         blobs: BlobStore | None = None,
+        program: Program | None = None,
         starts_once: bool = False,
         secrets_are_set: bool = False,
         time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext(),
@@ -66,6 +68,7 @@ class Session:
         self._blobs = blobs
         self._home: Home | None = None
         self._content: ContentStore | None = None
+        self._read = program
         self._program: Program | None = None
         self._run_id = ""
         self._code_path: str | None = None
@@ -126,9 +129,12 @@ class Session:
 
     def _load(self, invocation: Invocation, content: ContentStore) -> Program:
         if self._program is None or invocation.graph_digest != self._program.digest:
-            graph = PackedGraph.from_bytes(content.read_blob(invocation.graph_digest, invocation.graph_size))
-            self._install(graph, content)
-            self._program = Program(graph, invocation.graph_digest)
+            program = self._read
+            if program is None or invocation.graph_digest != program.digest:
+                graph = PackedGraph.from_bytes(content.read_blob(invocation.graph_digest, invocation.graph_size))
+                program = Program(graph, invocation.graph_digest)
+            self._install(program.graph, content)
+            self._program = program
         return self._program
 
     def _provide(self, packages: Json, content: ContentStore) -> None:

@@ -59,6 +59,7 @@ _SIGNALLED: Final = 128
 def run_once(
     invocations: Sequence[Invocation],
     *,
+    program: Program | None = None,
     on_begun: Callable[[Invocation], None] = lambda _: None,
     on_ended: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
@@ -68,6 +69,7 @@ def run_once(
 
     Args:
         invocations: All of one run.
+        program: Its graph, when it is here already.
         on_begun: Is told when one of them begins.
         on_ended: Is told what came of it, at once.
     """
@@ -76,7 +78,7 @@ def run_once(
     folder.mkdir(mode=0o700)
     try:
         with _wake_up_calls() as wake_fd:
-            return _Supervisor(invocations, folder, wake_fd, on_begun, on_ended).run()
+            return _Supervisor(invocations, program, folder, wake_fd, on_begun, on_ended).run()
     finally:
         if os.getpid() != 1:  # else it goes with its container
             shutil.rmtree(folder, ignore_errors=True)
@@ -95,12 +97,14 @@ class _Supervisor:
     def __init__(
         self,
         invocations: Sequence[Invocation],
+        program: Program | None,
         folder: Path,
         wake_fd: int,
         on_begun: Callable[[Invocation], None],
         on_ended: Callable[[Outcome], None],
     ) -> None:
         self._invocations = list(invocations)
+        self._program = program
         self._on_begun = on_begun
         self._on_ended = on_ended
         self._folder = folder
@@ -130,7 +134,7 @@ class _Supervisor:
         pid = os.fork()
         if pid == 0:
             os.close(tell[0])
-            attend(rest, folder, self._writer, tell[1])
+            attend(rest, self._program, folder, self._writer, tell[1])
         os.close(tell[1])
         return _Child(pid, tell[0], self._wake_fd, folder / "spool")
 

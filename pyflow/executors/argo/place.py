@@ -30,8 +30,8 @@ if h.hexdigest()!=d:
 sys.path[:1]=[p]
 import pyflow_start
 pyflow_start.begin(p);del sys.argv[1:3]
-from pyflow.runtime.pod import main
-sys.exit(main())
+from pyflow.runtime.pod import start
+start()
 """
 
 

@@ -33,6 +33,6 @@ def _travelling(content: ContentStore) -> Travelling:
     archive = compiled_archive(runtime_folder())
     key = content.keys.runtime(archive.digest)
     found = content.blobs.info(key)
-    if found is None or found.size_bytes != len(archive.data):
-        content.blobs.put(key, [archive.data])
+    if found is None or found.size_bytes != archive.size_bytes:
+        content.blobs.put(key, [archive.read()])
     return Travelling(key=key, sha256=archive.digest)

@@ -28,7 +28,7 @@ from pyflow.store.s3.address import Address
 from pyflow.store.s3.bucket import Bucket
 from pyflow.store.s3.gathered import MANY, Gathered
 from pyflow.store.s3.logs import Logs, log_of
-from pyflow.store.s3.marker import Marker
+from pyflow.store.s3.marker import Facts, Marker
 from pyflow.store.s3.records import Records
 from pyflow.store.s3.requests import Patience, Requests
 from pyflow.store.s3.unfinished import abort_upload, list_uploads
@@ -56,6 +56,7 @@ class S3Blobs:
     def __init__(self, url: str, *, patience: Patience | None = None) -> None:
         self._address = Address.parse(url)
         self._patience = patience
+        self._facts = Facts()
         self.start_afresh()
 
     def start_afresh(self) -> None:
@@ -63,7 +64,7 @@ class S3Blobs:
         self._requests = Requests(self.url, self._patience)
         self._once = Requests(self.url, Patience(most_attempts=1))
         self._bucket = Bucket(self._address, self._requests)
-        self._marker = Marker(self._bucket, self.url)
+        self._marker = Marker(self._bucket, self.url, self._facts)
         self._logs = Logs(self._bucket)
         self._records = Records()
         self._gathered = Gathered(self._bucket)

@@ -6,9 +6,11 @@ has as well, without what boto3 puts around it, which takes a tenth of a second 
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import threading
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -59,12 +61,15 @@ class Client(Protocol):
     def complete_multipart_upload(self, **parameters: Any) -> Response: ...  # noqa: D102
     def abort_multipart_upload(self, **parameters: Any) -> Response: ...  # noqa: D102
     def list_multipart_uploads(self, **parameters: Any) -> Response: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
 
 
 _Environment: TypeAlias = "frozenset[tuple[str, str]]"
 
 _lock = threading.Lock()
 _client_by_environment: dict[_Environment, Client] = {}
+_threads_asking: list[int] = []
+"""Whoever is between sending a request and having read its answer, once for each."""
 
 
 def client(*, after: Client | None = None) -> Client:
@@ -79,6 +84,17 @@ def client(*, after: Client | None = None) -> Client:
         if found is None or found is after:
             found = _client_by_environment[environment] = _make()
         return found
+
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """Within the block the client is in use, so that the child of a fork would find it in the middle of something."""
+    thread = threading.get_ident()
+    _threads_asking.append(thread)
+    try:
+        yield
+    finally:
+        _threads_asking.remove(thread)
 
 
 def is_amazon(s3: Client) -> bool:
@@ -151,10 +167,16 @@ def _config(*, for_amazon: bool) -> Any:
 
 
 def _forget_parent() -> None:
-    # In the child of a fork: the parent's connections are not ours to write to, and its threads are not here.
+    # In the child of a fork: the parent's threads are not here, and what they held in a request is held for good. Else
+    # the client is as good as a new one, which takes a twentieth of a task's start; the parent's connections are not ours
+    # to write to, and to close them says nothing to whoever is at the other end.
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
-    _client_by_environment.clear()
+    if _threads_asking:
+        _client_by_environment.clear()
+        _threads_asking.clear()
+    for old in _client_by_environment.values():
+        old.close()
 
 
 os.register_at_fork(after_in_child=_forget_parent)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pyflow.errors import StoreError, StoreUnavailableError
 from pyflow.late import late
-from pyflow.store.s3.client import Client, client
+from pyflow.store.s3.client import Client, asking, client
 from pyflow.store.s3.failure import Cure, Verdict, code_of, judge, reported
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class Requests:
         while True:
             attempt += 1
             try:
-                answer = request(client(after=old_client))
+                with asking():
+                    answer = request(client(after=old_client))
                 self._has_answered = True
                 return answer
             except reported() as error:

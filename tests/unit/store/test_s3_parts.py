@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import uuid
@@ -15,6 +16,7 @@ from pyflow.store.s3 import S3Blobs
 from pyflow.store.s3.address import Address
 from pyflow.store.s3.blobs import MOST_RECORD_BYTES
 from pyflow.store.s3.body import Parts
+from pyflow.store.s3.client import asking, client
 from pyflow.store.s3.records import Records
 
 LOG = "v1/demo/runs/ann/r1/logs/w1"
@@ -112,6 +114,22 @@ def test_a_child_of_a_fork_starts_afresh(url):
     assert os.waitpid(child, 0)[1] == 0
     store.flush()
     assert S3Blobs(url).read_log(LOG) == b"firstsecond"
+
+
+@pytest.mark.parametrize("is_amid", [False, True])
+def test_a_child_of_a_fork_has_connections_of_its_own(url, moto, is_amid):
+    """The child goes on with the parent's client over connections of its own; with a new one, if a thread was amid a request."""
+    store, ours = open_blobs(url), client()
+    store.put("v1/a", [b"x" * 100])
+    with asking() if is_amid else contextlib.nullcontext():
+        child = os.fork()
+        if child == 0:
+            is_ours = client() is ours
+            answers = [open_blobs(url).get("v1/a") for _ in range(50)]
+            os._exit(int(answers != [b"x" * 100] * 50) * 2 + int(is_ours is is_amid))
+    # At the same time, so that answers would be mixed up on a connection of both.
+    assert [store.get("v1/a") for _ in range(50)] == [b"x" * 100] * 50
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_what_a_store_can_do_is_found_once(url, seaweed, deaf, monkeypatch):
