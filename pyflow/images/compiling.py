@@ -7,8 +7,10 @@ python compiling.py zip SOURCES INTO COMPILED_AT  into another zip file
 from __future__ import annotations
 
 import _sre  # type: ignore[import-not-found]
+import collections
 import compileall
 import contextlib
+import dataclasses
 import gzip
 import importlib.util
 import json
@@ -17,17 +19,20 @@ import os
 import re
 import sys
 import sysconfig
+import typing
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from py_compile import PycInvalidationMode
 from typing import Any, Final
 
 _FIXED_DATE: Final = (1980, 1, 1, 0, 0, 0)
 DEPENDENCIES: Final = "pyflow-dependencies/"
 LIBRARY: Final = "pyflow-library"
+LIBRARY_INDEX: Final = "pyflow-library-index"
 FILES: Final = "pyflow-files"
 MODULES: Final = "pyflow-modules"
 PATTERNS: Final = "pyflow-patterns"
+TEXTS: Final = "pyflow-texts"
 _HEAD_BYTES: Final = 16
 """In front of the code of a compiled module (PEP 552)."""
 _IS_DATA: Final = re.compile(r"pyflow-dependencies/(botocore/.*(?<!\.py))")
@@ -77,10 +82,12 @@ def compile_folder(folder: str) -> None:
     mode = PycInvalidationMode.UNCHECKED_HASH
     compileall.compile_dir(folder, quiet=2, invalidation_mode=mode, force=True)
     library = compiled_library(folder)
-    aside = os.path.join(folder, f"{LIBRARY}.{os.getpid()}")
-    with open(aside, "wb") as file:
-        file.write(library)
-    os.replace(aside, os.path.join(folder, LIBRARY))
+    # The index last: who finds it finds what it is of.
+    for name, data in ((LIBRARY, b"".join(library.values())), (LIBRARY_INDEX, marshal.dumps(_places(library, 0)))):
+        aside = os.path.join(folder, f"{name}.{os.getpid()}")
+        with open(aside, "wb") as file:
+            file.write(data)
+        os.replace(aside, os.path.join(folder, name))
 
 
 def compile_zip(sources: str, into: str, compiled_at: str) -> None:
@@ -106,9 +113,21 @@ def compile_zip(sources: str, into: str, compiled_at: str) -> None:
         _add(made, MODULES, marshal.dumps(modules))
         folder = f"{into}.unpacked"
         source.extractall(folder)
-        with _recorded_patterns() as patterns:
-            _add(made, LIBRARY, compiled_library(folder))
+        with _recorded_patterns() as patterns, _recorded_texts() as texts:
+            library = compiled_library(folder)
+        offset = _add(made, LIBRARY, b"".join(library.values()))
+        _add(made, LIBRARY_INDEX, marshal.dumps(_places(library, offset)))
         _add(made, PATTERNS, marshal.dumps(([_sre.MAGIC, _sre.CODESIZE], patterns)))
+        _add(made, TEXTS, marshal.dumps(texts))
+
+
+def _places(parts: dict[str, bytes], offset: int) -> dict[str, tuple[int, int]]:
+    """Where parts lie that come one behind the other: offset and length of each."""
+    places = {}
+    for name, data in parts.items():
+        places[name] = offset, len(data)
+        offset += len(data)
+    return places
 
 
 def _as_files(name: str, data: bytes) -> dict[str, bytes]:
@@ -162,7 +181,7 @@ _SLIMMED: Final = {"endpoints": _endpoints, "service-2": _service}
 """Descriptions of which most is idle here, by their names: half of the time to make a client goes into that."""
 
 
-def compiled_library(folder: str) -> bytes:
+def compiled_library(folder: str) -> dict[str, bytes]:
     """The modules of the standard library that the runtime in a folder loads, each compiled for exactly its source."""
     path = sys.path.copy()
     sys.path[:] = [folder, *path, os.path.join(folder, DEPENDENCIES)]
@@ -175,7 +194,7 @@ def compiled_library(folder: str) -> bytes:
         if file.endswith(".py") and os.path.realpath(file).startswith(library) and name != "__main__":
             with open(file, "rb") as source:
                 compiled[name] = _compiled(source.read(), file, is_checked=True)
-    return marshal.dumps(compiled)
+    return compiled
 
 
 @contextlib.contextmanager
@@ -195,6 +214,33 @@ def _recorded_patterns() -> Iterator[dict[tuple[Any, int], list[Any]]]:
         yield found
     finally:
         compiler.compile = usual
+
+
+@contextlib.contextmanager
+def _recorded_texts() -> Iterator[dict[tuple[str, str], Any]]:
+    """What the standard library compiles within to make classes, by kind and text: methods of dataclasses and named tuples, annotations."""
+    found = {}
+
+    def compile_and_record(text: str, file: str, kind: str) -> Any:
+        found[kind, text] = code = compile(text, file, kind)
+        return code
+
+    def recorded(kind: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda text, *names: run(compile_and_record(text, "<string>", kind), *names)
+
+    # See ``use_texts`` in ``carried/pyflow_start.py``.
+    replaced: list[tuple[Any, str, Any]] = [
+        (dataclasses, "exec", recorded("exec", exec)),
+        (collections, "eval", recorded("eval", eval)),
+        (typing, "compile", compile_and_record),
+    ]
+    for module, name, function in replaced:
+        vars(module)[name] = function
+    try:
+        yield found
+    finally:
+        for module, name, _ in replaced:
+            del vars(module)[name]
 
 
 def _for_engine(compiler: Any, pattern: str | bytes, flags: int) -> list[Any]:

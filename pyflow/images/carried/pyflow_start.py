@@ -26,33 +26,48 @@ if TYPE_CHECKING:
 
 DEPENDENCIES = "pyflow-dependencies"
 LIBRARY = "pyflow-library"
-"""Compiled modules of the standard library by their names, as ``marshal`` writes them."""
+"""Compiled modules of the standard library, one behind the other."""
+LIBRARY_INDEX = "pyflow-library-index"
+"""Where in their file they lie, by their names: offset and length."""
 FILES = "pyflow-files"
 """Files that have to lie in a folder by their paths there: what packages read beside their code."""
 MODULES = "pyflow-modules"
 """Where in the archive the compiled modules lie, by their names: whether it is a package, its path, its code's offset and length."""
 PATTERNS = "pyflow-patterns"
 """Regular expressions that all of these modules are made with, compiled: for which engine, and by pattern and flags what it takes."""
+TEXTS = "pyflow-texts"
+"""What the standard library writes and compiles when these modules make their classes: by kind and text, compiled."""
 READ_DATA = "botocore/"
 """The package that reads data beside its code."""
 _HOME = "pyflow"
 
 
+def _part(file: str, offset: int, length: int) -> bytes:
+    """Some bytes of a file."""
+    # Opened each time: a task may close whatever is open.
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(fd, length, offset)
+    finally:
+        os.close(fd)
+
+
 class _Library:
     """Finds modules of the standard library whose compiled form pyflow has brought along and the image has not."""
 
-    def __init__(self, compiled: dict[str, bytes]) -> None:
-        self._compiled = compiled
+    def __init__(self, file: str, places: dict[str, tuple[int, int]]) -> None:
+        self._file = file
+        self._places = places
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """As ``importlib`` asks for it."""
-        if name not in self._compiled:
+        if name not in self._places:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and type(spec.loader) is SourceFileLoader and not os.path.exists(spec.cached or ""):
-            spec.loader = _Compiled(name, spec.loader.path, self._compiled[name])
+            spec.loader = _Compiled(name, spec.loader.path, _part(self._file, *self._places[name]))
         return spec
 
 
@@ -107,14 +122,8 @@ class _Carried:
 
     def exec_module(self, module: ModuleType) -> None:
         """Run its code."""
-        _, _, offset, length = self._modules[module.__name__]
-        # Opened each time: a task may close whatever is open.
-        fd = os.open(self._archive, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            code = os.pread(fd, length, offset)
-        finally:
-            os.close(fd)
-        exec(marshal.loads(code), module.__dict__)
+        _, _, *place = self._modules[module.__name__]
+        exec(marshal.loads(_part(self._archive, *place)), module.__dict__)
 
     def get_data(self, path: str) -> bytes:
         """A file that lies beside modules."""
@@ -133,13 +142,13 @@ class _Behind:
         return self._carried.spec_of(name) if "." not in name else None
 
 
-def use_library(place: str) -> None:
-    """Load modules of the standard library from what lies at a place, a folder or a zip file, if it lies there."""
+def use_library(place: str, file: str) -> None:
+    """Load modules of the standard library from a file, if their index lies at a place, a folder or a zip file."""
     try:
-        data = __loader__.get_data(os.path.join(place, LIBRARY))
+        index = __loader__.get_data(os.path.join(place, LIBRARY_INDEX))
     except OSError:
         return
-    sys.meta_path.insert(0, _Library(marshal.loads(data)))
+    sys.meta_path.insert(0, _Library(file, marshal.loads(index)))
 
 
 def use_patterns(archive: str) -> None:
@@ -160,6 +169,23 @@ def use_patterns(archive: str) -> None:
     compiler.compile = compile_pattern
 
 
+def use_texts(archive: str) -> None:
+    """Let classes be made without compiling what the standard library writes for each of them, a fifteenth of a task's start."""
+    import collections  # noqa: PLC0415  as above
+    import dataclasses  # noqa: PLC0415
+    import typing  # noqa: PLC0415
+
+    texts = marshal.loads(__loader__.get_data(os.path.join(archive, TEXTS)))
+
+    def known(kind: str, text: Any) -> Any:
+        return texts.get((kind, text), text)
+
+    # A name of a module hides the builtin of that name from it.
+    vars(dataclasses)["exec"] = lambda text, *names: exec(known("exec", text), *names)
+    vars(collections)["eval"] = lambda text, *names: eval(known("eval", text), *names)  # noqa: S307  the library's own
+    vars(typing)["compile"] = lambda text, file, kind: texts.get((kind, text)) or compile(text, file, kind)
+
+
 def begin(archive: str) -> None:
     """Let everything of pyflow's be imported from its compiled archive, what it needs behind what is installed here."""
     sys.path[:1] = [archive]
@@ -174,5 +200,6 @@ def begin(archive: str) -> None:
     carried = _Carried(archive, folder, marshal.loads(__loader__.get_data(os.path.join(archive, MODULES))))
     sys.meta_path.insert(0, carried)
     sys.meta_path.append(_Behind(carried))
-    use_library(archive)
+    use_library(archive, archive)
     use_patterns(archive)
+    use_texts(archive)

@@ -7,7 +7,7 @@ from importlib.machinery import PathFinder
 import pyflow_start  # type: ignore[import-not-found]
 
 _here = os.path.dirname(os.path.abspath(__file__))
-pyflow_start.use_library(_here)
+pyflow_start.use_library(_here, os.path.join(_here, pyflow_start.LIBRARY))
 sys.path.append(os.path.join(_here, pyflow_start.DEPENDENCIES))
 
 _others = [entry for entry in sys.path if os.path.abspath(entry or ".") != _here]

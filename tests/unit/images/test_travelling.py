@@ -179,7 +179,7 @@ def test_the_library_is_used_for_its_own_source_only(compiled, tmp_path):
     (tmp_path / "fractions.py").write_text("mine = True")
     line = (
         "import marshal; library = sys.meta_path[0]; "
-        "library._compiled['fractions'] = library._compiled['hashlib']; "
+        "library._places['fractions'] = library._places['hashlib']; "
         f"sys.path.insert(0, {str(tmp_path)!r}); "
         "import fractions, sys; sys.modules.pop('tempfile', None); sys.pycache_prefix = '/nonexistent'; import tempfile; "
         "print(fractions.mine, type(tempfile.__loader__).__name__, tempfile.__file__ == tempfile.mkdtemp.__code__.co_filename)"
@@ -195,7 +195,7 @@ from pyflow import container, each, pipeline, steps, task, when
 from pyflow.store.s3.client import client
 client()
 socket.getaddrinfo('localhost', 80)
-known = sys.meta_path[0]._compiled
+known = sys.meta_path[0]._places
 brought = {name for name, module in sys.modules.items() if (getattr(module, '__file__', None) or '').endswith('.py')}
 print(*sorted(brought - known.keys() - {'__main__'}), '.')
 """
@@ -217,6 +217,34 @@ def test_regular_expressions_come_compiled(compiled):
         f"re.purge(); print(re.compile({pattern!r}).pattern == {pattern!r})"
     )
     assert begun(compiled, line) == ["True"]
+
+
+def test_the_texts_of_classes_come_compiled(compiled):
+    """Each is what Python makes of it here, and a process that begins with the archive compiles next to none."""
+    texts = marshal.loads(zipfile.ZipFile(compiled).read("pyflow-texts"))
+    assert {kind for kind, _ in texts} == {"exec", "eval"}
+    assert len(texts) > 50
+    for (kind, text), code in texts.items():
+        assert code == compile(text, "<string>", kind)
+    line = """
+import builtins
+compiled = []
+def noting(usual):
+    def note(text, *more, **names):
+        if isinstance(text, str):
+            compiled.append(text)
+        return usual(text, *more, **names)
+    return note
+for name in ('compile', 'eval', 'exec'):
+    setattr(builtins, name, noting(getattr(builtins, name)))
+from pyflow import container, pipeline, task
+import pyflow.runtime.pod, dataclasses, typing
+print(len(compiled) < 10)
+Point = dataclasses.make_dataclass('Point', ['x', 'y'])
+Pair = typing.NamedTuple('Pair', [('a', int), ('b', 'str')])
+print(Point(1, 2) == Point(1, 2), Pair(1, 'x').b)
+"""
+    assert begun(compiled, line) == ["True", "True", "x"]
 
 
 def test_the_archive_knows_what_botocore_reads(compiled):
