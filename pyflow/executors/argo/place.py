@@ -24,7 +24,7 @@ STUB: Final = """\
 import hashlib,sys
 p,d=sys.argv[1:3]
 f=open(p,'rb');h=hashlib.sha256()
-while b:=f.read(1<<20):h.update(b)
+while b:=f.read(1<<16):h.update(b)
 if h.hexdigest()!=d:
  sys.stderr.write('pyflow: the runtime in this pod has another digest than the manifest says\\n');sys.exit(72)
 sys.path[:1]=[p]
