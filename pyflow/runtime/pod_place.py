@@ -22,6 +22,8 @@ from pyflow.version import VERSION
 _MESSAGE_BYTES: Final = 4096
 _TERMINATION_LOG: Final = "/dev/termination-log"
 _FLUSH_S: Final = 1.0
+_SOON_S: Final = 0.1
+"""How long what happened is kept back: to tell of a task while it loads its code slows it down, and short ones end meanwhile."""
 
 
 class PodPlace(NamedTuple):
@@ -116,6 +118,7 @@ class Reporter:
         self._journal = Journal(content, place.run_id, writer=place.writer)
         self._lock = threading.Lock()
         self._published_at = float("-inf")
+        self._noted = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._publish_now_and_then, daemon=True)
         self._thread.start()
@@ -131,20 +134,21 @@ class Reporter:
         # Nearly always somebody has recorded it, and to look takes a third of the time of trying to write.
         is_there = self.content.blobs.info(self.content.keys.run_info(self._place.run_id)) is not None
         if not is_there and self._place.record(self._pipeline).create(self.content):
-            self._journal.add("run-started")
+            first = Journal(self.content, self._place.run_id, writer=self._place.writer)
+            first.add("run-started")
+            first.flush()
         self._is_recorded = True
 
     def note(self, event: str, **details: Any) -> None:
         """Something happened now."""
         with self._lock:
-            self._record()
             self._journal.add(event, **details)
-        if time.monotonic() - self._published_at > _FLUSH_S:
-            self.publish()
+        self._noted.set()
 
     def publish(self) -> None:
         """Let others see all of it."""
         with self._lock:
+            self._record()
             self._journal.flush()
             self.content.blobs.publish(self._key)
             self._published_at = time.monotonic()
@@ -152,16 +156,20 @@ class Reporter:
     def close(self) -> None:
         """Nothing more will be told."""
         self._closed.set()
+        self._noted.set()
         self._thread.join()
-        self.record()
         self.publish()
 
     def _publish_now_and_then(self) -> None:
-        while not self._closed.wait(_FLUSH_S):
+        while self._noted.wait() and not self._closed.wait(
+            max(_SOON_S, self._published_at + _FLUSH_S - time.monotonic())
+        ):
+            self._noted.clear()
             try:
                 self.publish()
             except StoreError:
-                continue  # what is told is still held, and the end of the pod raises if it cannot be written then
+                # What is told is still held, and the end of the pod raises if it cannot be written then.
+                self._noted.set()
 
 
 def say_why(error: ErrorRecord, path: str = _TERMINATION_LOG) -> None:
