@@ -21,12 +21,14 @@ import sys
 import sysconfig
 import typing
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from py_compile import PycInvalidationMode
 from typing import Any, Final
 
 _FIXED_DATE: Final = (1980, 1, 1, 0, 0, 0)
 DEPENDENCIES: Final = "pyflow-dependencies/"
+CODE: Final = "pyflow-code"
 LIBRARY: Final = "pyflow-library"
 LIBRARY_INDEX: Final = "pyflow-library-index"
 FILES: Final = "pyflow-files"
@@ -35,6 +37,8 @@ PATTERNS: Final = "pyflow-patterns"
 TEXTS: Final = "pyflow-texts"
 _HEAD_BYTES: Final = 16
 """In front of the code of a compiled module (PEP 552)."""
+_FIRST: Final = frozenset({"pyflow_start.py", "sitecustomize.py"})
+"""What Python itself finds in the zip file."""
 _IS_DATA: Final = re.compile(r"pyflow-dependencies/(botocore/.*(?<!\.py))")
 # What a client of S3 reads; see ``store.s3.client``.
 _DESCRIPTION: Final = re.compile(
@@ -91,32 +95,39 @@ def compile_folder(folder: str) -> None:
 
 
 def compile_zip(sources: str, into: str, compiled_at: str) -> None:
-    """Write a zip file of compiled modules, and of what they read, without their sources."""
+    """Write a zip file of compiled modules, and of what they read, without their sources.
+
+    It has few entries, for who imports from a zip file reads the list of all of them first.
+    """
+    folder = f"{into}.unpacked"
     files: dict[str, bytes] = {}
-    modules: dict[str, tuple[bool, str, int, int]] = {}
+    modules: dict[str, tuple[bool, str]] = {}
+    codes: dict[str, bytes] = {}
     with zipfile.ZipFile(sources) as source, zipfile.ZipFile(into, "w") as made:
+        source.extractall(folder)
+        with _recorded_patterns() as patterns, _recorded_texts() as texts:
+            library = compiled_library(folder)
         for name in source.namelist():
             data = source.read(name)
             is_data = _IS_DATA.fullmatch(name)
             if is_data:
                 files |= _as_files(is_data[1], data)
-                continue
-            if name.endswith(".py"):
-                code = _compiled(_SLIM_MODULES.get(name, data), f"{compiled_at}/{name}", is_checked=False)
-                offset = _add(made, f"{name}c", code) + _HEAD_BYTES
+            elif name in _FIRST:
+                _add(made, f"{name}c", _compiled(data, f"{compiled_at}/{name}", is_checked=False))
+            elif name.endswith(".py"):
                 path = name.removeprefix(DEPENDENCIES).removesuffix(".py")
                 module = path.removesuffix("/__init__").replace("/", ".")
-                modules[module] = module.count(".") != path.count("/"), f"{name}c", offset, len(code) - _HEAD_BYTES
+                code = _compiled(_SLIM_MODULES.get(name, data), f"{compiled_at}/{name}", is_checked=False)[_HEAD_BYTES:]
+                modules[module] = module.count(".") != path.count("/"), f"{name}c"
+                codes[module] = code if module in sys.modules else zlib.compress(code)
             else:
                 _add(made, name, data)
-        _add(made, FILES, marshal.dumps(files))
-        _add(made, MODULES, marshal.dumps(modules))
-        folder = f"{into}.unpacked"
-        source.extractall(folder)
-        with _recorded_patterns() as patterns, _recorded_texts() as texts:
-            library = compiled_library(folder)
+        offset = _add(made, CODE, b"".join(codes.values()))
+        places = _places(codes, offset)
+        _add(made, MODULES, marshal.dumps({m: (*it, *places[m], m not in sys.modules) for m, it in modules.items()}))
         offset = _add(made, LIBRARY, b"".join(library.values()))
         _add(made, LIBRARY_INDEX, marshal.dumps(_places(library, offset)))
+        _add(made, FILES, marshal.dumps(files))
         _add(made, PATTERNS, marshal.dumps(([_sre.MAGIC, _sre.CODESIZE], patterns)))
         _add(made, TEXTS, marshal.dumps(texts))
 

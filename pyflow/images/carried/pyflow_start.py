@@ -32,7 +32,8 @@ LIBRARY_INDEX = "pyflow-library-index"
 FILES = "pyflow-files"
 """Files that have to lie in a folder by their paths there: what packages read beside their code."""
 MODULES = "pyflow-modules"
-"""Where in the archive the compiled modules lie, by their names: whether it is a package, its path, its code's offset and length."""
+"""Where in the archive the compiled modules lie, by their names: whether it is a package, its path, its code's offset and
+length, and whether that is compressed: what a task's start does not load is."""
 PATTERNS = "pyflow-patterns"
 """Regular expressions that all of these modules are made with, compiled: for which engine, and by pattern and flags what it takes."""
 TEXTS = "pyflow-texts"
@@ -89,7 +90,7 @@ class _Carried:
     ``zipimport`` could do so, too. It reads and decodes each module twice, which is a tenth of a task's start.
     """
 
-    def __init__(self, archive: str, folder: str, modules: dict[str, tuple[bool, str, int, int]]) -> None:
+    def __init__(self, archive: str, folder: str, modules: dict[str, tuple[bool, str, int, int, bool]]) -> None:
         self._archive = archive
         self._folder = folder
         self._modules = modules
@@ -104,7 +105,7 @@ class _Carried:
         """What ``importlib`` has to know of a module; None when there is none."""
         if name not in self._modules:
             return None
-        is_package, path, _, _ = self._modules[name]
+        is_package, path, *_ = self._modules[name]
         loader: Any = self
         spec = ModuleSpec(name, loader, origin=self._place(path), is_package=is_package)
         spec.has_location = True
@@ -122,8 +123,13 @@ class _Carried:
 
     def exec_module(self, module: ModuleType) -> None:
         """Run its code."""
-        _, _, *place = self._modules[module.__name__]
-        exec(marshal.loads(_part(self._archive, *place)), module.__dict__)
+        _, _, offset, length, is_compressed = self._modules[module.__name__]
+        code = _part(self._archive, offset, length)
+        if is_compressed:
+            import zlib  # noqa: PLC0415  few modules are
+
+            code = zlib.decompress(code)
+        exec(marshal.loads(code), module.__dict__)
 
     def get_data(self, path: str) -> bytes:
         """A file that lies beside modules."""
