@@ -272,7 +272,7 @@ def row_of_first_lines(bench: Bench, moments: int) -> Row:
     found = []
     for _ in range(moments):
         for measure in (lambda: first_line(bench), bench.hera_first_line):
-            time.sleep(random.random())  # noqa: S311  no secret
+            time.sleep(random.random())
             found.append(measure())
     return "submit to the first line of the author's", mean(found[::2]), mean(found[1::2]), MOST_TO_FIRST_LINE
 
