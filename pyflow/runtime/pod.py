@@ -16,10 +16,6 @@ import time
 from pathlib import Path
 from typing import Final, NoReturn
 
-# As in ``__main__``: to look through what is loaded here for garbage is in vain.
-gc.disable()
-
-# ruff: noqa: E402
 from pyflow.contract import RETRYABLE, ExitCode, Outcome, slot_of
 from pyflow.errors import ConfigError
 from pyflow.packed import PackedGraph
@@ -62,6 +58,7 @@ def do(place: PodPlace, what: str, indices: str, *, attempt: int) -> int:
     graph = PackedGraph.from_bytes(content.read_blob(place.graph_digest, place.graph_size))
     program = Program(graph, place.graph_digest)
     reporter = Reporter(content, place, graph.name)
+    # What is loaded stays: nobody need look through it, and the process of the task shares it. See ``pyflow_start.begin``.
     gc.freeze()
     gc.enable()
     try:

@@ -68,7 +68,7 @@ class Session:
         self._blobs = blobs
         self._home: Home | None = None
         self._content: ContentStore | None = None
-        self._read = program
+        self._given = program
         self._program: Program | None = None
         self._run_id = ""
         self._code_path: str | None = None
@@ -129,7 +129,7 @@ class Session:
 
     def _load(self, invocation: Invocation, content: ContentStore) -> Program:
         if self._program is None or invocation.graph_digest != self._program.digest:
-            program = self._read
+            program = self._given
             if program is None or invocation.graph_digest != program.digest:
                 graph = PackedGraph.from_bytes(content.read_blob(invocation.graph_digest, invocation.graph_size))
                 program = Program(graph, invocation.graph_digest)

@@ -8,6 +8,7 @@ compiled as ever.
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 import sys
@@ -194,6 +195,8 @@ def use_texts(archive: str) -> None:
 
 def begin(archive: str) -> None:
     """Let everything of pyflow's be imported from its compiled archive, what it needs behind what is installed here."""
+    # Of what is loaded from now on nothing is garbage; the program goes on looking for it when it has begun.
+    gc.disable()
     sys.path[:1] = [archive]
     # By hand: tempfile loads a good part of the library.
     folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"pyflow-runtime-{os.urandom(6).hex()}")

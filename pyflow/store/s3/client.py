@@ -174,7 +174,7 @@ def _forget_parent() -> None:
     _lock = threading.Lock()
     if _threads_asking:
         _client_by_environment.clear()
-        _threads_asking.clear()
+        _threads_asking[:] = [thread for thread in _threads_asking if thread == threading.get_ident()]
     for old in _client_by_environment.values():
         old.close()
 
