@@ -142,17 +142,17 @@ def test_out_of_memory_is_told_with_the_limit(flows):
 def test_why_a_pod_waits_is_said_within_seconds(flows):
     """An image that nobody has: the reason with the fix in the plain lines, and Ctrl-C leaves the run alone."""
     command = [sys.executable, "-m", "pyflow.cli", "run", "flows.py:never", "--progress"]
-    going = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    said = ""
-    while "waits:" not in said:
-        line = going.stderr.readline()
-        assert line, said
-        said += line
-    assert "image" in said.lower()
-    assert "Check the image's name" in said
-    going.send_signal(signal.SIGINT)
-    rest = going.stderr.read()
-    assert going.wait(30) == 130
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as going:
+        said = ""
+        while "waits:" not in said:
+            line = going.stderr.readline()
+            assert line, said
+            said += line
+        assert "image" in said.lower()
+        assert "Check the image's name" in said
+        going.send_signal(signal.SIGINT)
+        rest = going.stderr.read()
+        assert going.wait(30) == 130
     (run,) = list_runs()
     assert f"Run {run.id} goes on. Watch it: pyflow logs --follow {run.id}" in rest
     assert run.status in {"pending", "running"}
