@@ -161,9 +161,11 @@ class Reporter:
         self.publish()
 
     def _publish_now_and_then(self) -> None:
-        while self._noted.wait() and not self._closed.wait(
-            max(_SOON_S, self._published_at + _FLUSH_S - time.monotonic())
-        ):
+        # Looked at after the clearing: else who closes in between would be waited for, and wait for this.
+        while not self._closed.is_set():
+            self._noted.wait()
+            if self._closed.wait(max(_SOON_S, self._published_at + _FLUSH_S - time.monotonic())):
+                return
             self._noted.clear()
             try:
                 self.publish()

@@ -1,0 +1,49 @@
+"""What a pod tells of: in time, all of it, and without keeping the pod from its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyflow.contract import Home
+from pyflow.runs import RunRecord, read_events
+from pyflow.runtime import open_home
+from pyflow.runtime.pod_place import PodPlace, Reporter
+
+
+@pytest.fixture
+def place(tmp_path) -> PodPlace:
+    home = Home(store_url=str(tmp_path), project="p", owner="o")
+    return PodPlace(home, "d" * 64, 10, 500, "run-1", "wf", "ns", "wf-p0-1", "1a2b3c4d")
+
+
+@pytest.fixture
+def content(place):
+    return open_home(place.home)
+
+
+def test_a_run_is_recorded_before_anything_is_told_of_it(place, content):
+    """The first pod of a run that nobody has recorded does so; the others add what happens in them."""
+    for pod in ("wf-p0-1", "wf-p0-2"):
+        reporter = Reporter(content, place._replace(pod=pod), "train")
+        reporter.note("started", slot="0", attempt=1, worker=pod)
+        reporter.close()
+    assert RunRecord.read(content, "run-1").pipeline == "train"
+    assert [event["event"] for event in read_events(content, "run-1")] == ["run-started", "started", "started"]
+
+
+def test_an_end_is_noticed_at_any_moment(place, content):
+    """Whoever closes while the rest is being told is not waited for by the thread that tells, which it waits for."""
+    reporter = Reporter(content, place, "train")
+    usual = reporter._noted.clear
+
+    def close_and_clear():
+        reporter._closed.set()
+        reporter._noted.set()
+        usual()
+
+    reporter._noted.clear = close_and_clear
+    reporter.note("started", slot="0", attempt=1, worker="w")
+    reporter._thread.join(10)
+    assert not reporter._thread.is_alive()
+    reporter.close()
+    assert [event["event"] for event in read_events(content, "run-1")] == ["run-started", "started"]
