@@ -35,8 +35,6 @@ FILES: Final = "pyflow-files"
 MODULES: Final = "pyflow-modules"
 PATTERNS: Final = "pyflow-patterns"
 TEXTS: Final = "pyflow-texts"
-_HEAD_BYTES: Final = 16
-"""In front of the code of a compiled module (PEP 552)."""
 _FIRST: Final = frozenset({"pyflow_start.py", "sitecustomize.py"})
 """What Python itself finds in the zip file."""
 _IS_DATA: Final = re.compile(r"pyflow-dependencies/(botocore/.*(?<!\.py))")
@@ -101,7 +99,7 @@ def compile_zip(sources: str, into: str, compiled_at: str) -> None:
     """
     folder = f"{into}.unpacked"
     files: dict[str, bytes] = {}
-    modules: dict[str, tuple[bool, str]] = {}
+    modules: dict[str, tuple[bool, str, bool]] = {}
     codes: dict[str, bytes] = {}
     with zipfile.ZipFile(sources) as source, zipfile.ZipFile(into, "w") as made:
         source.extractall(folder)
@@ -117,14 +115,16 @@ def compile_zip(sources: str, into: str, compiled_at: str) -> None:
             elif name.endswith(".py"):
                 path = name.removeprefix(DEPENDENCIES).removesuffix(".py")
                 module = path.removesuffix("/__init__").replace("/", ".")
-                code = _compiled(_SLIM_MODULES.get(name, data), f"{compiled_at}/{name}", is_checked=False)[_HEAD_BYTES:]
-                modules[module] = module.count(".") != path.count("/"), f"{name}c"
-                codes[module] = code if module in sys.modules else zlib.compress(code)
+                code = _code(_SLIM_MODULES.get(name, data), f"{compiled_at}/{name}")
+                is_idle = module not in sys.modules
+                modules[module] = module.count(".") != path.count("/"), f"{name}c", is_idle
+                codes[module] = zlib.compress(code) if is_idle else code
             else:
                 _add(made, name, data)
         offset = _add(made, CODE, b"".join(codes.values()))
         places = _places(codes, offset)
-        _add(made, MODULES, marshal.dumps({m: (*it, *places[m], m not in sys.modules) for m, it in modules.items()}))
+        index = {m: (is_package, path, *places[m], is_idle) for m, (is_package, path, is_idle) in modules.items()}
+        _add(made, MODULES, marshal.dumps(index))
         offset = _add(made, LIBRARY, b"".join(library.values()))
         _add(made, LIBRARY_INDEX, marshal.dumps(_places(library, offset)))
         _add(made, FILES, marshal.dumps(files))
@@ -268,10 +268,14 @@ def _for_engine(compiler: Any, pattern: str | bytes, flags: int) -> list[Any]:
 
 def _compiled(source: bytes, path: str, *, is_checked: bool) -> bytes:
     """A compiled module as PEP 552 has it: one that is compared with its source by a digest, or never."""
-    code = compile(source, path, "exec", dont_inherit=True)
     flags = 0b11 if is_checked else 0b01
     head = importlib.util.MAGIC_NUMBER + flags.to_bytes(4, "little") + importlib.util.source_hash(source)
-    return head + marshal.dumps(code)
+    return head + _code(source, path)
+
+
+def _code(source: bytes, path: str) -> bytes:
+    """The code of a module, as ``marshal`` writes it."""
+    return marshal.dumps(compile(source, path, "exec", dont_inherit=True))
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> int:
