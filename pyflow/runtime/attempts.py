@@ -107,12 +107,13 @@ def most_memory_told(run_id: str, slot: str, attempt: int, content: ContentStore
     return max((int(json.loads(content.blobs.get(key))["memory_bytes"]) for key in found), default=0)
 
 
-def out_of_memory_reason(*, limit_bytes: int | None, sample_bytes: int) -> str:
-    """The sentence for an attempt that needed more memory than there was."""
-    limit = f"its limit is {_mib(limit_bytes)}" if limit_bytes else "the machine had no more"
-    sample = f", and it had {_mib(sample_bytes)} when last looked at" if sample_bytes else ""
+def out_of_memory_reason(*, limit_bytes: int | None, sample_bytes: int, said: str = "") -> str:
+    """The sentence for an attempt that needed more memory than there was; ``said``: an engine's own words for it."""
+    limit = f"it reached its limit of {_mib(limit_bytes)}" if limit_bytes else "the machine had no more"
+    sample = f", and had {_mib(sample_bytes)} when last looked at" if sample_bytes else ""
+    words = f" ({said})" if said else ""
     return (
-        f"it was ended for lack of memory: {limit}{sample}. "
+        f"out of memory: {limit}{sample}{words}. "
         "Ask for more with memory=..., or let it grow from attempt to attempt with memory_on_oom=... and retries=..."
     )
 

@@ -175,7 +175,7 @@ def test_time_and_memory_are_limits(on):
 
     with pytest.raises(errors.TaskTimeoutError, match="its timeout of 1 s"):
         on(too_slow)()
-    with pytest.raises(errors.OutOfMemoryError, match=r"its limit is 64 MiB, and it had \d+ MiB when last looked at"):
+    with pytest.raises(errors.OutOfMemoryError, match=r"its limit of 64 MiB, and had \d+ MiB when last looked at"):
         on(too_large)()
 
 

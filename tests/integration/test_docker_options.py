@@ -46,7 +46,7 @@ def test_memory_grows_until_it_suffices(on):
     ended = [event for event in run.events() if event["event"] == "ended"]
     assert [event["attempt"] for event in ended] == [1, 2]
     assert ended[0]["error"]["type"] == "pyflow.errors.OutOfMemoryError"
-    assert "its limit is 64 MiB" in ended[0]["error"]["message"]
+    assert "its limit of 64 MiB" in ended[0]["error"]["message"]
 
 
 def test_memory_that_a_child_ran_out_of_is_told_though_the_container_ends_well(on):
@@ -57,7 +57,7 @@ def test_memory_that_a_child_ran_out_of_is_told_though_the_container_ends_well(o
     def part():
         return ["sh", "-c", script]
 
-    with pytest.raises(errors.OutOfMemoryError, match="its limit is 32 MiB"):
+    with pytest.raises(errors.OutOfMemoryError, match="its limit of 32 MiB"):
         on(of(part))()
 
 

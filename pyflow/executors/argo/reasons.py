@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyflow.executors.argo.workflow import PodNode
+from pyflow.runtime import out_of_memory_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,11 @@ class Death:
     kind: str
     """``memory``, ``deleted``, ``evicted``, ``timeout``, ``stopped``, ``image``, ``start`` or ``other``."""
     reason: str
-    is_timeout: bool = False
+
+    @property
+    def error(self) -> str:
+        """The name of the error for whoever waits for the result; docker and the local pool tell these apart as well."""
+        return {"memory": "OutOfMemoryError", "timeout": "TaskTimeoutError"}.get(self.kind, "LostTaskError")
 
 
 _TRANSIENT: Final = ("PodInitializing", "ContainerCreating", "")
@@ -86,16 +91,12 @@ def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_byt
     """
     said = " ".join(node.message.split())[:400].rstrip(".")
     if is_out_of_memory(node):
-        limit = f"it reached its limit of {memory_mib} MiB" if memory_mib is not None else "the node had no more"
-        if most_memory_bytes:
-            limit += f", and had {most_memory_bytes / 2**20:.0f} MiB when it was last looked at"
-        return Death(
-            "memory", f"out of memory: {limit} ({said}). Ask for more with memory=, or let it grow with memory_on_oom=."
-        )
+        limit = memory_mib * 2**20 if memory_mib is not None else None
+        return Death("memory", out_of_memory_reason(limit_bytes=limit, sample_bytes=most_memory_bytes, said=said))
     if re.search(r"[Ee]victed|low on resource", said):
         return Death("evicted", f"its pod was evicted: {said}. With retries= another node tries again.")
     if "deadline" in said:
-        return Death("timeout", f"its pod was ended by a time limit: {said}.", is_timeout=True)
+        return Death("timeout", f"its pod was ended by a time limit: {said}.")
     if re.search(r"pod deleted|pod was deleted|[Nn]ode.*(lost|shutdown|not ready)", said):
         return Death("deleted", f"its pod was removed while it ran ({said}). With retries= another pod tries again.")
     if "workflow shutdown" in said:

@@ -184,9 +184,8 @@ class Watch:
         death = why_it_died(node, memory_mib=self._memory.get(parse_slot(slot)[0]), most_memory_bytes=most)
         if death.kind == "other":
             death = replace(death, reason=death.reason + self._last_words(node))
-        kind = "TaskTimeoutError" if death.is_timeout else "LostTaskError"
-        error = ErrorRecord(type=f"pyflow.errors.{kind}", message=death.reason, traceback=death.reason)
-        status: Status = "failed" if death.is_timeout else "lost"
+        error = ErrorRecord(type=f"pyflow.errors.{death.error}", message=death.reason, traceback=death.reason)
+        status: Status = "failed" if death.kind == "timeout" else "lost"
         if self.view.is_cancel_requested or death.kind == "stopped":
             status = "cancelled"
         if not self._has_started(slot, attempt):

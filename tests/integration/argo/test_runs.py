@@ -135,7 +135,7 @@ def test_a_deleted_pod_is_replaced(flows):
 
 def test_out_of_memory_is_told_with_the_limit(flows):
     """Nobody has to read the cluster's events for it."""
-    with pytest.raises(errors.LostTaskError, match="out of memory: it reached its limit of 96 MiB"):
+    with pytest.raises(errors.OutOfMemoryError, match="out of memory: it reached its limit of 96 MiB"):
         flows.eats()
 
 

@@ -102,7 +102,7 @@ def test_a_killed_pod_is_lost_with_its_reason(scene):
     summary = scene.watch.look()
     assert summary.status == "failed"
     ((slot, name, kind, message),) = summary.failures
-    assert (slot, name, kind) == (str(scene.first), "fit", "LostTaskError")
+    assert (slot, name, kind) == (str(scene.first), "fit", "OutOfMemoryError")
     assert "out of memory: it reached its limit of 64 MiB" in message
     ended = [event for event in read_events(scene.content, scene.run_id) if event["event"] == "ended"]
     assert [event["status"] for event in ended] == ["lost"]
@@ -249,7 +249,7 @@ def test_a_killed_pod_is_told_with_what_it_had(scene):
     scene.content.blobs.put(where, [b'{"at":1.0,"memory_bytes":52428800}'])
     scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
     scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "OOMKilled (exit code 137)"))
-    assert "its limit of 64 MiB, and had 50 MiB when it was last looked at" in scene.watch.look().failures[0][3]
+    assert "its limit of 64 MiB, and had 50 MiB when last looked at" in scene.watch.look().failures[0][3]
 
 
 def test_a_pod_that_comes_after_a_failure_is_not_lost(scene):
