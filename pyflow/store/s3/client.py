@@ -70,6 +70,8 @@ _lock = threading.Lock()
 _client_by_environment: dict[_Environment, Client] = {}
 _threads_asking: list[int] = []
 """Whoever is between sending a request and having read its answer, once for each."""
+_nobody_begins = threading.RLock()
+"""Held during a fork: whoever began a request meanwhile might take a connection that is the child's."""
 
 
 def client(*, after: Client | None = None) -> Client:
@@ -90,7 +92,8 @@ def client(*, after: Client | None = None) -> Client:
 def asking() -> Iterator[None]:
     """Within the block the client is in use, so that the child of a fork would find it in the middle of something."""
     thread = threading.get_ident()
-    _threads_asking.append(thread)
+    with _nobody_begins:
+        _threads_asking.append(thread)
     try:
         yield
     finally:
@@ -166,17 +169,24 @@ def _config(*, for_amazon: bool) -> Any:
     )
 
 
-def _forget_parent() -> None:
-    # In the child of a fork: the parent's threads are not here, and what they held in a request is held for good. Else
-    # the client is as good as a new one, which takes a twentieth of a task's start; the parent's connections are not ours
-    # to write to, and to close them says nothing to whoever is at the other end.
+def _leave_to_child() -> None:
+    # To close them says nothing to whoever is at the other end, as long as the child has them open.
+    if not _threads_asking:
+        for left in _client_by_environment.values():
+            left.close()
+    _nobody_begins.release()
+
+
+def _take_over() -> None:
+    # The client with its connections is the child's, which spares a start the twentieth that it takes to make one, and the
+    # way to the store and back. Not so when anybody is amid a request: the parent's threads are not here, and what they hold
+    # is held for good.
     global _lock  # noqa: PLW0603
     _lock = threading.Lock()
+    _nobody_begins.release()
     if _threads_asking:
         _client_by_environment.clear()
         _threads_asking[:] = [thread for thread in _threads_asking if thread == threading.get_ident()]
-    for old in _client_by_environment.values():
-        old.close()
 
 
-os.register_at_fork(after_in_child=_forget_parent)
+os.register_at_fork(before=_nobody_begins.acquire, after_in_parent=_leave_to_child, after_in_child=_take_over)

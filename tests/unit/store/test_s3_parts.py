@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from servers import BUCKET
@@ -116,9 +117,15 @@ def test_a_child_of_a_fork_starts_afresh(url):
     assert S3Blobs(url).read_log(LOG) == b"firstsecond"
 
 
+@pytest.fixture
+def kept_open(seaweed, monkeypatch):
+    """A server that keeps connections open for more requests, as the stand-in does not."""
+    seaweed.enter(monkeypatch)
+
+
 @pytest.mark.parametrize("is_amid", [False, True])
-def test_a_child_of_a_fork_has_connections_of_its_own(url, moto, is_amid):
-    """The child goes on with the parent's client over connections of its own; with a new one, if a thread was amid a request."""
+def test_a_child_of_a_fork_has_the_client_to_itself(url, kept_open, is_amid):
+    """The child goes on with the parent's client, which the parent connects anew; with a new one, if a thread was amid a request."""
     store, ours = open_blobs(url), client()
     store.put("v1/a", [b"x" * 100])
     with asking() if is_amid else contextlib.nullcontext():
@@ -130,6 +137,49 @@ def test_a_child_of_a_fork_has_connections_of_its_own(url, moto, is_amid):
     # At the same time, so that answers would be mixed up on a connection of both.
     assert [store.get("v1/a") for _ in range(50)] == [b"x" * 100] * 50
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_forks_amid_requests_of_threads_mix_up_no_answers(url, kept_open):
+    """Whatever moment a fork finds, each connection has one user; children of children fork as well."""
+    store = open_blobs(url)
+    for name in range(4):
+        store.put(f"v1/{name}", [b"%d" % name * 100])
+
+    def are_right() -> bool:
+        return all(store.get(f"v1/{name}") == b"%d" % name * 100 for name in (0, 1, 2, 3, 0, 1, 2, 3))
+
+    def forked(depth: int) -> bool:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if are_right() and (depth == 0 or forked(depth - 1)) else 1)
+        return are_right() and os.waitpid(child, 0)[1] == 0
+
+    with ThreadPoolExecutor(3) as threads:
+        busy = [threads.submit(lambda: all(are_right() for _ in range(10))) for _ in range(3)]
+        assert all(forked(1) for _ in range(10))
+        assert all(found.result() for found in busy)
+
+
+def test_a_child_goes_on_with_the_connection_of_its_parent(url, kept_open, monkeypatch):
+    """No time of a task's start goes into a new one."""
+    monkeypatch.setenv("AWS_APPLICATION", url)  # a client of its own
+    others = _sockets()
+    store = open_blobs(url)
+    store.put("v1/a", [b"x"])
+    (mine,) = _sockets() - others
+    child = os.fork()
+    if child == 0:
+        store.get("v1/a")
+        os._exit(0 if mine in _sockets() and len(_sockets() - others) == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert mine not in _sockets()
+    assert store.get("v1/a") == b"x"
+
+
+def _sockets() -> set[str]:
+    """The connections of this process, by their inodes."""
+    links = [os.path.join("/proc/self/fd", fd) for fd in os.listdir("/proc/self/fd")]
+    return {os.readlink(link) for link in links if os.path.lexists(link) and os.readlink(link).startswith("socket:")}
 
 
 def test_what_a_store_can_do_is_found_once(url, seaweed, deaf, monkeypatch):
