@@ -1,6 +1,7 @@
 """The inside of the one-shot worker: a process that runs a few invocations, watched by the one that forked it.
 
-It tells its parent through a pipe (``wire``): ``{"begun": 0}`` for the first invocation, ``{"limit": 30.0}`` while the
+It is asked through one pipe which of the invocations to run: a list of positions, or ``ALL``. It reads what it needs for them
+meanwhile, but runs nothing of the author's before; who is asked for nothing ends. It tells its parent through another pipe (``wire``): ``{"begun": 0}`` for the first invocation, ``{"limit": 30.0}`` while the
 function runs that may take so long, ``{"outcome": …}``, ``{"memory": bytes}`` now and then. The parent
 (``supervisor``) enforces limits, and tells of what this process could not.
 """
@@ -30,11 +31,13 @@ from pyflow.runtime.execution import not_tried
 from pyflow.runtime.program import Program
 from pyflow.runtime.session import Session
 from pyflow.runtime.usage import resident_bytes
-from pyflow.runtime.wire import send
+from pyflow.runtime.wire import Messages, is_ready, send
 
 SHIP_INTERVAL_S: Final = 0.25
 """How far what is shown may lag behind what a running task prints."""
 HEARTBEAT_INTERVAL_S: Final = 10.0
+ALL: Final = None
+"""Asks for every invocation."""
 
 
 class Attendant:
@@ -45,10 +48,12 @@ class Attendant:
         folder: A private folder that exists as long as the process.
         writer: Name of the log that it writes.
         tell_fd: The pipe to the parent.
+        ask_fd: The pipe from there.
     """
 
-    def __init__(self, program: Program | None, folder: Path, writer: str, tell_fd: int) -> None:
+    def __init__(self, program: Program | None, folder: Path, writer: str, tell_fd: int, ask_fd: int) -> None:
         self._tell_fd = tell_fd
+        self._ask_fd = ask_fd
         self._lock = threading.Lock()
         self._spool = Spool(folder / "spool")
         self._spool.take_standard_streams(shows=True)
@@ -58,9 +63,10 @@ class Attendant:
         self._current: Invocation | None = None
 
     def run(self, invocations: Sequence[Invocation]) -> None:
-        """Run these; what did not commit is left in the store."""
+        """Run what is asked for of these; what did not commit is left in the store."""
+        chosen = self._chosen(invocations)
         threading.Thread(target=self._look_after, daemon=True).start()
-        for index, invocation in enumerate(invocations):
+        for index, invocation in enumerate(chosen):
             self._tell({"begun": index})
             self._current = invocation
             outcome = self._outcome(invocation)
@@ -69,8 +75,19 @@ class Attendant:
                 leave_now(0)
             self._tell({"outcome": self._left(invocation, outcome).to_wire()})
         self._current = None
-        if len(invocations) > 1:
-            self._gather(invocations[0])
+        if len(chosen) > 1:
+            self._gather(chosen[0])
+
+    def _chosen(self, invocations: Sequence[Invocation]) -> Sequence[Invocation]:
+        if not is_ready(self._ask_fd):
+            # Whatever is wrong with it, the first attempt meets again, and tells.
+            with contextlib.suppress(Exception):
+                self._session.prepare(invocations[0])
+        asked = Messages(self._ask_fd)
+        while not asked.is_ended:
+            for chosen in asked.read():
+                return invocations if chosen is ALL else [invocations[position] for position in chosen]
+        return []
 
     def _outcome(self, invocation: Invocation) -> Outcome:
         try:
@@ -124,9 +141,9 @@ class Attendant:
 
 
 def attend(
-    invocations: Sequence[Invocation], program: Program | None, folder: Path, writer: str, tell_fd: int
+    invocations: Sequence[Invocation], program: Program | None, folder: Path, writer: str, tell_fd: int, ask_fd: int
 ) -> NoReturn:
-    """Run these in a process that was just forked, and end it."""
+    """Run what is asked for of these in a process that was just forked, and end it."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -134,7 +151,7 @@ def attend(
     signal.signal(signal.SIGTERM, _end)
     code = 1
     try:
-        attendant = Attendant(program, folder, writer, tell_fd)
+        attendant = Attendant(program, folder, writer, tell_fd, ask_fd)
         faulthandler.enable()
         attendant.run(invocations)
         code = 0

@@ -24,7 +24,6 @@ from pyflow.runtime import sharing
 from pyflow.runtime.ending import end_run
 from pyflow.runtime.execution import loading_exit_code
 from pyflow.runtime.failure import record_error
-from pyflow.runtime.marks import read_marks
 from pyflow.runtime.oneshot import leave_now
 from pyflow.runtime.pod_place import PodPlace, Reporter, say_why
 from pyflow.runtime.pod_work import Work
@@ -74,23 +73,19 @@ def do(place: PodPlace, what: str, indices: str, *, attempt: int) -> int:
 
 def _work(place: PodPlace, content: ContentStore, program: Program, reporter: Reporter, *asked: str | int) -> int:
     what, indices, attempt = str(asked[0]), str(asked[1]), int(asked[2])
-    marks = read_marks(content, place.run_id)
+    work = Work(place, program, reporter, attempt, Resolver(program, content, place.run_id, _NO_SCRATCH))
+    share = sharing.parse_share(indices)
+    if what.isdigit():
+        return work.run(int(what), share)
     if what.startswith("c"):
-        return Work(
-            place, program, reporter, marks, attempt, Resolver(program, content, place.run_id, _NO_SCRATCH)
-        ).collect(int(what[1:]), sharing.parse_share(indices))
-    if marks.is_cancelled:
+        return work.collect(int(what[1:]), share)
+    if work.marks.is_cancelled:
         return int(ExitCode.CANCELLED)
     if what == "b":
         return int(ExitCode.COMMITTED)
-    share = sharing.parse_share(indices)
-    resolver = Resolver(program, content, place.run_id, _NO_SCRATCH)
-    work = Work(place, program, reporter, marks, attempt, resolver)
     if what.startswith("s"):
         return work.stage(int(what[1:]), share)
-    if what.startswith("e"):
-        return work.expand(program.map_of(int(what[1:])), share)
-    return work.run(int(what), share)
+    return work.expand(program.map_of(int(what[1:])), share)
 
 
 def _end(place: PodPlace, content: ContentStore, program: Program, reporter: Reporter, said: str) -> int:

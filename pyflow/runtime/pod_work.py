@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -34,7 +35,6 @@ class Work:
         place: The pod.
         program: The graph.
         reporter: Is told what happens.
-        marks: What had failed when the pod started.
         attempt: Counted from 1.
         resolver: Looks up facts.
     """
@@ -44,7 +44,6 @@ class Work:
         place: PodPlace,
         program: Program,
         reporter: Reporter,
-        marks: Marks,
         attempt: int,
         resolver: Resolver,
     ) -> None:
@@ -52,27 +51,37 @@ class Work:
         self._content = reporter.content
         self._program = program
         self._reporter = reporter
-        self._marks = marks
         self._attempt = attempt
         self._writer = place.writer
         """Of the log of the tasks that run now: whoever follows it looks for it by this name."""
         self._resolver = resolver
 
+    @functools.cached_property
+    def marks(self) -> Marks:
+        """What had failed when the pod started."""
+        return read_marks(self._content, self._place.run_id)
+
     def run(self, node: int, share: sharing.Share) -> int:
         """Run a node for each index vector of a share; the worst of the exit codes, and if one may be mended, that one."""
-        self._note_expansion(node, share)
         codes: list[int] = []
-        invocations: list[Invocation] = []
         vectors = self._vectors(node, share)
-        for vector in vectors:
-            code = self._settled(node, vector)
-            if code is None:
-                invocations.append(self._place.invocation(node, vector, self._attempt))
-            else:
-                codes.append(code)
+        invocations = [self._place.invocation(node, vector, self._attempt) for vector in vectors]
+
+        def choose() -> list[int]:
+            """Which of them are to be run; the others have their codes already."""
+            if self.marks.is_cancelled:
+                codes.append(int(ExitCode.CANCELLED))
+                return []
+            self._note_expansion(node, share)
+            settled = [self._settled(node, vector) for vector in vectors]
+            codes.extend(code for code in settled if code is not None)
+            return [position for position, code in enumerate(settled) if code is None]
+
         if invocations:
             self._writer = writer_of(invocations)
-            outcomes = run_once(invocations, program=self._program, on_begun=self._note_begun, on_ended=self._note_end)
+            outcomes = run_once(
+                invocations, program=self._program, choose=choose, on_begun=self._note_begun, on_ended=self._note_end
+            )
             codes.append(exit_code_of(outcomes))
         bad = [code for code in codes if code != ExitCode.COMMITTED]
         if not bad and len(vectors) == 1:
@@ -92,11 +101,11 @@ class Work:
         if self._attempt > 1:
             if self._content.commits(self._place.run_id, self._program.digest).committed(slot) is not None:
                 return int(ExitCode.COMMITTED)
-            if slot in self._marks.slots:  # it failed for good in an attempt before, among others of this share
+            if slot in self.marks.slots:  # it failed for good in an attempt before, among others of this share
                 return int(ExitCode.TASK_RAISED_FOR_GOOD)
         if self._program.graph.fail_fast:
-            return int(ExitCode.CANCELLED) if self._marks.failed else None
-        if is_spoilt(self._program, node, indices, self._marks):
+            return int(ExitCode.CANCELLED) if self.marks.failed else None
+        if is_spoilt(self._program, node, indices, self.marks):
             mark_failed(self._content, self._place.run_id, slot)
             return int(ExitCode.CANCELLED)
         return None

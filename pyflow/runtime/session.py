@@ -84,6 +84,14 @@ class Session:
             time_limit=time_limit,
         )
 
+    def prepare(self, invocation: Invocation) -> None:
+        """Read what an invocation needs of the store, and run nothing of it.
+
+        Raises:
+            PyflowError: It cannot be read.
+        """
+        self._load(invocation, self.open(invocation.home))
+
     def run(self, invocation: Invocation) -> Outcome:
         """Run one invocation, and say what came of it."""
         try:

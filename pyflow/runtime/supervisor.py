@@ -30,12 +30,12 @@ from pyflow.runtime.attempts import (
     out_of_memory_reason,
 )
 from pyflow.runtime.cgroup import memory_limit_bytes, oom_kills
-from pyflow.runtime.oneshot import attend
+from pyflow.runtime.oneshot import ALL, attend
 from pyflow.runtime.processes import signal_tree, what_ended
 from pyflow.runtime.program import Program
 from pyflow.runtime.request import RUN_LIMIT, writer_of
 from pyflow.runtime.session import open_home
-from pyflow.runtime.wire import Messages
+from pyflow.runtime.wire import Messages, is_ready, send
 from pyflow.secrecy import Masker, SecretFinder
 from pyflow.store import ContentStore
 
@@ -60,6 +60,7 @@ def run_once(
     invocations: Sequence[Invocation],
     *,
     program: Program | None = None,
+    choose: Callable[[], list[int]] | None = None,
     on_begun: Callable[[Invocation], None] = lambda _: None,
     on_ended: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
@@ -70,6 +71,8 @@ def run_once(
     Args:
         invocations: All of one run.
         program: Its graph, when it is here already.
+        choose: Finds out which of them are to be run at all, by their positions, while the process for them reads
+            what it needs; None: all. What it raises is raised here, and nothing has run.
         on_begun: Is told when one of them begins.
         on_ended: Is told what came of it, at once.
     """
@@ -78,7 +81,7 @@ def run_once(
     folder.mkdir(mode=0o700)
     try:
         with _wake_up_calls() as wake_fd:
-            return _Supervisor(invocations, program, folder, wake_fd, on_begun, on_ended).run()
+            return _Supervisor(invocations, program, folder, wake_fd, on_begun, on_ended).run(choose)
     finally:
         if os.getpid() != 1:  # else it goes with its container
             shutil.rmtree(folder, ignore_errors=True)
@@ -114,9 +117,10 @@ class _Supervisor:
         self._log_end = 0
         self._is_asked_to_end = False
 
-    def run(self) -> list[Outcome]:
+    def run(self, choose: Callable[[], list[int]] | None) -> list[Outcome]:
         while len(self._outcomes) < len(self._invocations):
-            child = self._fork()
+            child = self._fork(choose)
+            choose = None
             ended = child.watch(self._note, self._begun)
             self._is_asked_to_end = self._is_asked_to_end or child.is_asked_to_end
             if len(self._outcomes) < len(self._invocations):
@@ -125,17 +129,30 @@ class _Supervisor:
                     break
         return self._outcomes
 
-    def _fork(self) -> _Child:
-        """A process for all that has not ended yet."""
+    def _fork(self, choose: Callable[[], list[int]] | None) -> _Child:
+        """A process for all that has not ended yet, or for what is chosen of it while the process gets ready."""
         rest = self._invocations[len(self._outcomes) :]
         folder = self._folder / str(len(self._outcomes))
         folder.mkdir()
-        tell = os.pipe()
+        tell, ask = os.pipe(), os.pipe()
+        if choose is None:
+            send(ask[1], ALL)
         pid = os.fork()
         if pid == 0:
             os.close(tell[0])
-            attend(rest, self._program, folder, self._writer, tell[1])
+            os.close(ask[1])
+            attend(rest, self._program, folder, self._writer, tell[1], ask[0])
         os.close(tell[1])
+        os.close(ask[0])
+        try:
+            if choose is not None:
+                chosen = choose()
+                self._invocations = [rest[position] for position in chosen]
+                with contextlib.suppress(BrokenPipeError):  # it has died already; what waits for it finds out why
+                    send(ask[1], chosen)
+        finally:
+            # A process that has not been asked for anything ends by this.
+            os.close(ask[1])
         return _Child(pid, tell[0], self._wake_fd, folder / "spool")
 
     def _begun(self) -> None:
@@ -208,7 +225,6 @@ class _Child:
         self._deadline: float | None = None
         self._kill_at: float | None = None
         self._return_code: int | None = None
-        self._left = 0
 
     def watch(self, note: Callable[[Outcome], None], begun: Callable[[], None]) -> int:
         """Wait for its end, and note the outcomes that it tells; its return code, as ``Popen`` has it."""
@@ -223,7 +239,7 @@ class _Child:
                     self._on_signal()
             self._enforce()
             self._reap()
-        while not self._messages.is_ended and _is_ready(self._told_fd):
+        while not self._messages.is_ended and is_ready(self._told_fd):
             self._listen(note, begun, None)
         os.close(self._told_fd)
         # What it has started may still run, in its group or, where it took care to leave that, below.
@@ -298,10 +314,6 @@ def _end_all(pid: int, number: signal.Signals) -> None:
             os.kill(-1, number)
     else:
         signal_tree(pid, number)
-
-
-def _is_ready(fd: int) -> bool:
-    return bool(select.select([fd], [], [], 0)[0])
 
 
 def _run_limit_reached() -> float | None:
