@@ -133,8 +133,8 @@ class _Carried:
         exec(marshal.loads(code), module.__dict__)
 
     def get_data(self, path: str) -> bytes:
-        """A file that lies beside modules."""
-        data: bytes = __loader__.get_data(path)
+        """A file that lies beside modules, by the place where they believe it to be."""
+        data: bytes = __loader__.get_data(path.replace(self._folder, f"{self._archive}/{DEPENDENCIES}", 1))
         return data
 
 

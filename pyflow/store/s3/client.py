@@ -20,9 +20,10 @@ from pyflow.version import VERSION
 if TYPE_CHECKING:
     from urllib import parse
 
-    from botocore import config, loaders, session
+    from botocore import config, handlers, loaders, session
 else:
     config = late("botocore.config")
+    handlers = late("botocore.handlers")
     loaders = late("botocore.loaders")
     session = late("botocore.session")
     parse = late("urllib.parse")
@@ -41,6 +42,8 @@ _MOST_CONNECTIONS: Final = 128
 throws connections away and warns of it on the author's terminal."""
 DESCRIPTION: Final = ".marshal"
 """The ending of a description that ``images.compiling`` has read beforehand: half of the time to make a client goes into JSON."""
+_SERVICES: Final = frozenset({"", "*", "s3", "sts", "sso", "sso-oidc", "signin"})
+"""Those whose handlers are needed, as botocore spells them in the names of events: all, the store, and the ways to credentials for it."""
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
@@ -113,13 +116,13 @@ class _Descriptions:
 
     def exists(self, path: str) -> bool:
         """Whether there is one; its path has no ending."""
-        return os.path.exists(path + DESCRIPTION) or bool(self._usual.exists(path))
+        return bool(self._usual.exists(path))
 
     def load_file(self, path: str) -> Any:
         """What it says."""
+        archive: Any = loaders.__loader__
         try:
-            with open(path + DESCRIPTION, "rb") as file:
-                return marshal.loads(file.read())  # noqa: S302  it lies beside code of the same archive
+            return marshal.loads(archive.get_data(path + DESCRIPTION))  # noqa: S302  from the archive that this code is from
         except OSError:
             return self._usual.load_file(path)
 
@@ -132,8 +135,24 @@ def _loader(data_path: str | None) -> Any:
     return made
 
 
+def _session() -> Any:
+    """A session of botocore's, with the handlers for these services among those for hundreds: they are a third of what it takes."""
+    made: Any = session.Session(include_builtin_handlers=False)
+    events = made.get_component("event_emitter")
+    register = {
+        (): events.register,
+        (handlers.REGISTER_FIRST,): events.register_first,
+        (handlers.REGISTER_LAST,): events.register_last,
+    }
+    for event, handler, *when in handlers.BUILTIN_HANDLERS:
+        what, service = f"{event}.".split(".")[:2]
+        if what != "docs" and service in _SERVICES:
+            register[tuple(when)](event, handler)
+    return made
+
+
 def _make() -> Client:
-    found: Any = session.Session()
+    found: Any = _session()
     found.register_component("data_loader", _loader(found.get_config_variable("data_path")))
     guess = not any(os.environ.get(name) for name in _ENDPOINTS)
     made: Client = found.create_client("s3", config=_config(for_amazon=guess))
