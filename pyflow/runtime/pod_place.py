@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -23,7 +24,8 @@ _MESSAGE_BYTES: Final = 4096
 _TERMINATION_LOG: Final = "/dev/termination-log"
 _FLUSH_S: Final = 1.0
 _SOON_S: Final = 0.1
-"""How long what happened is kept back: to tell of a task while it loads its code slows it down, and short ones end meanwhile."""
+"""How often it is looked for what happened, and not at once: to tell of a task while it loads its code slows it down, and short
+ones end meanwhile."""
 
 
 class PodPlace(NamedTuple):
@@ -118,7 +120,7 @@ class Reporter:
         self._journal = Journal(content, place.run_id, writer=place.writer)
         self._lock = threading.Lock()
         self._published_at = float("-inf")
-        self._noted = threading.Event()
+        self._has_news = False
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._publish_now_and_then, daemon=True)
         self._thread.start()
@@ -143,7 +145,7 @@ class Reporter:
         """Something happened now."""
         with self._lock:
             self._journal.add(event, **details)
-        self._noted.set()
+            self._has_news = True
 
     def publish(self) -> None:
         """Let others see all of it."""
@@ -151,27 +153,21 @@ class Reporter:
             self._record()
             self._journal.flush()
             self.content.blobs.publish(self._key)
+            self._has_news = False
             self._published_at = time.monotonic()
 
     def close(self) -> None:
         """Nothing more will be told."""
         self._closed.set()
-        self._noted.set()
         self._thread.join()
         self.publish()
 
     def _publish_now_and_then(self) -> None:
-        # Looked at after the clearing: else who closes in between would be waited for, and wait for this.
-        while not self._closed.is_set():
-            self._noted.wait()
-            if self._closed.wait(max(_SOON_S, self._published_at + _FLUSH_S - time.monotonic())):
-                return
-            self._noted.clear()
-            try:
-                self.publish()
-            except StoreError:
+        while not self._closed.wait(_SOON_S):
+            if self._has_news and time.monotonic() >= self._published_at + _FLUSH_S:
                 # What is told is still held, and the end of the pod raises if it cannot be written then.
-                self._noted.set()
+                with contextlib.suppress(StoreError):
+                    self.publish()
 
 
 def say_why(error: ErrorRecord, path: str = _TERMINATION_LOG) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from argo_world import until
 
 from pyflow.contract import Home
+from pyflow.errors import StoreError
 from pyflow.runs import RunRecord, read_events
 from pyflow.runtime import open_home
 from pyflow.runtime.pod_place import PodPlace, Reporter
@@ -31,19 +33,20 @@ def test_a_run_is_recorded_before_anything_is_told_of_it(place, content):
     assert [event["event"] for event in read_events(content, "run-1")] == ["run-started", "started", "started"]
 
 
-def test_an_end_is_noticed_at_any_moment(place, content):
-    """Whoever closes while the rest is being told is not waited for by the thread that tells, which it waits for."""
+def test_what_happens_is_told_while_the_pod_goes_on(place, content):
+    """Whoever watches need not wait for the end; a store that fails meanwhile is asked again."""
     reporter = Reporter(content, place, "train")
-    usual = reporter._noted.clear
+    usual, failures = reporter.publish, [StoreError("It is full."), StoreError("It is full.")]
 
-    def close_and_clear():
-        reporter._closed.set()
-        reporter._noted.set()
+    def publish() -> None:
+        if failures:
+            raise failures.pop()
         usual()
 
-    reporter._noted.clear = close_and_clear
+    reporter.publish = publish
     reporter.note("started", slot="0", attempt=1, worker="w")
-    reporter._thread.join(10)
-    assert not reporter._thread.is_alive()
+    until(lambda: [event["event"] for event in read_events(content, "run-1")] == ["run-started", "started"])
+    assert not failures
     reporter.close()
-    assert [event["event"] for event in read_events(content, "run-1")] == ["run-started", "started"]
+    assert not reporter._thread.is_alive()
+    assert len([*read_events(content, "run-1")]) == 2
