@@ -68,6 +68,8 @@ class Site(NamedTuple):
     """Whoever starts attempts here starts each of them once, so that before the first nothing can be committed."""
     time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext()
     """For places without anyone outside who could end the attempt: raises ``TaskTimeoutError`` within."""
+    permit: Callable[[], None] = lambda: None
+    """Called before anything of the author's runs: waits until that may be, or raises what ends the attempt without an outcome."""
 
 
 def execute(invocation: Invocation, program: Program, content: ContentStore, site: Site) -> Outcome:
@@ -85,6 +87,7 @@ def execute(invocation: Invocation, program: Program, content: ContentStore, sit
         reached("look.after")
         if found is not None:
             return Outcome.from_wire(json.loads(found))
+    site.permit()
     return _Attempt(invocation, program, content, site).run()
 
 

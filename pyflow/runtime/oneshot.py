@@ -1,7 +1,7 @@
 """The inside of the one-shot worker: a process that runs a few invocations, watched by the one that forked it.
 
-It is asked through one pipe which of the invocations to run: a list of positions, or ``ALL``. It reads what it needs for them
-meanwhile, but runs nothing of the author's before; who is asked for nothing ends. It tells its parent through another pipe (``wire``): ``{"begun": 0}`` for the first invocation, ``{"limit": 30.0}`` while the
+It is asked through one pipe which of the invocations to run: a list of positions, or ``ALL``. It reads what the first of them
+needs meanwhile, but runs nothing of the author's before. It tells its parent through another pipe (``wire``): ``{"begun": 0}`` when the first invocation begins, ``{"limit": 30.0}`` while the
 function runs that may take so long, ``{"outcome": …}``, ``{"memory": bytes}`` now and then. The parent
 (``supervisor``) enforces limits, and tells of what this process could not.
 """
@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -31,7 +31,7 @@ from pyflow.runtime.execution import not_tried
 from pyflow.runtime.program import Program
 from pyflow.runtime.session import Session
 from pyflow.runtime.usage import resident_bytes
-from pyflow.runtime.wire import Messages, is_ready, send
+from pyflow.runtime.wire import Messages, send
 
 SHIP_INTERVAL_S: Final = 0.25
 """How far what is shown may lag behind what a running task prints."""
@@ -58,36 +58,62 @@ class Attendant:
         self._spool = Spool(folder / "spool")
         self._spool.take_standard_streams(shows=True)
         self._session = Session(
-            folder, self._spool, writer, program=program, secrets_are_set=True, time_limit=self._time_limit
+            folder,
+            self._spool,
+            writer,
+            program=program,
+            secrets_are_set=True,
+            time_limit=self._time_limit,
+            permit=self._permit,
         )
+        self._chosen: Collection[int] | None = None
+        """The positions of those that are asked for; None: nobody has asked yet."""
+        self._count = self._position = 0
+        self._has_begun = False
         self._current: Invocation | None = None
 
     def run(self, invocations: Sequence[Invocation]) -> None:
         """Run what is asked for of these; what did not commit is left in the store."""
-        chosen = self._chosen(invocations)
+        self._count = len(invocations)
         threading.Thread(target=self._look_after, daemon=True).start()
-        for index, invocation in enumerate(chosen):
-            self._tell({"begun": index})
-            self._current = invocation
-            outcome = self._outcome(invocation)
+        for position, invocation in enumerate(invocations):
+            if self._chosen is not None and position not in self._chosen:
+                continue
+            self._position, self._has_begun, self._current = position, False, invocation
+            try:
+                outcome = self._outcome(invocation)
+                self._permit()
+            except _NotAskedError:
+                continue
             if _Ended.is_asked and not outcome.is_committed:
                 # The parent tells of it: what the task raised came of being asked to end.
                 leave_now(0)
             self._tell({"outcome": self._left(invocation, outcome).to_wire()})
         self._current = None
-        if len(chosen) > 1:
-            self._gather(chosen[0])
+        if len(self._chosen or ()) > 1:
+            self._gather(invocations[0])
 
-    def _chosen(self, invocations: Sequence[Invocation]) -> Sequence[Invocation]:
-        if not is_ready(self._ask_fd):
-            # Whatever is wrong with it, the first attempt meets again, and tells.
-            with contextlib.suppress(Exception):
-                self._session.prepare(invocations[0])
+    def _permit(self) -> None:
+        """Begin the attempt, if it is asked for; called again, do nothing.
+
+        Raises:
+            _NotAskedError: It is not.
+        """
+        if self._chosen is None:
+            self._chosen = self._asked()
+        if self._position not in self._chosen:
+            raise _NotAskedError
+        if not self._has_begun:
+            self._has_begun = True
+            self._tell({"begun": self._position})
+
+    def _asked(self) -> Collection[int]:
+        """Wait until it is known which positions are asked for; without an answer, none are."""
         asked = Messages(self._ask_fd)
         while not asked.is_ended:
             for chosen in asked.read():
-                return invocations if chosen is ALL else [invocations[position] for position in chosen]
-        return []
+                return range(self._count) if chosen is ALL else frozenset(chosen)
+        return ()
 
     def _outcome(self, invocation: Invocation) -> Outcome:
         try:
@@ -171,6 +197,10 @@ def leave_now(code: int) -> NoReturn:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)
+
+
+class _NotAskedError(Exception):
+    """Nobody has asked for this attempt."""
 
 
 class _Ended:

@@ -48,6 +48,7 @@ class Session:
         starts_once: See ``Site``.
         secrets_are_set: The place has set the variables of secrets already, as clusters do.
         time_limit: See ``Site``.
+        permit: See ``Site``.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Session:
         starts_once: bool = False,
         secrets_are_set: bool = False,
         time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext(),
+        permit: Callable[[], None] = lambda: None,
     ) -> None:
         self._folder = folder
         self._spool = spool
@@ -82,15 +84,8 @@ class Session:
             secrets=SecretFinder(os.environ.get("PYFLOW_SECRETS", ""), secrets_are_set),
             masker=spool.masker,
             time_limit=time_limit,
+            permit=permit,
         )
-
-    def prepare(self, invocation: Invocation) -> None:
-        """Read what an invocation needs of the store, and run nothing of it.
-
-        Raises:
-            PyflowError: It cannot be read.
-        """
-        self._load(invocation, self.open(invocation.home))
 
     def run(self, invocation: Invocation) -> Outcome:
         """Run one invocation, and say what came of it."""

@@ -35,7 +35,7 @@ from pyflow.runtime.processes import signal_tree, what_ended
 from pyflow.runtime.program import Program
 from pyflow.runtime.request import RUN_LIMIT, writer_of
 from pyflow.runtime.session import open_home
-from pyflow.runtime.wire import Messages, is_ready, send
+from pyflow.runtime.wire import Messages, send
 from pyflow.secrecy import Masker, SecretFinder
 from pyflow.store import ContentStore
 
@@ -121,6 +121,8 @@ class _Supervisor:
         while len(self._outcomes) < len(self._invocations):
             child = self._fork(choose)
             choose = None
+            if not self._invocations:
+                child.dismiss()
             ended = child.watch(self._note, self._begun)
             self._is_asked_to_end = self._is_asked_to_end or child.is_asked_to_end
             if len(self._outcomes) < len(self._invocations):
@@ -151,7 +153,6 @@ class _Supervisor:
                 with contextlib.suppress(BrokenPipeError):  # it has died already; what waits for it finds out why
                     send(ask[1], chosen)
         finally:
-            # A process that has not been asked for anything ends by this.
             os.close(ask[1])
         return _Child(pid, tell[0], self._wake_fd, folder / "spool")
 
@@ -226,6 +227,10 @@ class _Child:
         self._kill_at: float | None = None
         self._return_code: int | None = None
 
+    def dismiss(self) -> None:
+        """Nothing of it is wanted."""
+        _end_all(self._pid, signal.SIGKILL)
+
     def watch(self, note: Callable[[Outcome], None], begun: Callable[[], None]) -> int:
         """Wait for its end, and note the outcomes that it tells; its return code, as ``Popen`` has it."""
         poll = select.poll()
@@ -239,7 +244,7 @@ class _Child:
                     self._on_signal()
             self._enforce()
             self._reap()
-        while not self._messages.is_ended and is_ready(self._told_fd):
+        while not self._messages.is_ended and _is_ready(self._told_fd):
             self._listen(note, begun, None)
         os.close(self._told_fd)
         # What it has started may still run, in its group or, where it took care to leave that, below.
@@ -314,6 +319,10 @@ def _end_all(pid: int, number: signal.Signals) -> None:
             os.kill(-1, number)
     else:
         signal_tree(pid, number)
+
+
+def _is_ready(fd: int) -> bool:
+    return bool(select.select([fd], [], [], 0)[0])
 
 
 def _run_limit_reached() -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import struct
 from typing import Any, Final
 
@@ -36,11 +35,6 @@ def send_text(fd: int, text: bytes) -> None:
 
 def _framed(text: bytes) -> bytes:
     return _LENGTH.pack(len(text)) + text
-
-
-def is_ready(fd: int) -> bool:
-    """Whether something can be read at once: bytes, or that nobody writes any more."""
-    return bool(select.select([fd], [], [], 0)[0])
 
 
 class Messages:
