@@ -112,6 +112,15 @@ class Place:
         argv = [sys.executable, "-m", "pyflow.runtime", *task_words(invocations)]
         return subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
+    def choose(self, invocations, answer):
+        """The exit code, and what is printed, when so many of these are chosen."""
+        environment = {**os.environ, RUN_VARIABLE: run_variable(invocations[0])}
+        argv = [sys.executable, "-c", CHOOSING.format(answer), *task_words(invocations)]
+        ended = subprocess.run(
+            argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+        )
+        return ended.returncode, ended.stdout
+
     def run(self, name, *items):
         invocations = self.invocations(name, *items)
         process = self.start(invocations)
@@ -229,6 +238,47 @@ def test_a_graph_that_is_gone_is_told(place):
     place.content.blobs.delete([place.content.keys.blob(place.packed.digest)])
     code, _, (left,) = place.run("double", 0)
     assert (code, left.exit_code) == (72, 72)
+
+
+CHOOSING = """
+import os, sys, time
+from pyflow.runtime import RUN_VARIABLE
+from pyflow.runtime.request import invocations_asked
+from pyflow.runtime.supervisor import run_once
+
+def choose():
+    time.sleep(0.5)
+    print("chosen", flush=True)
+    return {}
+
+invocations = invocations_asked(sys.argv[1:], os.environ.pop(RUN_VARIABLE))
+begun = []
+outcomes = run_once(invocations, choose=choose, on_begun=lambda invocation: begun.append(invocation.slot))
+print(begun, [outcome.slot for outcome in outcomes])
+"""
+"""Runs what ``choose`` answers, which takes longer than the process for it needs to get ready."""
+
+
+@pytest.mark.parametrize("chosen", [[0, 1, 2], [0, 2], [1], []])
+def test_nothing_runs_before_it_is_chosen_or_without(place, chosen):
+    """A process gets ready meanwhile, and whatever it finds in the store, it waits for the word."""
+    invocations = place.invocations("double", 0, 1, 2)
+    code, printed = place.choose(invocations, str(chosen))
+    slots = [invocations[position].slot for position in chosen]
+    assert printed.splitlines() == ["chosen", *(f"doubling {position + 1}" for position in chosen), f"{slots} {slots}"]
+    assert code == 0
+    commits = place.content.commits("r1", place.packed.digest)
+    assert [i.slot for i in invocations if commits.committed(i.slot) is not None] == slots
+
+
+def test_nothing_runs_when_it_cannot_be_found_out_what_to_run(place):
+    """The error is that of whoever wanted to know."""
+    invocations = place.invocations("double", 0)
+    code, printed = place.choose(invocations, "1 / 0")
+    assert code == 1
+    assert "ZeroDivisionError" in printed
+    assert "doubling" not in printed
+    assert place.content.commits("r1", place.packed.digest).committed(invocations[0].slot) is None
 
 
 def test_words_and_variable_say_which_invocations():
