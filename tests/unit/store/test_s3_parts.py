@@ -8,17 +8,20 @@ import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore import session
 from servers import BUCKET
 
 from pyflow.errors import StoreError
+from pyflow.images.compiling import OPERATIONS
 from pyflow.store import open_blobs
 from pyflow.store.s3 import S3Blobs
 from pyflow.store.s3.address import Address
 from pyflow.store.s3.blobs import MOST_RECORD_BYTES
 from pyflow.store.s3.body import Parts
-from pyflow.store.s3.client import asking, client
+from pyflow.store.s3.client import _config, asking, client
 from pyflow.store.s3.records import Records
 
 LOG = "v1/demo/runs/ann/r1/logs/w1"
@@ -187,6 +190,32 @@ def _target(link: Path) -> str:
         return str(link.readlink())
     except FileNotFoundError:  # the folder was read by a descriptor that is closed again
         return ""
+
+
+def test_a_client_has_all_handlers_that_botocore_gives_to_its_operations(moto):
+    """Only those of other services are left out."""
+    usual = session.Session().create_client("s3", config=_config(for_amazon=False))
+    ours = client()
+    for operation in OPERATIONS:
+        for event in EVENTS:
+            name = f"{event}.s3.{operation}"
+            assert _handlers(ours, name) == _handlers(usual, name) or event == "before-call"
+    # Of ours there is one more, see ``_stay_here``.
+    name = "before-call.s3.GetObject"
+    assert [handler for handler in _handlers(ours, name) if "_stay_here" not in handler] == _handlers(usual, name)
+    assert len(_handlers(usual, name)) > 2
+
+
+EVENTS = (
+    "provide-client-params", "before-parameter-build", "before-endpoint-resolution", "before-call", "request-created", "choose-signer",
+    "before-sign", "before-send", "response-received", "needs-retry", "before-parse", "after-call", "after-call-error",
+)  # fmt: skip
+
+
+def _handlers(client: Any, event: str) -> list[str]:
+    """What is called at an event, in its order."""
+    found = client.meta.events._emitter._handlers.prefix_search(event)
+    return [getattr(handler, "__qualname__", type(handler).__qualname__) for handler in found]
 
 
 def test_what_a_store_can_do_is_found_once(url, seaweed, deaf, monkeypatch):
