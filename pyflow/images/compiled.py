@@ -112,7 +112,7 @@ def _compile(*words: str) -> None:
     """Compile in a process of its own: the bytes of compiled code depend on what a process has loaded, and on its hash seed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV", "AWS"))}
     nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    command = [sys.executable, "-s", "-S", "-B", str(_PROGRAM), *words]
+    command = [sys.executable, "-s", "-S", "-B", "-X", "no_debug_ranges", str(_PROGRAM), *words]
     done: Any = subprocess.run(
         command, env={**environment, **nothing, "PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=False
     )

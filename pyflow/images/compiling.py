@@ -109,9 +109,10 @@ def compile_zip(sources: str, into: str, compiled_at: str) -> None:
             data = source.read(name)
             is_data = _IS_DATA.fullmatch(name)
             if is_data:
-                files[is_data[1]] = data
-                for path, read in _read(is_data[1], data).items():
-                    _add(made, DEPENDENCIES + path, read)
+                path, packed, read = _packed(is_data[1], data)
+                files[path] = packed
+                if read is not None:
+                    _add(made, DEPENDENCIES + read[0], read[1])
             elif name in _FIRST:
                 _add(made, f"{name}c", _compiled(data, f"{compiled_at}/{name}", is_checked=False))
             elif name.endswith(".py"):
@@ -143,16 +144,16 @@ def _places(parts: dict[str, bytes], offset: int) -> dict[str, tuple[int, int]]:
     return places
 
 
-def _read(name: str, data: bytes) -> dict[str, bytes]:
-    """A description of a service as ``marshal`` writes it, for reading JSON takes long; of other files nothing."""
+def _packed(name: str, data: bytes) -> tuple[str, bytes, tuple[str, bytes] | None]:
+    """What lies beside code, as small as botocore reads it; a description of a service also as ``marshal`` writes it: JSON takes long."""
     said = _DESCRIPTION.fullmatch(name)
     if said is None:
-        return {}
+        return name, data, None
     text = gzip.decompress(data) if said[2] else data
     description = json.loads(text)
     slim = _SLIMMED.get(said[1].rpartition("/")[2])
-    packed = marshal.dumps(slim(description) if slim else description)
-    return {f"{said[1]}.marshal": packed}
+    read = marshal.dumps(slim(description) if slim else description)
+    return f"{said[1]}.json.gz", gzip.compress(text, mtime=0), (f"{said[1]}.marshal", read)
 
 
 def _endpoints(description: dict[str, Any]) -> dict[str, Any]:
