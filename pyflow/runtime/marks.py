@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pyflow.contract import parse_slot
 from pyflow.packed import PackedMap, PackedNode, PackedSelect, nodes_in, packed_regions_of
 from pyflow.runtime.program import Program
-from pyflow.store import ContentStore
+from pyflow.store import CANCEL, ContentStore
 
 Indices = tuple[int, ...]
 
@@ -32,18 +32,13 @@ class Marks(NamedTuple):
 
 def read_marks(content: ContentStore, run_id: str) -> Marks:
     """The marks that count. A run that has ended and was taken up again by the cluster's own means starts afresh."""
-    keys = content.keys
-    found = list(content.blobs.list(keys.all_failed(run_id)))
-    asked = content.blobs.info(keys.cancel(run_id))
-    if not found and asked is None:
+    found = list(content.blobs.list(content.keys.marks(run_id)))
+    if not found:
         return Marks()
-    ended = content.blobs.info(keys.summary(run_id))
+    ended = content.blobs.info(content.keys.summary(run_id))
     since = None if ended is None else ended.modified_at
-    failed = [info.key.rpartition("/")[2] for info in found if since is None or info.modified_at > since]
-    return Marks(
-        tuple(parse_slot(slot) for slot in failed),
-        asked is not None and (since is None or asked.modified_at > since),
-    )
+    names = [info.key.rpartition("/")[2] for info in found if since is None or info.modified_at > since]
+    return Marks(tuple(parse_slot(name) for name in names if name != CANCEL), CANCEL in names)
 
 
 def mark_failed(content: ContentStore, run_id: str, slot: str) -> None:

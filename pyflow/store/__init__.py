@@ -15,7 +15,7 @@ from pyflow.late import late
 from pyflow.store.commits import RunCommits
 from pyflow.store.content import ContentStore
 from pyflow.store.key_file import default_key_file, keys_in
-from pyflow.store.keys import LAYOUT, MARKER, Keys, attempt_name, check_key, check_segment
+from pyflow.store.keys import CANCEL, LAYOUT, MARKER, Keys, attempt_name, check_key, check_segment
 from pyflow.store.protocol import BlobInfo, BlobStore
 from pyflow.store.sweeps import LEAST_GRACE, RENEW_AFTER, SWEEP_LASTS, condemn
 from pyflow.store.trials import S3Trials, network_file_system
@@ -32,6 +32,7 @@ else:
     parse = late("urllib.parse")
 
 __all__ = [
+    "CANCEL",
     "LAYOUT",
     "LEAST_GRACE",
     "MARKER",

@@ -14,8 +14,8 @@ Version 1 of the layout::
     v1/<project>/runs/<owner>/<run id>/commits/…               the book of commits
     v1/<project>/runs/<owner>/<run id>/attempts/<attempt>      outcome of an attempt that committed nothing
     v1/<project>/runs/<owner>/<run id>/heartbeats/<attempt>    the last sign of life of an attempt
-    v1/<project>/runs/<owner>/<run id>/cancel                  exists once somebody asked the run to end
-    v1/<project>/runs/<owner>/<run id>/failed/<slot>           exists once a slot has failed for good, where nobody drives
+    v1/<project>/runs/<owner>/<run id>/marks/cancel            exists once somebody asked the run to end
+    v1/<project>/runs/<owner>/<run id>/marks/<slot>            exists once a slot has failed for good, where nobody drives
 
 A store keeps what marks it as one under ``pyflow-store.json``, beside ``v1``.
 """
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 LAYOUT_VERSION: Final = 1
 LAYOUT: Final = f"v{LAYOUT_VERSION}"
 
+CANCEL: Final = "cancel"
+"""Among the marks of a run; slots begin with a digit."""
 MARKER: Final = "pyflow-store.json"
 """The file at a store's root that says which layout it has; no key may name it."""
 
@@ -208,17 +210,17 @@ class Keys(_Whose):
         """The book of commits."""
         return self.run(run_id) + "/commits"
 
-    def cancel(self, run_id: str) -> str:
-        """The marker that asks a run to end."""
-        return self.run(run_id) + "/cancel"
+    def marks(self, run_id: str) -> str:
+        """Prefix of all that keeps pods from running: they find it out with one request."""
+        return self.run(run_id) + "/marks"
 
-    def all_failed(self, run_id: str) -> str:
-        """Prefix of the marks of slots that failed for good."""
-        return self.run(run_id) + "/failed"
+    def cancel(self, run_id: str) -> str:
+        """The mark that asks a run to end."""
+        return f"{self.marks(run_id)}/{CANCEL}"
 
     def failed(self, run_id: str, slot: str) -> str:
         """The mark that a slot has failed for good: pods that start later find it."""
-        return f"{self.all_failed(run_id)}/{check_segment(slot, what='slot')}"
+        return f"{self.marks(run_id)}/{check_segment(slot, what='slot')}"
 
 
 def attempt_name(slot: str, attempt: int, nonce: str) -> str:

@@ -22,7 +22,7 @@ def test_all_keys_of_the_layout():
     assert KEYS.events("r1", "w-1") == "v1/demo/runs/ann/r1/events/w-1"
     assert KEYS.log("r1", "w-1") == "v1/demo/runs/ann/r1/logs/w-1"
     assert KEYS.commits("r1") == "v1/demo/runs/ann/r1/commits"
-    assert KEYS.cancel("r1") == "v1/demo/runs/ann/r1/cancel"
+    assert KEYS.cancel("r1") == "v1/demo/runs/ann/r1/marks/cancel"
 
 
 @pytest.mark.parametrize("key", HOSTILE_KEYS)
