@@ -7,8 +7,8 @@
     python benchmarks/cluster.py --separate 1000 [--parallelism 20]
 
 The settings are those of the folder that it is started in: ``[tool.pyflow]`` with a store in a bucket and ``[tool.pyflow.argo]``. The two take
-turns, and the medians count; of the time to the first line the means
-of rounds that begin at any moment.
+turns, and the medians count; of the time to the first line the means of rounds that begin at any moment. For that one Kubernetes itself is asked
+for logs, as ``KUBECONFIG`` says.
 ``--wide N`` runs a fan-out of N with so many items in each pod, once for each ``--chunk`` (0: as many as pyflow chooses), and nothing else;
 ``--separate N`` a pipeline of N calls, each a pod of its own, and one that joins them. Both say how large Argo's object got, beside the estimate before the run.
 """
@@ -109,7 +109,6 @@ class Bench:
         self.settings: ArgoSettings = argo_settings(open_workplace(Settings()).settings.argo, os.environ)
         self.cluster = open_cluster(self.settings)
         self.image = self.settings.image or f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
-        self._kubernetes = Client()
         self._hera = WorkflowsService(
             host=self.settings.url, token=f"Bearer {self.settings.token}", namespace=self.settings.namespace
         )
@@ -195,7 +194,7 @@ class Bench:
 
     def _printed_at(self, pod: str, container: str) -> list[float]:
         """When a container has printed its lines."""
-        lines = self._kubernetes.log(pod, namespace=self.settings.namespace, container=container, timestamps=True)
+        lines = Client().log(pod, namespace=self.settings.namespace, container=container, timestamps=True)
         # With nine digits behind the point, of which Python 3.10 reads six.
         return [datetime.fromisoformat(f"{line[:26]}+00:00").timestamp() for line in lines]
 

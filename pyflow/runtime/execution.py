@@ -69,7 +69,8 @@ class Site(NamedTuple):
     time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext()
     """For places without anyone outside who could end the attempt: raises ``TaskTimeoutError`` within."""
     permit: Callable[[], None] = lambda: None
-    """Called before anything of the author's runs: waits until that may be, or raises what ends the attempt without an outcome."""
+    """Called before anything of the author's or of packages runs, maybe more than once: waits until that may be, or raises a
+    ``BaseException`` that ends the attempt without an outcome."""
 
 
 def execute(invocation: Invocation, program: Program, content: ContentStore, site: Site) -> Outcome:

@@ -1,4 +1,4 @@
-"""Marks of slots that failed for good, which pods leave for those that start later, since nobody drives the run.
+"""Marks of slots that failed for good, which pods leave for those that start later, since nobody drives the run; among them the wish to end it.
 
 When the first failure is to stop a run, a pod that finds a mark runs nothing. When it is not, a pod finds out by the marks
 whether something that it waits for has failed; it ends as cancelled then, and leaves a mark as well.

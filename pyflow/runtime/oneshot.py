@@ -1,7 +1,7 @@
 """The inside of the one-shot worker: a process that runs a few invocations, watched by the one that forked it.
 
 It is asked through one pipe which of the invocations to run: a list of positions, or ``ALL``. It reads what the first of them
-needs meanwhile, but runs nothing of the author's before. It tells its parent through another pipe (``wire``): ``{"begun": 0}`` when the first invocation begins, ``{"limit": 30.0}`` while the
+needs meanwhile, but runs nothing of the author's before. It tells its parent through another pipe (``wire``): ``{"begun": 1}`` when another invocation than the first begins, ``{"limit": 30.0}`` while the
 function runs that may take so long, ``{"outcome": …}``, ``{"memory": bytes}`` now and then. The parent
 (``supervisor``) enforces limits, and tells of what this process could not.
 """
@@ -68,18 +68,19 @@ class Attendant:
         )
         self._chosen: Collection[int] | None = None
         """The positions of those that are asked for; None: nobody has asked yet."""
-        self._count = self._position = 0
-        self._has_begun = False
+        self._invocations: Sequence[Invocation] = ()
+        self._position = 0
         self._current: Invocation | None = None
+        """The one that has begun."""
 
     def run(self, invocations: Sequence[Invocation]) -> None:
         """Run what is asked for of these; what did not commit is left in the store."""
-        self._count = len(invocations)
+        self._invocations = invocations
         threading.Thread(target=self._look_after, daemon=True).start()
         for position, invocation in enumerate(invocations):
             if self._chosen is not None and position not in self._chosen:
                 continue
-            self._position, self._has_begun, self._current = position, False, invocation
+            self._position = position
             try:
                 outcome = self._outcome(invocation)
                 self._permit()
@@ -103,16 +104,18 @@ class Attendant:
             self._chosen = self._asked()
         if self._position not in self._chosen:
             raise _NotAskedError
-        if not self._has_begun:
-            self._has_begun = True
-            self._tell({"begun": self._position})
+        invocation = self._invocations[self._position]
+        if self._current is not invocation:
+            if self._current is not None:  # of the first the parent knows, who has just asked for it
+                self._tell({"begun": self._position})
+            self._current = invocation
 
     def _asked(self) -> Collection[int]:
         """Wait until it is known which positions are asked for; without an answer, none are."""
         asked = Messages(self._ask_fd)
         while not asked.is_ended:
             for chosen in asked.read():
-                return range(self._count) if chosen is ALL else frozenset(chosen)
+                return range(len(self._invocations)) if chosen is ALL else frozenset(chosen)
         return ()
 
     def _outcome(self, invocation: Invocation) -> Outcome:
@@ -199,8 +202,8 @@ def leave_now(code: int) -> NoReturn:
         os._exit(code)
 
 
-class _NotAskedError(Exception):
-    """Nobody has asked for this attempt."""
+class _NotAskedError(BaseException):
+    """Nobody has asked for this attempt: no error of a task's, which whoever runs it would tell."""
 
 
 class _Ended:

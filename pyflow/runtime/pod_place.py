@@ -24,8 +24,7 @@ _MESSAGE_BYTES: Final = 4096
 _TERMINATION_LOG: Final = "/dev/termination-log"
 _FLUSH_S: Final = 1.0
 _SOON_S: Final = 0.1
-"""How often it is looked for what happened, and not at once: to tell of a task while it loads its code slows it down, and short
-ones end meanwhile."""
+"""How long what happened is kept back: to tell of a task while it loads its code slows it down, and short ones end meanwhile."""
 
 
 class PodPlace(NamedTuple):
@@ -120,7 +119,8 @@ class Reporter:
         self._journal = Journal(content, place.run_id, writer=place.writer)
         self._lock = threading.Lock()
         self._published_at = float("-inf")
-        self._has_news = False
+        self._noted_at: float | None = None
+        """When the first of what is not published happened."""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._publish_now_and_then, daemon=True)
         self._thread.start()
@@ -145,7 +145,7 @@ class Reporter:
         """Something happened now."""
         with self._lock:
             self._journal.add(event, **details)
-            self._has_news = True
+            self._noted_at = self._noted_at or time.monotonic()
 
     def publish(self) -> None:
         """Let others see all of it."""
@@ -153,7 +153,7 @@ class Reporter:
             self._record()
             self._journal.flush()
             self.content.blobs.publish(self._key)
-            self._has_news = False
+            self._noted_at = None
             self._published_at = time.monotonic()
 
     def close(self) -> None:
@@ -164,7 +164,8 @@ class Reporter:
 
     def _publish_now_and_then(self) -> None:
         while not self._closed.wait(_SOON_S):
-            if self._has_news and time.monotonic() >= self._published_at + _FLUSH_S:
+            noted_at = self._noted_at
+            if noted_at is not None and time.monotonic() >= max(noted_at + _SOON_S, self._published_at + _FLUSH_S):
                 # What is told is still held, and the end of the pod raises if it cannot be written then.
                 with contextlib.suppress(StoreError):
                     self.publish()

@@ -149,7 +149,9 @@ class Session:
             raise EnvironmentMismatchError(
                 "This process has loaded the packages of another task, and cannot change them: each set of packages needs a process."
             )
-        add_packages(unpack.unpacked(packages, content))
+        folder = unpack.unpacked(packages, content)
+        self._site.permit()  # some packages run code when they are found
+        add_packages(folder)
         self._packages = digest
 
     def _install(self, graph: PackedGraph, content: ContentStore) -> None:

@@ -119,10 +119,13 @@ class _Supervisor:
 
     def run(self, choose: Callable[[], list[int]] | None) -> list[Outcome]:
         while len(self._outcomes) < len(self._invocations):
-            child = self._fork(choose)
+            child = self._fork()
+            chosen = ALL if choose is None else self._chosen(choose, child)
             choose = None
             if not self._invocations:
-                child.dismiss()
+                break
+            child.ask(chosen)
+            self._begun()
             ended = child.watch(self._note, self._begun)
             self._is_asked_to_end = self._is_asked_to_end or child.is_asked_to_end
             if len(self._outcomes) < len(self._invocations):
@@ -131,14 +134,24 @@ class _Supervisor:
                     break
         return self._outcomes
 
-    def _fork(self, choose: Callable[[], list[int]] | None) -> _Child:
-        """A process for all that has not ended yet, or for what is chosen of it while the process gets ready."""
+    def _chosen(self, choose: Callable[[], list[int]], child: _Child) -> list[int] | None:
+        """What to ask the process for, which gets ready for all of it meanwhile; the rest is left out from now on."""
+        chosen: list[int] = []
+        try:
+            chosen = choose()
+        finally:
+            if not chosen:
+                child.dismiss()
+        every = self._invocations
+        self._invocations = [every[position] for position in chosen]
+        return chosen if len(chosen) < len(every) else ALL
+
+    def _fork(self) -> _Child:
+        """A process for all that has not ended yet."""
         rest = self._invocations[len(self._outcomes) :]
         folder = self._folder / str(len(self._outcomes))
         folder.mkdir()
         tell, ask = os.pipe(), os.pipe()
-        if choose is None:
-            send(ask[1], ALL)
         pid = os.fork()
         if pid == 0:
             os.close(tell[0])
@@ -146,15 +159,7 @@ class _Supervisor:
             attend(rest, self._program, folder, self._writer, tell[1], ask[0])
         os.close(tell[1])
         os.close(ask[0])
-        try:
-            if choose is not None:
-                chosen = choose()
-                self._invocations = [rest[position] for position in chosen]
-                with contextlib.suppress(BrokenPipeError):  # it has died already; what waits for it finds out why
-                    send(ask[1], chosen)
-        finally:
-            os.close(ask[1])
-        return _Child(pid, tell[0], self._wake_fd, folder / "spool")
+        return _Child(pid, tell[0], ask[1], self._wake_fd, folder / "spool")
 
     def _begun(self) -> None:
         self._on_begun(self._invocations[len(self._outcomes)])
@@ -211,7 +216,7 @@ class _Supervisor:
 class _Child:
     """A process that runs invocations, as seen by the one that forked it."""
 
-    def __init__(self, pid: int, told_fd: int, wake_fd: int, spool: Path) -> None:
+    def __init__(self, pid: int, told_fd: int, ask_fd: int, wake_fd: int, spool: Path) -> None:
         self.spool = spool
         self.begun_at = time.time()
         self.is_timed_out = False
@@ -221,6 +226,7 @@ class _Child:
         self.oom_kills_before = oom_kills()
         self._pid = pid
         self._told_fd = told_fd
+        self._ask_fd = ask_fd
         self._wake_fd = wake_fd
         self._messages = Messages(told_fd)
         self._deadline: float | None = None
@@ -228,11 +234,25 @@ class _Child:
         self._return_code: int | None = None
 
     def dismiss(self) -> None:
-        """Nothing of it is wanted."""
+        """End it before it has been asked for anything."""
         _end_all(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        os.close(self._told_fd)
+        os.close(self._ask_fd)
+
+    def ask(self, positions: list[int] | None) -> None:
+        """Tell it which of its invocations to run, once."""
+        with contextlib.suppress(BrokenPipeError):  # it has died already; what waits for it finds out why
+            send(self._ask_fd, positions)
+        os.close(self._ask_fd)
 
     def watch(self, note: Callable[[Outcome], None], begun: Callable[[], None]) -> int:
-        """Wait for its end, and note the outcomes that it tells; its return code, as ``Popen`` has it."""
+        """Wait for its end, and note the outcomes that it tells; its return code, as ``Popen`` has it.
+
+        Args:
+            note: Is told what came of an invocation.
+            begun: Is told when another one begins.
+        """
         poll = select.poll()
         for fd in (self._told_fd, self._wake_fd):
             poll.register(fd, select.POLLIN)

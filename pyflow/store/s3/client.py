@@ -95,12 +95,13 @@ def client(*, after: Client | None = None) -> Client:
 def asking() -> Iterator[None]:
     """Within the block the client is in use, so that the child of a fork would find it in the middle of something."""
     thread = threading.get_ident()
-    with _nobody_begins:
-        _threads_asking.append(thread)
     try:
+        with _nobody_begins:
+            _threads_asking.append(thread)
         yield
     finally:
-        _threads_asking.remove(thread)
+        if thread in _threads_asking:  # not so when a signal came between
+            _threads_asking.remove(thread)
 
 
 def is_amazon(s3: Client) -> bool:
@@ -190,10 +191,12 @@ def _config(*, for_amazon: bool) -> Any:
 
 def _leave_to_child() -> None:
     # To close them says nothing to whoever is at the other end, as long as the child has them open.
-    if not _threads_asking:
-        for left in _client_by_environment.values():
-            left.close()
-    _nobody_begins.release()
+    try:
+        if not _threads_asking:
+            for left in [*_client_by_environment.values()]:
+                left.close()
+    finally:  # Python tells of what is raised here, and goes on
+        _nobody_begins.release()
 
 
 def _take_over() -> None:

@@ -241,10 +241,19 @@ def test_a_graph_that_is_gone_is_told(place):
 
 
 CHOOSING = """
-import os, sys, time
+import os, signal, sys, time
+from pathlib import Path
 from pyflow.runtime import RUN_VARIABLE
 from pyflow.runtime.request import invocations_asked
 from pyflow.runtime.supervisor import run_once
+
+def children():
+    threads = Path("/proc/self/task").iterdir()
+    return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
+
+def killed(answer):
+    os.kill(*children(), signal.SIGKILL)
+    return answer
 
 def choose():
     time.sleep(0.5)
@@ -253,10 +262,15 @@ def choose():
 
 invocations = invocations_asked(sys.argv[1:], os.environ.pop(RUN_VARIABLE))
 begun = []
-outcomes = run_once(invocations, choose=choose, on_begun=lambda invocation: begun.append(invocation.slot))
-print(begun, [outcome.slot for outcome in outcomes])
+open_before = len(os.listdir("/proc/self/fd"))
+try:
+    outcomes = run_once(invocations, choose=choose, on_begun=lambda invocation: begun.append(invocation.slot))
+    print(begun, [(outcome.slot, outcome.is_committed) for outcome in outcomes])
+except ZeroDivisionError as error:
+    print(repr(error))
+print(children(), len(os.listdir("/proc/self/fd")) - open_before)
 """
-"""Runs what ``choose`` answers, which takes longer than the process for it needs to get ready."""
+"""Runs what ``choose`` answers, which takes longer than the process for it needs to get ready; prints what is left of all that."""
 
 
 @pytest.mark.parametrize("chosen", [[0, 1, 2], [0, 2], [1], []])
@@ -265,7 +279,8 @@ def test_nothing_runs_before_it_is_chosen_or_without(place, chosen):
     invocations = place.invocations("double", 0, 1, 2)
     code, printed = place.choose(invocations, str(chosen))
     slots = [invocations[position].slot for position in chosen]
-    assert printed.splitlines() == ["chosen", *(f"doubling {position + 1}" for position in chosen), f"{slots} {slots}"]
+    told = f"{slots} {[(slot, True) for slot in slots]}"
+    assert printed.splitlines() == ["chosen", *(f"doubling {position + 1}" for position in chosen), told, "[] 0"]
     assert code == 0
     commits = place.content.commits("r1", place.packed.digest)
     assert [i.slot for i in invocations if commits.committed(i.slot) is not None] == slots
@@ -275,10 +290,20 @@ def test_nothing_runs_when_it_cannot_be_found_out_what_to_run(place):
     """The error is that of whoever wanted to know."""
     invocations = place.invocations("double", 0)
     code, printed = place.choose(invocations, "1 / 0")
-    assert code == 1
-    assert "ZeroDivisionError" in printed
-    assert "doubling" not in printed
+    assert code == 0
+    assert printed.splitlines() == ["chosen", "ZeroDivisionError('division by zero')", "[] 0"]
     assert place.content.commits("r1", place.packed.digest).committed(invocations[0].slot) is None
+
+
+def test_a_process_that_dies_while_it_gets_ready_has_begun_and_ended(place):
+    """Whoever counts what runs is told of both, and the next of its share runs in another process."""
+    invocations = place.invocations("double", 0, 1, 2)
+    code, printed = place.choose(invocations, "killed([1, 2])")
+    first, second = (invocation.slot for invocation in invocations[1:])
+    told = f"{[first, second]} {[(first, False), (second, True)]}"
+    assert printed.splitlines() == ["chosen", "doubling 3", told, "[] 0"]
+    assert code == 0
+    assert is_lost(left_outcome(invocations[1], place.content))
 
 
 def test_words_and_variable_say_which_invocations():

@@ -180,6 +180,21 @@ def test_a_child_goes_on_with_the_connection_of_its_parent(url, kept_open, monke
     assert store.get("v1/a") == b"x"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_fork_that_cannot_let_go_of_connections_keeps_nobody_from_asking(url, kept_open, monkeypatch):
+    """Python goes on after an error or Ctrl-C there, and other threads must be able to."""
+    store = open_blobs(url)
+    store.put("v1/a", [b"x"])
+    with monkeypatch.context() as patch:
+        patch.setattr(client(), "close", lambda: 1 / 0)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(store.get, "v1/a").result(20) == b"x"
+
+
 def _sockets() -> set[str]:
     """The connections of this process, by their inodes."""
     return {target for target in map(_target, Path("/proc/self/fd").iterdir()) if target.startswith("socket:")}
