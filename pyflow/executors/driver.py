@@ -17,6 +17,7 @@ from pyflow.contract import RETRYABLE, ErrorRecord, ExitCode, Home, Invocation, 
 from pyflow.executors.launcher import Finished, Launcher, Lost, Report, Returned, Taken
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 from pyflow.runs import Event, Journal, RunView, brief_of
+from pyflow.runtime import LOST, OUT_OF_MEMORY, TIMED_OUT
 from pyflow.scheduling import (
     Advance,
     CancelRequested,
@@ -267,10 +268,8 @@ class Driver:
     def _note_lost(self, report: Lost) -> Failure:
         """Note that an attempt ended without an outcome; what is known of it."""
         exit_code = int(ExitCode.TIMEOUT) if report.is_timeout else -1
-        kind = "LostTaskError"
-        if report.is_timeout or report.is_out_of_memory:
-            kind = "TaskTimeoutError" if report.is_timeout else "OutOfMemoryError"
-        error = ErrorRecord(type=f"pyflow.errors.{kind}", message=report.reason, traceback=report.reason)
+        kind = TIMED_OUT if report.is_timeout else OUT_OF_MEMORY if report.is_out_of_memory else LOST
+        error = ErrorRecord(type=kind, message=report.reason, traceback=report.reason)
         status = "cancelled" if self._ending.is_cancelled else "failed" if report.is_timeout else "lost"
         details = {"log": list(report.log)} if report.log else {}
         self._note("ended", slot=report.slot, attempt=report.attempt, status=status, error=error.to_wire(), **details)

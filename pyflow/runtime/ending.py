@@ -28,6 +28,7 @@ from pyflow.packed import (
     nodes_in,
 )
 from pyflow.runs import EventReader, ExitOutcome, RunRecord, RunSummary, Status
+from pyflow.runtime.attempts import LOST
 from pyflow.runtime.marks import read_marks
 from pyflow.runtime.program import Program
 from pyflow.runtime.resolve import EXIT_SLOT, Resolver
@@ -132,7 +133,7 @@ class _End:
                 self._skipped.add(slot)
         for slot, event in open_attempts.items():
             if not self._is_committed(slot):
-                error = ErrorRecord(type="pyflow.errors.LostTaskError", message=_KILLED, traceback=_KILLED)
+                error = ErrorRecord(type=LOST, message=_KILLED, traceback=_KILLED)
                 self._reporter.note("ended", slot=slot, attempt=event["attempt"], status="lost", error=error.to_wire())
                 self._failures[slot] = (error, "lost")
                 ended.pop(slot, None)

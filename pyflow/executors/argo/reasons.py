@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyflow.executors.argo.workflow import PodNode
-from pyflow.runtime import out_of_memory_reason
+from pyflow.runtime import LOST, OUT_OF_MEMORY, TIMED_OUT, out_of_memory_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Death:
 
     @property
     def error(self) -> str:
-        """The name of the error for whoever waits for the result; docker and the local pool tell these apart as well."""
-        return {"memory": "OutOfMemoryError", "timeout": "TaskTimeoutError"}.get(self.kind, "LostTaskError")
+        """The type of the error for whoever waits for the result, as an error record names it."""
+        return {"memory": OUT_OF_MEMORY, "timeout": TIMED_OUT}.get(self.kind, LOST)
 
 
 _TRANSIENT: Final = ("PodInitializing", "ContainerCreating", "")

@@ -27,7 +27,7 @@ from pyflow.executors.argo.workflow import FINAL, PodNode, is_shut_down, message
 from pyflow.jsontext import Json
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
 from pyflow.runs import Event, EventReader, Journal, RunSummary, RunView, Status
-from pyflow.runtime import most_memory_told
+from pyflow.runtime import LOST, most_memory_told
 from pyflow.store import ContentStore
 
 _LOOK_S: Final = 1.0
@@ -184,7 +184,7 @@ class Watch:
         death = why_it_died(node, memory_mib=self._memory.get(parse_slot(slot)[0]), most_memory_bytes=most)
         if death.kind == "other":
             death = replace(death, reason=death.reason + self._last_words(node))
-        error = ErrorRecord(type=f"pyflow.errors.{death.error}", message=death.reason, traceback=death.reason)
+        error = ErrorRecord(type=death.error, message=death.reason, traceback=death.reason)
         status: Status = "failed" if death.kind == "timeout" else "lost"
         if self.view.is_cancel_requested or death.kind == "stopped":
             status = "cancelled"
@@ -246,7 +246,7 @@ class Watch:
         for slot in slots_of(node, self.view)[:1]:
             if not self._has_ended(slot, node.attempt):
                 reason = f"its pod could not start within {_PATIENCE_S:.0f} s: {wait}"
-                error = ErrorRecord(type="pyflow.errors.LostTaskError", message=reason, traceback=reason)
+                error = ErrorRecord(type=LOST, message=reason, traceback=reason)
                 self._tell(self._journal.add("started", slot=slot, attempt=node.attempt, worker=node.pod))
                 self._tell(
                     self._journal.add("ended", slot=slot, attempt=node.attempt, status="lost", error=error.to_wire())

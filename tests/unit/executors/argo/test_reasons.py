@@ -64,5 +64,7 @@ def test_a_death_is_understood(message, exit_code, kind, told):
     """What ended a pod that told nothing, and what would help."""
     death = why_it_died(node(message, exit_code=exit_code), memory_mib=64)
     assert death.kind == kind
-    assert death.error == {"memory": "OutOfMemoryError", "timeout": "TaskTimeoutError"}.get(kind, "LostTaskError")
+    assert death.error == "pyflow.errors." + {"memory": "OutOfMemoryError", "timeout": "TaskTimeoutError"}.get(
+        kind, "LostTaskError"
+    )
     assert told in death.reason
