@@ -109,10 +109,7 @@ def compile_zip(sources: str, into: str, compiled_at: str) -> None:
             data = source.read(name)
             is_data = _IS_DATA.fullmatch(name)
             if is_data:
-                path, packed, read = _packed(is_data[1], data)
-                files[path] = packed
-                if read is not None:
-                    _add(made, DEPENDENCIES + read[0], read[1])
+                _add_data(made, files, is_data[1], data)
             elif name in _FIRST:
                 _add(made, f"{name}c", _compiled(data, f"{compiled_at}/{name}", is_checked=False))
             elif name.endswith(".py"):
@@ -144,16 +141,17 @@ def _places(parts: dict[str, bytes], offset: int) -> dict[str, tuple[int, int]]:
     return places
 
 
-def _packed(name: str, data: bytes) -> tuple[str, bytes, tuple[str, bytes] | None]:
-    """What lies beside code, as small as botocore reads it; a description of a service also as ``marshal`` writes it: JSON takes long."""
+def _add_data(archive: zipfile.ZipFile, files: dict[str, bytes], name: str, data: bytes) -> None:
+    """Add what lies beside code to the files; a description of a service also to the archive as ``marshal`` writes it: JSON takes long."""
     said = _DESCRIPTION.fullmatch(name)
     if said is None:
-        return name, data, None
+        files[name] = data
+        return
     text = gzip.decompress(data) if said[2] else data
     description = json.loads(text)
     slim = _SLIMMED.get(said[1].rpartition("/")[2])
-    read = marshal.dumps(slim(description) if slim else description)
-    return f"{said[1]}.json.gz", gzip.compress(text, mtime=0), (f"{said[1]}.marshal", read)
+    files[f"{said[1]}.json.gz"] = gzip.compress(text, mtime=0)
+    _add(archive, f"{DEPENDENCIES}{said[1]}.marshal", marshal.dumps(slim(description) if slim else description))
 
 
 def _endpoints(description: dict[str, Any]) -> dict[str, Any]:
