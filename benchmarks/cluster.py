@@ -171,10 +171,9 @@ class Bench:
     def first_line(self) -> FirstLine:
         """Seconds from ``submit()`` to the first line of the author's."""
         began = time.time()
-        run = first.with_options(executor="argo", progress=False, argo={"pod_gc": "Never"}).submit()
-        name = run.record.place["workflow"]
-        self.ended(name, began)
-        return FirstLine(float(run.result()) - began, self._wait_for_kubelet(name))
+        _, _, said_at, name = self.ours(first.with_options(argo={"pod_gc": "Never"}))
+        (pod,) = pod_nodes(self.cluster.get(name))
+        return FirstLine(float(said_at) - began, self._wait_for_kubelet(pod.pod))
 
     def hera_first_line(self) -> FirstLine:
         """Seconds from the creation of a workflow by hand to its first line."""
@@ -185,12 +184,11 @@ class Bench:
         name, began = self._created(made)
         self.ended(name, began)
         (pod,) = pod_nodes(self.cluster.get(name))
-        return FirstLine(float(next(iter(self.cluster.logs(name, pod.pod)))) - began, self._wait_for_kubelet(name))
+        return FirstLine(float(next(iter(self.cluster.logs(name, pod.pod)))) - began, self._wait_for_kubelet(pod.pod))
 
-    def _wait_for_kubelet(self, name: str) -> float:
-        """Seconds between the last line of the container that initializes a workflow's pod and the first of those that come next."""
-        (pod,) = pod_nodes(self.cluster.get(name))
-        return self._printed_at(pod.pod, "wait")[0] - self._printed_at(pod.pod, "init")[-1]
+    def _wait_for_kubelet(self, pod: str) -> float:
+        """Seconds between the last line of the container that initializes a pod and the first of those that come next."""
+        return self._printed_at(pod, "wait")[0] - self._printed_at(pod, "init")[-1]
 
     def _printed_at(self, pod: str, container: str) -> list[float]:
         """When a container has printed its lines."""
