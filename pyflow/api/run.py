@@ -41,6 +41,7 @@ from pyflow.runs import (
     is_caller_alive,
     read_events,
     slot_name,
+    unwritten_summary,
 )
 from pyflow.runtime import Place, Program, Resolver
 from pyflow.store import ContentStore, about_error
@@ -102,7 +103,7 @@ class Run:
         if self._summary is None:
             # Once written it stays as it is.
             self._summary = RunSummary.read(self._content, self.id)
-        return self._summary
+        return self._summary or unwritten_summary(self._content, self.id)
 
     @property
     def status(self) -> Status:

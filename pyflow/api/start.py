@@ -23,7 +23,7 @@ from pyflow.late import late
 from pyflow.packed import PackedGraph
 from pyflow.packing import pack
 from pyflow.progress import open_progress
-from pyflow.runs import Journal, RunRecord, RunSummary, new_run_id, process_started, this_host
+from pyflow.runs import Journal, RunRecord, RunSummary, new_run_id, process_started, this_host, write_once_possible
 from pyflow.runtime import importing_module
 from pyflow.scheduling import Capacity
 from pyflow.store import ContentStore
@@ -61,10 +61,7 @@ class Started:
         try:
             return self.executor.run(replace(self.job, watchers=displays))
         except BaseException as error:
-            try:
-                self._leave(error)
-            except StoreError as another:
-                add_note(error, f"The end of run {self.run.id} could not be written down either: {another}")
+            self._leave(error)
             raise
         finally:
             for display in displays:
@@ -75,17 +72,24 @@ class Started:
         return content.blobs.read_log(content.keys.log(self.job.run_id, writer), start, end)
 
     def _leave(self, error: BaseException) -> None:
-        """Say in the store that nobody goes on with the run, though this process lives on."""
-        if is_remote(self.executor) or self.run.summary is not None:
+        """Say in the store that nobody goes on with the run, though this process lives on: now, or once it can be written."""
+        if is_remote(self.executor):
             return
         now, stopped = time.time(), isinstance(error, KeyboardInterrupt)
-        RunSummary(
+        summary = RunSummary(
             run_id=self.run.id,
             status="cancelled" if stopped else "failed",
             ended_at=now,
             duration_s=round(now - self.run.record.started_at, 4),
             failures=[] if stopped else [["", self.job.graph.name, type(error).__name__, str(error)[:2000]]],
-        ).write(self.job.content)
+        )
+        try:
+            if self.run.summary is None:
+                summary.write(self.job.content)
+        except StoreError as another:
+            write_once_possible(summary, self.job.content)
+            later = "It will be once the store takes it, if this process still runs then."
+            add_note(error, f"The end of run {self.run.id} could not be written down either: {another} {later}")
 
 
 def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside: bool = False) -> Started:

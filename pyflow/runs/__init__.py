@@ -13,6 +13,7 @@ from pyflow.runs.record import (
 )
 from pyflow.runs.shape import is_event
 from pyflow.runs.state import ENDED, TRANSITIONS, Status, is_allowed
+from pyflow.runs.unwritten import unwritten_summary, write_once_possible
 from pyflow.runs.view import AttemptView, NodeView, RunView, SlotView, slot_name
 
 __all__ = [
@@ -38,4 +39,6 @@ __all__ = [
     "read_events",
     "slot_name",
     "this_host",
+    "unwritten_summary",
+    "write_once_possible",
 ]

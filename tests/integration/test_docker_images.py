@@ -63,17 +63,19 @@ def test_an_image_on_another_base_is_not_taken_for_the_usual_one(engine):
 def test_an_image_whose_name_was_taken_gets_it_back(engine):
     """A build on another base takes the name; the next run gives it back, so that a clean-up of nameless images spares it."""
     usual = ensure_runtime_image(engine)
-    base = f"pyflow-test-base:{uuid4().hex[:8]}"
-    nameless = labelled(engine, "pyflow-test-taken:1", base)
-    engine.api.tag(SMALL, "pyflow-test-taken", "1")
+    images = {}
+    for base in (f"pyflow-test-base:{uuid4().hex[:8]}" for _ in range(2)):
+        images[base] = labelled(engine, "pyflow-test-taken:1", base)
+        engine.api.tag(SMALL, "pyflow-test-taken", "1")
+    one, other = images
     try:
-        assert ensure_runtime_image(engine, base=base) == nameless
-        assert engine.api.inspect_image(runtime_tag())["Id"] == nameless
-        assert ensure_runtime_image(engine) == usual
-        if runtime_tag() not in engine.api.inspect_image(usual)["RepoTags"]:
-            engine.api.tag(usual, *runtime_tag().rsplit(":", 1))
+        for base in (one, other, one):
+            assert ensure_runtime_image(engine, base=base) == images[base]
+            assert engine.api.inspect_image(runtime_tag())["Id"] == images[base]
     finally:
-        engine.api.remove_image(nameless, force=True)
+        engine.api.tag(usual, *runtime_tag().rsplit(":", 1))
+        for image in images.values():
+            engine.api.remove_image(image, force=True)
 
 
 def test_a_base_with_another_python_is_told(engine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 from pyflow import load_run, pipeline, task
 from pyflow.api import list_runs
 from pyflow.errors import ConfigError, IntegrityError, LostRunError, LostTaskError, StoreError, TaskTimeoutError
+from pyflow.runs import RunSummary
 
 HERE = {"executor": "local", "progress": False}
 
@@ -563,6 +565,18 @@ print(json.dumps([outcome.exit_code, outcome.nonce, outcome.result]))
 # Stores in trouble
 
 
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
+    if subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 @task
 def large(size):
     return os.urandom(size)
@@ -574,26 +588,46 @@ def filling(count):
 
 
 @pytest.mark.parametrize("executor", ["inprocess", "local"])
-def test_a_full_disk_is_told(tmp_path, executor):
+def test_a_full_disk_is_told(disk, executor):
     """A run on a full disk fails with a StoreError that says so; what was kept before can be read."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)], capture_output=True, check=False
-    ).returncode:
-        pytest.skip("needs the right to mount a file system")
-    try:
-        store = str(disk / "store")
-        small = filling.with_options(executor=executor, progress=False, store=store).submit(2)
-        assert small.wait(60) == "succeeded"
-        with pytest.raises(StoreError, match="No space left"):
-            filling.with_options(executor=executor, progress=False, store=store)(30)
-        assert [len(part) for part in small.result()] == [300_000, 300_000]
-        for run in list_runs(store):
-            assert run.status in {"succeeded", "failed"}
-            check_all_can_be_read(run)
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    store = str(disk / "store")
+    small = filling.with_options(executor=executor, progress=False, store=store).submit(2)
+    assert small.wait(60) == "succeeded"
+    with pytest.raises(StoreError, match="No space left"):
+        filling.with_options(executor=executor, progress=False, store=store)(30)
+    assert [len(part) for part in small.result()] == [300_000, 300_000]
+    for run in list_runs(store):
+        assert run.status in {"succeeded", "failed"}
+        check_all_can_be_read(run)
+
+
+@task
+def filling_up(ballast):
+    with Path(ballast).open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    return os.urandom(300_000)
+
+
+@pipeline
+def brimful(ballast):
+    return filling_up(ballast)
+
+
+@pytest.mark.parametrize("executor", ["inprocess", "local"])
+def test_the_end_of_a_run_is_written_once_there_is_room(disk, executor):
+    """Without a free byte its end cannot be written: its process knows it, and writes it when there is room again."""
+    store = str(disk / "store")
+    with pytest.raises(StoreError, match="No space left") as caught:
+        brimful.with_options(executor=executor, progress=False, store=store)(str(disk / "ballast"))
+    assert any("could not be written down either" in note for note in caught.value.__notes__)
+    (run,) = list_runs(store)
+    assert run.status == "failed"
+    content = run._content
+    assert RunSummary.read(content, run.id) is None
+    (disk / "ballast").unlink()
+    until(lambda: RunSummary.read(content, run.id) is not None)
+    assert RunSummary.read(content, run.id).failures[0][2] == "StoreError"
 
 
 def check_all_can_be_read(run) -> None:
@@ -610,31 +644,22 @@ def test_a_store_that_cannot_be_written_is_told(tmp_path):
         filling.with_options(**HERE, store=str(tmp_path / "file" / "store"))(1)
 
 
-def test_a_read_only_store_is_told(tmp_path):
+def test_a_read_only_store_is_told(disk, tmp_path):
     """On a file system that is read only the call fails with a StoreError that says so; earlier runs can be read."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(disk)], capture_output=True, check=False
-    ).returncode:
-        pytest.skip("needs the right to mount a file system")
-    try:
-        store = str(disk / "store")
-        run = filling.with_options(**HERE, store=store).submit(1)
-        run.wait(60)
-        # The pool of idle workers, and this process, keep files of the store open, and a mount in use stays writable.
-        closed = tmp_path / "closed"
-        closed.mkdir()
-        subprocess.run(["mount", "--bind", str(disk), str(closed)], check=True)
-        subprocess.run(["mount", "-o", "remount,ro,bind", str(closed)], check=True)
-        store = str(closed / "store")
-        with pytest.raises(StoreError, match=r"[Rr]ead-only"):
-            filling.with_options(**HERE, store=store)(1)
-        assert len(load_run(run.id, store).result()[0]) == 300_000
-        assert len(list_runs(store)) == 1
-        subprocess.run(["umount", "--lazy", str(closed)], check=True)
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    store = str(disk / "store")
+    run = filling.with_options(**HERE, store=store).submit(1)
+    run.wait(60)
+    # The pool of idle workers, and this process, keep files of the store open, and a mount in use stays writable.
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    subprocess.run(["mount", "--bind", str(disk), str(closed)], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", str(closed)], check=True)
+    store = str(closed / "store")
+    with pytest.raises(StoreError, match=r"[Rr]ead-only"):
+        filling.with_options(**HERE, store=store)(1)
+    assert len(load_run(run.id, store).result()[0]) == 300_000
+    assert len(list_runs(store)) == 1
+    subprocess.run(["umount", "--lazy", str(closed)], check=True)
 
 
 class Canary:
