@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,6 +31,9 @@ def argo() -> None:
 @click.option(
     "--s3-secret", metavar="NAME", help="Print a Secret of this name with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 )
+@click.option(
+    "--s3-ca-secret", metavar="NAME", help="Print a Secret of this name with the file that AWS_CA_BUNDLE names."
+)
 @click.option("--submitter", metavar="NAME", help="Print a service account of this name that may submit runs.")
 def setup(submitter: str | None, **given: Any) -> None:
     """Print what an administrator applies once.
@@ -47,7 +51,18 @@ def setup(submitter: str | None, **given: Any) -> None:
         credentials = (os.environ.get("AWS_ACCESS_KEY_ID", ""), os.environ.get("AWS_SECRET_ACCESS_KEY", ""))
         if not all(credentials):
             raise Wrong("--s3-secret needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to be set to what pods may use.")
-    objects = argo_setup(
-        workplace.settings, [key.secret.hex() for key in workplace.content.trust.keys], credentials, submitter
-    )
+    keys = [key.secret.hex() for key in workplace.content.trust.keys]
+    authorities = _authorities() if table.get("s3_ca_secret") else None
+    objects = argo_setup(workplace.settings, keys, credentials, submitter, authorities=authorities)
     click.echo(yaml.safe_dump_all(objects, sort_keys=False), nl=False)
+
+
+def _authorities() -> str:
+    """The certificates that boto3 trusts in this process instead of its own."""
+    path = os.environ.get("AWS_CA_BUNDLE")
+    if not path:
+        raise Wrong("--s3-ca-secret needs AWS_CA_BUNDLE to name the file with the certificates that pods are to trust.")
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise Wrong(f"AWS_CA_BUNDLE names {path}, which cannot be read: {error.strerror}.") from error

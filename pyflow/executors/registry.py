@@ -145,6 +145,7 @@ def argo_setup(
     credentials: tuple[str, str] | None = None,
     submitter: str | None = None,
     *,
+    authorities: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> list[dict[str, Json]]:
     """The objects that an administrator applies once to a namespace for the executor ``argo``.
@@ -154,6 +155,8 @@ def argo_setup(
         keys: That results are signed with, in hexadecimal digits.
         credentials: Access key and secret key of the bucket, if a Secret with them is wanted.
         submitter: A service account that may submit runs, if one is wanted.
+        authorities: Certificates of those that vouch for the store, if a Secret with them is wanted.
     """
     found = argo.argo_settings(settings.argo, environment)
-    return argo.setup_objects(found, keys, argo.Credentials(*credentials) if credentials else None, submitter=submitter)
+    asked = argo.Credentials(*credentials) if credentials else None
+    return argo.setup_objects(found, keys, asked, authorities=authorities, submitter=submitter)

@@ -11,7 +11,7 @@ import warnings
 from typing import Any, Final
 
 from pyflow.errors import ExecutorError
-from pyflow.executors.argo.mounts import key_mount, mounts_of
+from pyflow.executors.argo.mounts import mounts_of, own_mounts
 from pyflow.executors.argo.place import Place
 from pyflow.executors.argo.profiles import (
     DEADLINE_MARGIN_S,
@@ -143,7 +143,7 @@ def _folders(node: PackedContainer) -> list[Template]:
 
 def _own(name: str, arguments: list[str], place: Place) -> Template:
     """One of pyflow's containers."""
-    mounts: list[Template] = [{"name": _SHARED_VOLUME, "mountPath": inside.SHARED}, *key_mount(place.settings)]
+    mounts: list[Template] = [{"name": _SHARED_VOLUME, "mountPath": inside.SHARED}, *own_mounts(place.settings)]
     own_folders = {"HOME": inside.SHARED, "TMPDIR": inside.SHARED}
     environment = [
         {"name": e["name"], "value": own_folders[e["name"]]} if e["name"] in own_folders else e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pyflow.executors.argo.settings import ArgoSettings
@@ -32,7 +33,9 @@ class Scratch:
 
 SCRATCH: Final = Scratch()
 KEY_FOLDER: Final = "/pyflow-key"
-KEY_VOLUME: Final = "pyflow-key"
+_KEY_VOLUME: Final = "pyflow-key"
+AUTHORITIES: Final = "/pyflow-ca/ca.crt"
+_AUTHORITIES_VOLUME: Final = "pyflow-ca"
 
 
 @dataclass(slots=True)
@@ -78,12 +81,20 @@ def shared_volumes(settings: ArgoSettings) -> list[Template]:
     """The volumes that all pods of a workflow have."""
     volumes = [SCRATCH.volume]
     if settings.key_secret is not None:
-        volumes.append({"name": KEY_VOLUME, "secret": {"secretName": settings.key_secret, "defaultMode": 0o440}})
+        volumes.append(_secret(_KEY_VOLUME, settings.key_secret))
+    if settings.s3_ca_secret is not None:
+        # Under a name of its own choice, and nothing else of that Secret.
+        items = [{"key": settings.s3_ca_key, "path": PurePosixPath(AUTHORITIES).name}]
+        volumes.append(_secret(_AUTHORITIES_VOLUME, settings.s3_ca_secret, items=items))
     return volumes
 
 
-def key_mount(settings: ArgoSettings) -> list[Template]:
-    """Where pyflow's own containers find the key that results are signed with."""
-    if settings.key_secret is None:
-        return []
-    return [{"name": KEY_VOLUME, "mountPath": KEY_FOLDER, "readOnly": True}]
+def own_mounts(settings: ArgoSettings) -> list[Template]:
+    """What pyflow's own containers find of these: the key that results are signed with, and whom to trust with the store."""
+    folders = {_KEY_VOLUME: KEY_FOLDER, _AUTHORITIES_VOLUME: str(PurePosixPath(AUTHORITIES).parent)}
+    names = [volume["name"] for volume in shared_volumes(settings)]
+    return [{"name": name, "mountPath": folders[name], "readOnly": True} for name in names if name in folders]
+
+
+def _secret(volume: str, name: str, **more: Any) -> Template:
+    return {"name": volume, "secret": {"secretName": name, "defaultMode": 0o440, **more}}

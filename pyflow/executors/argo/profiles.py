@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pyflow.errors import ExecutorError
-from pyflow.executors.argo.mounts import SCRATCH, key_mount, mounts_of
+from pyflow.executors.argo.mounts import SCRATCH, mounts_of, own_mounts
 from pyflow.executors.argo.place import Place
 from pyflow.executors.argo.text import all_plain, json_text, plain
 from pyflow.jsontext import Json
@@ -68,7 +68,7 @@ def pod_template(name: str, options: PackedOptions, place: Place, *, tells: int,
         **place.python_container(options.image, ["{{inputs.parameters.n}}", "{{inputs.parameters.i}}", attempt]),
         "env": [*place.environment(), *secret_variables(options)],
         "resources": resources(options),
-        "volumeMounts": [SCRATCH.mount, *key_mount(place.settings), *mounts_of(options).mounts],
+        "volumeMounts": [SCRATCH.mount, *own_mounts(place.settings), *mounts_of(options).mounts],
         "securityContext": container_security(options),
     }
     template: Template = {

@@ -64,6 +64,11 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
     (r"lock|[Mm]utex|[Ss]emaphore", "lock", "Another workflow holds what this one waits for", False),
 )  # fmt: skip
 
+_AUTHORITY: Final = (
+    "If an authority of your own vouches for it, name the Secret with its certificate, argo={'s3_ca_secret': ...}: "
+    "'pyflow argo setup --s3-ca-secret NAME' prints one."
+)
+
 
 def why_it_waits(message: str) -> Wait | None:
     """What keeps a pod from running; None when it is on its way."""
@@ -101,6 +106,8 @@ def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_byt
         return Death("deleted", f"its pod was removed while it ran ({said}). With retries= another pod tries again.")
     if "workflow shutdown" in said:
         return Death("stopped", f"the workflow was stopped before it had ended ({said}).")
+    if "x509" in said:
+        return Death("start", f"its pod does not trust the store: {said}. {_AUTHORITY}")
     wait = why_it_waits(said)
     if wait is not None and wait.kind in {"image", "config", "forbidden"}:
         return Death("image" if wait.kind == "image" else "start", f"its pod could not start: {wait}")

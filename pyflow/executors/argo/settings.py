@@ -86,6 +86,10 @@ class ArgoSettings:
     s3_endpoint: str | None = None
     """The store's address as pods see it; None: as this process does."""
     s3_region: str | None = None
+    s3_ca_secret: str | None = None
+    """The Secret with the certificates of the authorities that vouch for the store; None: those that everybody trusts."""
+    s3_ca_key: str = "ca.crt"
+    """Under which key of that Secret they lie, one behind the other as PEM."""
     key_secret: str | None = None
     """The Secret with the key that results are signed with, made by what ``pyflow argo setup`` prints."""
     trust_bucket: bool = False

@@ -12,6 +12,7 @@ from pyflow.jsontext import Json
 SERVICE_ACCOUNT: Final = "pyflow"
 KEY_SECRET: Final = "pyflow-key"  # noqa: S105  a name
 S3_SECRET: Final = "pyflow-s3"  # noqa: S105  a name
+CA_SECRET: Final = "pyflow-ca"  # noqa: S105  a name
 _LABELS: Final = {"app.kubernetes.io/part-of": "pyflow"}
 
 
@@ -24,14 +25,20 @@ class Credentials:
 
 
 def setup_objects(
-    settings: ArgoSettings, keys: Sequence[str], credentials: Credentials | None = None, *, submitter: str | None = None
+    settings: ArgoSettings,
+    keys: Sequence[str],
+    credentials: Credentials | None = None,
+    *,
+    authorities: str | None = None,
+    submitter: str | None = None,
 ) -> list[dict[str, Json]]:
-    """Service account, role, binding, its token, the key that signs results, and, when asked, the bucket's credentials.
+    """Service account, role, binding, its token, the key that signs results, and, when asked, what it takes to reach the bucket.
 
     Args:
         settings: The namespace, and the names that are to be used.
         keys: With which results are signed, as their file holds them.
         credentials: For the bucket; None: pods have them from elsewhere.
+        authorities: Certificates, as PEM, of those that vouch for the store; None: it is one that everybody trusts.
         submitter: A service account that may submit runs and look at them; None: nobody is given that right.
     """
     namespace = settings.namespace or "default"
@@ -51,6 +58,8 @@ def setup_objects(
     if credentials is not None:
         values = {settings.s3_access_key: credentials.access_key, settings.s3_secret_key: credentials.secret_key}
         objects.append(_secret(settings.s3_secret or S3_SECRET, namespace, values))
+    if authorities is not None:
+        objects.append(_secret(settings.s3_ca_secret or CA_SECRET, namespace, {settings.s3_ca_key: authorities}))
     if submitter is not None:
         objects += _submitter(submitter, namespace)
     return objects

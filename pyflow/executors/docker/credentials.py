@@ -18,8 +18,10 @@ from pyflow.store import ContentStore, default_key_file
 
 if TYPE_CHECKING:
     import boto3
+    from botocore import session as botocore_session
 else:
     boto3 = late("boto3")
+    botocore_session = late("botocore.session")
 
 MOUNTED: Final = "/run/pyflow"
 """Where the private folder lies in the container."""
@@ -62,8 +64,13 @@ def lay_secrets(folder: str, wanted: Mapping[str, Sequence[str | None]], values:
 
 def lay_s3(folder: str) -> dict[str, str]:
     """Put the credentials of this process for a bucket into the folder; the variables that a container needs beside them."""
-    session: Any = boto3.Session()
+    settings: Any = botocore_session.get_session()
+    session: Any = boto3.Session(botocore_session=settings)
     variables = {name: os.environ[name] for name in _HANDED_ON if os.environ.get(name)}
+    authorities = settings.get_config_variable("ca_bundle")
+    if authorities:
+        _write_private(os.path.join(folder, "authorities"), _certificates(authorities))
+        variables["AWS_CA_BUNDLE"] = f"{MOUNTED}/authorities"
     if session.region_name:
         variables.setdefault("AWS_REGION", session.region_name)
     credentials = session.get_credentials()
@@ -78,6 +85,17 @@ def lay_s3(folder: str) -> dict[str, str]:
     if "AWS_ENDPOINT_URL_S3" not in variables and "amazonaws" not in endpoint:
         variables["AWS_ENDPOINT_URL_S3"] = endpoint
     return {**variables, "AWS_SHARED_CREDENTIALS_FILE": f"{MOUNTED}/credentials"}
+
+
+def _certificates(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ExecutorError(
+            f"The certificates that boto3 is to trust, {path}, cannot be read: {error.strerror}. AWS_CA_BUNDLE, or ca_bundle in AWS's "
+            "configuration, says where they are."
+        ) from error
 
 
 def check_reachable(variables: dict[str, str], network: str | None, names: list[str]) -> None:

@@ -5,6 +5,7 @@ The codes are those of Amazon S3's "Error responses"; other stores use the same,
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -90,6 +91,25 @@ _ADVICE_BY_CODE: Final = {
     "NotImplemented": "The store does not speak this part of S3: choose another one.",
 }
 
+_UNREADABLE: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+_RENEW: Final = "Whoever runs the store must renew its certificate; or this machine's clock is wrong."
+_OTHER_NAME: Final = "Set AWS_ENDPOINT_URL to a name that the store's certificate is for."
+_ADVICE_BY_CERTIFICATE: Final = {
+    "certificate has expired": _RENEW,
+    "certificate is not yet valid": _RENEW,
+    "doesn't match": _OTHER_NAME,
+    "mismatch": _OTHER_NAME,
+    "CERTIFICATE_VERIFY_FAILED": "Set AWS_CA_BUNDLE to the file of the authority that the store's uses.",
+}
+_NO_TLS: Final = (
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "PACKET_LENGTH_TOO_LONG",
+    "UNKNOWN_PROTOCOL",
+    "HTTP_REQUEST",
+)
+"""What OpenSSL says of an answer in plain text, in one version or another."""
+
 _PATIENT_CODES: Final = frozenset(
     {
         "409", "SlowDown", "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "RequestTimeoutException",
@@ -124,8 +144,8 @@ def judge(error: Exception) -> Verdict:
     """What helps against an error that a request ended with, and how to say it."""
     if isinstance(error, exceptions.ClientError):
         return _judge_answer(error)
-    if isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return Verdict(Cure.NONE, str(error), "Set AWS_CA_BUNDLE to the file of the authority that the store's uses.")
+    if isinstance(error, exceptions.SSLError) and (found := _judge_tls(error)) is not None:
+        return found
     if isinstance(error, (exceptions.EndpointConnectionError, exceptions.ProxyConnectionError)):
         return Verdict(Cure.CONTACT, str(error), "Check AWS_ENDPOINT_URL and the network, and that the store runs.")
     if isinstance(error, (exceptions.CredentialRetrievalError, exceptions.MetadataRetrievalError)):
@@ -141,6 +161,22 @@ def judge(error: Exception) -> Verdict:
     return Verdict(
         Cure.NONE, f"{type(error).__name__}: {error}".rstrip("."), "Check the settings of AWS that hold here."
     )
+
+
+def _judge_tls(error: exceptions.SSLError) -> Verdict | None:
+    """Why there is no safe way to the store; None for what may heal by itself."""
+    said = str(error)
+    cause = next(iter(getattr(error.kwargs.get("error"), "args", ())), None)
+    if isinstance(cause, _UNREADABLE) or "NO_CERTIFICATE_OR_CRL_FOUND" in said:
+        named = os.environ.get("AWS_CA_BUNDLE") or "ca_bundle in AWS's configuration"
+        return Verdict(Cure.NONE, said, f"Let AWS_CA_BUNDLE, now {named}, name a file with certificates, or unset it.")
+    for words, advice in _ADVICE_BY_CERTIFICATE.items():
+        if words in said:
+            return Verdict(Cure.NONE, said, advice)
+    if any(words in said for words in _NO_TLS):
+        advice = "The store does not seem to speak TLS there: check AWS_ENDPOINT_URL (http or https?)."
+        return Verdict(Cure.CONTACT, said, advice)
+    return None
 
 
 def _away() -> tuple[type[Exception], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 
 import pytest
@@ -22,6 +23,10 @@ def _no_real_server(monkeypatch):
 def answer(code: str, status: int) -> exceptions.ClientError:
     wire = {"Error": {"Code": code, "Message": "Because."}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return exceptions.ClientError(wire, "PutObject")
+
+
+def unsafe(error: object) -> exceptions.SSLError:
+    return exceptions.SSLError(endpoint_url="https://x", error=error)
 
 
 class Trouble:
@@ -122,7 +127,12 @@ def test_old_credentials_are_renewed_once():
         (answer("XMinioStorageFull", 507), "pyflow gc"),
         (exceptions.NoCredentialsError(), "AWS_PROFILE"),
         (exceptions.ProfileNotFound(profile="team"), "settings of AWS"),
-        (exceptions.SSLError(endpoint_url="https://x", error="CERTIFICATE_VERIFY_FAILED"), "AWS_CA_BUNDLE"),
+        (unsafe("CERTIFICATE_VERIFY_FAILED"), "AWS_CA_BUNDLE"),
+        (unsafe("CERTIFICATE_VERIFY_FAILED: certificate has expired"), "renew its certificate"),
+        (unsafe("CERTIFICATE_VERIFY_FAILED: Hostname mismatch"), "AWS_ENDPOINT_URL"),
+        (unsafe("hostname 'a' doesn't match 'b'"), "AWS_ENDPOINT_URL"),
+        (unsafe(ssl.SSLError(FileNotFoundError(2, "No such file or directory"))), "unset it"),
+        (unsafe("NO_CERTIFICATE_OR_CRL_FOUND"), "AWS_CA_BUNDLE"),
     ],
     ids=lambda value: str(value)[:60],
 )

@@ -172,6 +172,30 @@ def test_credentials_for_the_store_come_from_where_the_settings_say(
         assert (place["useSDKCreds"], "accessKeySecret" in place, "secretKeySecret" in place) == (True, False, False)
 
 
+def test_an_authority_of_the_sites_own_is_trusted_by_all_that_ask_the_store() -> None:
+    """Argo's own container and pyflow's get the certificate of one key of a Secret; the author's container does not."""
+
+    @pipeline
+    def main():
+        return shout("a", "1")
+
+    runtime = Travelling(key="v1/runtimes/abcd", sha256="ab" * 32)
+    settings = ArgoSettings(s3_ca_secret="ours", s3_ca_key="root.pem", trust_bucket=True)
+    manifest = manifest_of(main, runtime=runtime, settings=settings)
+    assert {
+        "name": "pyflow-ca",
+        "secret": {"secretName": "ours", "defaultMode": 0o440, "items": [{"key": "root.pem", "path": "ca.crt"}]},
+    } in manifest["spec"]["volumes"]
+    pod = next(t for t in templates_of(manifest).values() if "sidecars" in t)
+    assert pod["inputs"]["artifacts"][0]["s3"]["caSecret"] == {"name": "ours", "key": "root.pem"}
+    mount = {"name": "pyflow-ca", "mountPath": "/pyflow-ca", "readOnly": True}
+    variable = {"name": "AWS_CA_BUNDLE", "value": "/pyflow-ca/ca.crt"}
+    for own in (*pod["initContainers"], *pod["sidecars"]):
+        assert (mount in own["volumeMounts"], variable in own["env"]) == (True, True)
+    assert mount not in pod["container"]["volumeMounts"]
+    assert variable not in pod["container"].get("env", [])
+
+
 def test_a_branch_and_a_map_are_nested() -> None:
     """A side of a branch is a DAG with ``when`` on a small number; a map counts by one, too."""
 
@@ -238,6 +262,7 @@ def test_a_text_that_cannot_be_escaped_is_refused(options: dict[str, Any]) -> No
         ("labels", {"{{x}}": "a"}), ("annotations", {"a": "{{x}}"}), ("node_selector", {"a": "{{x}}"}),
         ("tolerations", ({"key": "{{x}}"},)), ("image_pull_secrets", ("{{x}}",)), ("service_account", "{{x}}"),
         ("priority_class", "{{x}}"), ("entrypoint", "{{x}}"), ("key_secret", "{{x}}"), ("s3_secret", "{{x}}"),
+        ("s3_ca_secret", "{{x}}"), ("s3_ca_key", "{{x}}"),
         ("s3_access_key", "{{x}}"), ("s3_region", "{{x}}"), ("image", "{{x}}"), ("instance_id", "{{x}}"),
     ],
 )  # fmt: skip

@@ -57,6 +57,7 @@ def test_a_pod_on_its_way_does_not_wait(message):
         ("Pod was active on the node longer than the specified deadline", None, "timeout", "time limit"),
         ("workflow shutdown with strategy:  Stop", None, "stopped", "was stopped"),
         ("ImagePullBackOff: no such image", None, "image", "could not start"),
+        ("init: Error (exit code 64): … x509: certificate signed by unknown authority", 64, "start", "--s3-ca-secret"),
         ("Error (exit code 3)", 3, "other", "exit code 3"),
     ],
 )

@@ -39,6 +39,13 @@ def test_the_buckets_credentials_are_printed_when_asked():
     assert not [one for one in objects() if one["metadata"]["name"] == "pyflow-s3"]
 
 
+def test_the_certificates_of_the_stores_authority_are_printed_when_asked():
+    """Under the key that pods look them up by."""
+    found = objects({"s3_ca_secret": "ours", "s3_ca_key": "root.pem"}, authorities="-----BEGIN")
+    (secret,) = [one for one in found if one["metadata"]["name"] == "ours"]
+    assert secret["stringData"] == {"root.pem": "-----BEGIN"}
+
+
 def test_who_submits_may_not_do_more():
     """Workflows and their templates, pods and logs to look at; no Secrets."""
     roles = [
