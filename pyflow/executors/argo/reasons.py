@@ -59,6 +59,8 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
      "The namespace's quota is used up: wait, set parallelism=, or ask for less with cpus= and memory=", False),
     (r"service ?accounts? .*not found", "forbidden",
      "There is no such service account: argo={'service_account': ...}; 'pyflow argo setup' prints one", True),
+    (r"violates PodSecurity.*\"(init|wait)\"", "forbidden",
+     "Argo's own containers say too little for this namespace: whoever runs Argo sets executor.securityContext in its configuration", True),
     (r"is forbidden|cannot create resource", "forbidden", "A right or a policy is missing: show this to who runs the cluster", True),
     (r"CreateContainerError|RunContainerError", "config", "The container could not be made: check its command and volumes", True),
     (r"lock|[Mm]utex|[Ss]emaphore", "lock", "Another workflow holds what this one waits for", False),

@@ -19,6 +19,7 @@ from argo_world import IMAGE, kubectl, needs_argo, prepared, project, pyflow, un
 
 from pyflow import errors, load_run
 from pyflow.api import list_runs
+from pyflow.executors.argo.reasons import why_it_waits
 
 pytestmark = [*needs_argo, pytest.mark.timeout(400)]
 
@@ -353,6 +354,59 @@ def elsewhere(administrator):
     run(["kubectl", "create", "namespace", name])
     yield name
     run(["kubectl", "delete", "namespace", name, "--wait=false"])
+
+
+CONFINED = """
+    from pyflow import container, pipeline, task
+
+    @task
+    def one():
+        return 1
+
+    @container(image="busybox:1.36", stdout=True)
+    def two():
+        return ["echo", "2"]
+
+    @pipeline
+    def both():
+        return one(), two()
+"""
+
+
+def test_pods_meet_the_strictest_standard_of_kubernetes(tmp_path, monkeypatch, elsewhere):
+    """It is called "restricted", and asks something of Argo's own containers that Argo must be told to say; without that, the error tells of it."""
+    flows = project(tmp_path, monkeypatch, CONFINED, pod_gc="Never")
+    run = flows.both.submit()
+    assert run.wait(200) == "succeeded"
+    kubectl("label", "namespace", elsewhere, "pod-security.kubernetes.io/enforce=restricted")
+    found = kubectl("get", "pods", "-l", f"workflows.argoproj.io/workflow={run.record.place['workflow']}", "-o", "json")
+    pods = [pod["spec"] for pod in json.loads(found)["items"]]
+    assert {"stage", "collect", "main"} <= {c["name"] for pod in pods for c in containers_of(pod)}
+    for pod in pods:
+        # The testbed gives pods its own network and a node; an account of the name is not what this is about.
+        bare = {
+            name: said
+            for name, said in pod.items()
+            if name not in {"hostNetwork", "nodeName", "serviceAccountName", "serviceAccount"}
+        }
+        refused = tried(bare, elsewhere)
+        wait = why_it_waits(refused.stderr)
+        assert wait is not None
+        assert "executor.securityContext" in wait.fix, refused.stderr
+        for argos in [c for c in containers_of(bare) if c["name"] in {"init", "wait"}]:
+            argos["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        assert tried(bare, elsewhere).stderr == ""
+
+
+def containers_of(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+def tried(pod: dict[str, Any], namespace: str) -> subprocess.CompletedProcess[str]:
+    """What the cluster says to a pod, which is not made."""
+    wanted = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "tried"}, "spec": pod}
+    words = ["kubectl", "create", "-n", namespace, "--dry-run=server", "-f", "-"]
+    return subprocess.run(words, input=json.dumps(wanted), text=True, capture_output=True, check=False, timeout=60)
 
 
 def test_without_an_account_pods_have_the_namespaces_own(tmp_path, monkeypatch, elsewhere):
