@@ -46,15 +46,24 @@ def setup(submitter: str | None, **given: Any) -> None:
     """  # noqa: D301  click reads the \b
     table = {name: value for name, value in given.items() if value is not None}
     workplace = open_workplace(Settings(argo=table))
-    credentials = None
-    if table.get("s3_secret"):
-        credentials = (os.environ.get("AWS_ACCESS_KEY_ID", ""), os.environ.get("AWS_SECRET_ACCESS_KEY", ""))
-        if not all(credentials):
-            raise Wrong("--s3-secret needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to be set to what pods may use.")
-    keys = [key.secret.hex() for key in workplace.content.trust.keys]
+    credentials = _credentials() if table.get("s3_secret") else None
     authorities = _authorities() if table.get("s3_ca_secret") else None
+    keys = [key.secret.hex() for key in workplace.content.trust.keys]
     objects = argo_setup(workplace.settings, keys, credentials, submitter, authorities=authorities)
     click.echo(yaml.safe_dump_all(objects, sort_keys=False), nl=False)
+
+
+def _credentials() -> tuple[str, str]:
+    """What the variables say that a bucket is asked with."""
+    found = os.environ.get("AWS_ACCESS_KEY_ID", ""), os.environ.get("AWS_SECRET_ACCESS_KEY", "")
+    if not all(found):
+        raise Wrong("--s3-secret needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to be set to what pods may use.")
+    if os.environ.get("AWS_SESSION_TOKEN"):
+        raise Wrong(
+            "AWS_SESSION_TOKEN is set: these credentials run out within hours, and are of no use without it. Set lasting ones for pods, "
+            "or let pods have their own: argo={'s3_credentials': 'workload-identity'}."
+        )
+    return found
 
 
 def _authorities() -> str:
