@@ -76,7 +76,7 @@ ARGO: Final[dict[str, tuple[type, ...]]] = {
     "s3_credentials": (str,), "s3_secret": (str,), "s3_access_key": (str,), "s3_secret_key": (str,),
     "s3_endpoint": (str,), "s3_region": (str,), "s3_ca_secret": (str,), "s3_ca_key": (str,), "key_secret": (str,), "trust_bucket": (bool,),
     "parallelism": (int,), "labels": (dict,), "annotations": (dict,), "node_selector": (dict,),
-    "tolerations": (list, tuple), "priority_class": (str,), "entrypoint": (str,), "run_timeout": (str, int, float),
+    "tolerations": (list, tuple), "priority_class": (str,), "run_as": (str, int), "entrypoint": (str,), "run_timeout": (str, int, float),
     "keep_for": (str, int, float), "pod_gc": (str,), "target": (str,),
 }  # fmt: skip
 """The settings in the table ``argo`` with the types they may have; ``ArgoSettings`` says what each is for."""

@@ -44,8 +44,7 @@ def tls_front(port: int, folder: Path) -> Iterator[Front]:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind = await asyncio.open_connection("127.0.0.1", port)
-        for end in (writer, behind[1]) if not writer.is_closing() else ():
-            end.transport.set_write_buffer_limits(0)  # what is drained has been sent
+        ends.extend((writer, behind[1]))
         ways = [asyncio.create_task(hand_on(*way)) for way in ((reader, behind[1]), (behind[0], writer))]
         try:  # when one side leaves, so does the other
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -54,7 +53,7 @@ def tls_front(port: int, folder: Path) -> Iterator[Front]:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
             for end in (writer, behind[1]):
-                end.transport.abort()
+                end.close()
 
     async def serve() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
@@ -65,8 +64,11 @@ def tls_front(port: int, folder: Path) -> Iterator[Front]:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.sleep(0)  # connections close behind what runs now
+        for end in ends:
+            end.transport.abort()
+        await asyncio.sleep(0.05)  # connections close behind what runs now
 
+    ends: list[asyncio.StreamWriter] = []
     is_open: Future[int] = Future()
     is_over = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)

@@ -126,13 +126,7 @@ def _spec(graph: PackedGraph, settings: ArgoSettings) -> Template:
     spec: Template = {
         "entrypoint": settings.entrypoint,
         "onExit": EXIT,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 1000,
-            "runAsGroup": 1000,
-            "fsGroup": 1000,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _user(settings),
         "volumes": shared_volumes(settings),
     }
     if settings.service_account is not None:
@@ -154,6 +148,15 @@ def _spec(graph: PackedGraph, settings: ArgoSettings) -> Template:
     if settings.pod_gc != "Never":
         spec["podGC"] = {"strategy": settings.pod_gc}
     return spec
+
+
+def _user(settings: ArgoSettings) -> Template:
+    """As whom pods run; their group is that of their volumes, too."""
+    security: Template = {"runAsNonRoot": True}
+    if settings.user_and_group is not None:
+        user, group = settings.user_and_group
+        security |= {"runAsUser": user, "runAsGroup": group, "fsGroup": group}
+    return {**security, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def _of_all_pods(settings: ArgoSettings) -> Template:

@@ -15,7 +15,7 @@ class Wait:
     """Why a pod does not run yet."""
 
     kind: str
-    """``image``, ``unschedulable``, ``quota``, ``forbidden``, ``config``, ``volume``, ``lock`` or ``other``."""
+    """``image``, ``unschedulable``, ``quota``, ``forbidden``, ``config``, ``volume``, ``lock``, ``slow`` or ``other``."""
     reason: str
     fix: str = ""
     is_hopeless: bool = False
@@ -50,6 +50,7 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
     (r"didn't match Pod's node affinity|node\(s\) didn't match node selector", "unschedulable",
      "No node has these labels: check the option node_selector", False),
     (r"untolerated taint|had taint", "unschedulable", "The nodes keep other pods away: see the option tolerations", False),
+    (r"runAsNonRoot", "config", "The image would run as root, and nobody says as whom instead: argo={'run_as': '1000'}", True),
     (r"secret .*(not found|not registered)|configmap .*(not found|not registered)|couldn't find key|CreateContainerConfigError", "config",
      "A Secret or ConfigMap that the pod names is not there: 'pyflow argo setup' prints those that pyflow needs", True),
     (r"persistentvolumeclaim|unbound immediate PersistentVolumeClaims|volume", "volume",
@@ -81,6 +82,16 @@ def why_it_waits(message: str) -> Wait | None:
         if re.search(pattern, text):
             return Wait(kind, text.rstrip("."), fix, is_hopeless)
     return Wait("other", text.rstrip("."))
+
+
+def long_on_its_way(pod: str) -> Wait:
+    """What to say of a pod that does not get ready, and of which nobody says why."""
+    return Wait(
+        "slow",
+        "its pod has been getting ready for more than a minute, and nobody says why",
+        "A node that pulls a large image takes so long, and so does a store that does not answer Argo's own container: "
+        f"'kubectl describe pod {pod}' and 'kubectl logs {pod} -c init' tell",
+    )
 
 
 def is_out_of_memory(node: PodNode) -> bool:

@@ -34,6 +34,9 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 # A namespace is a DNS label (RFC 1123): at most 63 lower-case letters, digits and dashes.
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
+# Numbers are those that Kubernetes takes: below 2^31. Root is asked for by tasks.
+_USER: Final = re.compile(r"cluster|[1-9]\d{0,8}(:\d{1,9})?")
+
 # Python's own images on Docker Hub; one of that name in another registry may hold anything.
 _OF_PYTHON: Final = re.compile(r"(?:docker\.io/)?(?:library/)?python:[\w.-]+(?:@sha256:[0-9a-f]{64})?")
 
@@ -101,6 +104,8 @@ class ArgoSettings:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     priority_class: str | None = None
+    run_as: str = "1000"
+    """User and group of all pods whose task does not ask for root, as ``UID`` or ``UID:GID``; ``cluster``: as the cluster assigns them."""
     entrypoint: str = "main"
     """Name of the template that a workflow starts with."""
     run_timeout_s: float | None = None
@@ -124,6 +129,11 @@ class ArgoSettings:
             )
         if self.parallelism is not None and self.parallelism < 1:
             raise ConfigError(f"argo.parallelism must be 1 or more, got {self.parallelism!r}.")
+        if not _USER.fullmatch(self.run_as):
+            raise ConfigError(
+                f"argo.run_as must be a user's number, as '1000', one with a group's, as '1000:100', or 'cluster', got {self.run_as!r}. "
+                "A task that needs root says run_as_root=True."
+            )
         if self.target is not None and (version_of(self.target) or (0, 0, 0)) < OLDEST:
             raise ConfigError(
                 f"argo.target must be a version of Argo from 3.7 on, as '3.7.3' or '4.0', got {self.target!r}."
@@ -141,6 +151,14 @@ class ArgoSettings:
         """The same, when it is known to have Python and nothing else; None when nobody can know."""
         image = self.image_for(wanted, python)
         return image if _OF_PYTHON.fullmatch(image) else None
+
+    @property
+    def user_and_group(self) -> tuple[int, int] | None:
+        """As whom pods run; None where the cluster says so."""
+        if self.run_as == "cluster":
+            return None
+        user, _, group = self.run_as.partition(":")
+        return int(user), int(group or user)
 
     @property
     def url(self) -> str:
@@ -167,6 +185,8 @@ def argo_settings(table: Mapping[str, Any] | None, environment: Mapping[str, str
     merged: dict[str, Any] = {**_from_environment(environment), **given}
     merged |= _address(merged.pop("host", None), merged.get("base_href", ""), is_secure=merged.pop("is_secure", True))
     merged["token"] = _bare_token(merged.get("token"))
+    if "run_as" in merged:
+        merged["run_as"] = str(merged["run_as"])
     for name, seconds_name in (("run_timeout", "run_timeout_s"), ("keep_for", "keep_for_s")):
         if name in merged:
             merged[seconds_name] = _seconds(name, merged.pop(name))

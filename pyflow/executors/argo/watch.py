@@ -21,7 +21,7 @@ from pyflow.contract import ErrorRecord, ExitCode, parse_slot
 from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, StoreUnavailableError, UnreachableError
 from pyflow.executors.argo.cluster import Cluster
 from pyflow.executors.argo.failure import MissingError
-from pyflow.executors.argo.reasons import Wait, is_out_of_memory, why_it_died, why_it_waits
+from pyflow.executors.argo.reasons import Wait, is_out_of_memory, long_on_its_way, why_it_died, why_it_waits
 from pyflow.executors.argo.slots import slots_of, under_way
 from pyflow.executors.argo.workflow import FINAL, PodNode, is_shut_down, message_of, phase_of, pod_nodes
 from pyflow.jsontext import Json
@@ -38,6 +38,8 @@ _PATIENCE_S: Final = 300.0
 """How long a pod may wait for what waiting will not mend, an image that is not there for example."""
 _SLOW_S: Final = 5.0
 """When a pod that is on its way is worth a question."""
+_VERY_SLOW_S: Final = 60.0
+"""And when it is worth a word, though nobody has an answer."""
 _UNNOTICED_S: Final = 15.0
 """When a workflow that no controller has looked at is worth a word."""
 _LAST_LINES: Final = 5
@@ -232,7 +234,8 @@ class Watch:
             except ExecutorError:
                 # Not everybody may read events; the wait is then not explained.
                 self._warned[node.id] = ""
-        return why_it_waits(self._warned.get(node.id, ""))
+        warned = why_it_waits(self._warned.get(node.id, ""))
+        return long_on_its_way(node.pod) if warned is None and now - since >= _VERY_SLOW_S else warned
 
     def _tell_wait(self, node: PodNode, wait: Wait | None) -> None:
         text = "" if wait is None else str(wait)

@@ -6,16 +6,20 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import uuid
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from argo_world import IMAGE, kubectl, needs_argo, prepared, project, pyflow, until
+from tls_world import tls_front
 
 from pyflow import errors, load_run
 from pyflow.api import list_runs
@@ -354,6 +358,109 @@ def elsewhere(administrator):
     run(["kubectl", "create", "namespace", name])
     yield name
     run(["kubectl", "delete", "namespace", name, "--wait=false"])
+
+
+WHO = """
+    import os
+    from pathlib import Path
+    from pyflow import Volume, container, pipeline, task
+
+    @task(volumes={{"/mnt/shared": Volume.host({shared!r}, read_only=False)}})
+    def python():
+        Path("/mnt/shared/made").write_text("x")
+        return os.getuid(), os.getgid()
+
+    @container(image={image!r}, stdout=True)
+    def program():
+        return ["sh", "-c", "id -u; id -g"]
+
+    @pipeline
+    def who():
+        return python(), program()
+"""
+
+
+def test_pods_run_as_whom_the_site_says(tmp_path, monkeypatch):
+    """The files of a shared volume are made as a user of the site, by Python and any program alike."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    os.chown(shared, 1234, 100)
+    flows = project(tmp_path, monkeypatch, WHO.format(shared=str(shared), image="busybox:1.36"), run_as="1234:100")
+    with world_readable(tmp_path):
+        assert flows.who() == ((1234, 100), "1234\n100\n")
+    made = (shared / "made").stat()
+    assert (made.st_uid, made.st_gid) == (1234, 100)
+
+
+def test_pods_run_as_whom_the_cluster_assigns(tmp_path, monkeypatch, elsewhere):
+    """As on OpenShift: no user stands in the manifest, and the cluster gives one of the namespace's own to each pod."""
+    names = {"namespace": elsewhere, "key_secret": "pyflow-key", "s3_secret": "pyflow-s3"}
+    source = WHO.format(shared=str(tmp_path), image="busybox:1.36")
+    flows = project(tmp_path, monkeypatch, source, **names, run_as="cluster")
+    made = pyflow("argo", "setup", "--namespace", elsewhere, "--s3-secret", "pyflow-s3").stdout
+    kubectl("apply", "-n", elsewhere, "-f", "-", input=made)
+    with assigning(elsewhere, user=54321, folder=tmp_path), world_readable(tmp_path):
+        tmp_path.chmod(0o777)
+        assert flows.who() == ((54321, 0), "54321\n0\n")
+
+
+@contextmanager
+def assigning(namespace: str, *, user: int, folder: Path) -> Iterator[None]:
+    """Have the cluster give this user to all pods of a namespace, and refuse those that ask for one."""
+
+    class Assigns(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["request"]
+            asked = {"runAsUser", "runAsGroup", "fsGroup"} & set(request["object"]["spec"].get("securityContext", {}))
+            patch = [
+                {"op": "add", "path": f"/spec/securityContext/{name}", "value": user}
+                for name in ("runAsUser", "fsGroup")
+            ]
+            answer = {"uid": request["uid"], "allowed": not asked, "status": {"message": f"asks for {sorted(asked)}"}}
+            if not asked:
+                answer |= {"patchType": "JSONPatch", "patch": b64encode(json.dumps(patch).encode()).decode()}
+            body = json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer})
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Assigns)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    with tls_front(server.server_port, folder) as front:
+        hook = {
+            "name": "assigns.pyflow.test",
+            "clientConfig": {"url": front.url, "caBundle": b64encode(front.authority.read_bytes()).decode()},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
+        wanted = {**kind, "metadata": {"name": namespace}, "webhooks": [hook]}
+        kubectl("apply", "-f", "-", input=json.dumps(wanted))
+        try:
+            yield
+        finally:
+            kubectl("delete", "mutatingwebhookconfiguration", namespace)
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+@contextmanager
+def world_readable(folder: Path) -> Iterator[None]:
+    """Let pods of another user reach a folder of a test's."""
+    closed = [parent for parent in (folder, *folder.parents) if not parent.stat().st_mode & 0o001]
+    modes = [parent.stat().st_mode for parent in closed]
+    for parent, mode in zip(closed, modes, strict=True):
+        parent.chmod(mode | 0o011)
+    try:
+        yield
+    finally:
+        for parent, mode in zip(closed, modes, strict=True):
+            parent.chmod(mode)
 
 
 CONFINED = """

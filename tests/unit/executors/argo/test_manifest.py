@@ -272,6 +272,24 @@ def test_a_tag_in_a_setting_is_refused(name: str, value: object) -> None:
         manifest_of(wide, 1, settings=replace(SETTINGS, **{name: value}))
 
 
+@pytest.mark.parametrize(
+    ("run_as", "user"),
+    [
+        ("1000", {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}),
+        ("1234:100", {"runAsUser": 1234, "runAsGroup": 100, "fsGroup": 100}),
+        ("cluster", {}),
+    ],
+)
+def test_pods_run_as_whom_the_settings_say(run_as: str, user: dict[str, int]) -> None:
+    """Never as root, and as nobody in particular where the cluster chooses."""
+    spec = manifest_of(wide, 1, settings=replace(SETTINGS, run_as=run_as))["spec"]
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        **user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
 def test_settings_reach_the_workflow() -> None:
     """Parallelism, time-out, pull secrets, priority, labels and annotations of the settings are in the workflow, for its pods."""
     settings = ArgoSettings(

@@ -28,6 +28,7 @@ def node(message: str, *, phase: str = "Failed", exit_code: int | None = None) -
         ('pods "w-1" is forbidden: error looking up service account ns/x: serviceaccount "x" not found', "forbidden", True, "pyflow argo setup"),
         ("task 'w-1.n0' errored: serviceaccounts \"x\" not found", "forbidden", True, "pyflow argo setup"),
         ('pods "w-1" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (containers "init", "wait" must set …', "forbidden", True, "executor.securityContext"),
+        ("CreateContainerConfigError: container has runAsNonRoot and image will run as root", "config", True, "run_as"),
         ('CreateContainerConfigError: secret "s3" not found', "config", True, "pyflow argo setup"),
         ("Unschedulable: 0/1 nodes are available: persistentvolumeclaim \"data\" not found.", "volume", False, "claim"),
         ("Waiting for argo-ns/Mutex/m lock. Lock status: 0/1", "lock", False, "Another workflow"),

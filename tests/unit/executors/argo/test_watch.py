@@ -235,6 +235,21 @@ def test_a_pod_that_cannot_mount_something_is_explained(scene):
     assert "pyflow argo setup" in event["reason"]
 
 
+def test_a_pod_that_takes_long_and_warns_of_nothing_is_told(scene):
+    """After a minute; until then a pod that gets ready is none that waits."""
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "PodInitializing"))
+    for now in (1000.0, 1010.0, 1059.0):
+        scene.watch._now = lambda now=now: now
+        scene.watch.look()
+    assert scene.kinds() == []
+    for now in (1061.0, 1070.0):
+        scene.watch._now = lambda now=now: now
+        scene.watch.look()
+    (event,) = scene.told
+    assert "getting ready for more than a minute" in event["reason"]
+    assert "-c init' tell" in event["reason"]
+
+
 def test_a_pod_that_never_told_anything_is_quoted(scene):
     """Nothing of it is in the store, so what it printed is in its error."""
     scene.cluster.printed = ["a", "b", "c", "d", "e", "sh: python3: not found"]
