@@ -16,6 +16,8 @@ from typing import Any, Final, NamedTuple
 from pyflow.contract import ErrorRecord, Home, Invocation
 from pyflow.errors import ConfigError, StoreError
 from pyflow.runs import Journal, RunRecord
+from pyflow.runtime.cgroup import memory_limit_bytes
+from pyflow.runtime.sharing import MEMORY
 from pyflow.store import ContentStore
 from pyflow.version import VERSION
 
@@ -171,9 +173,18 @@ class Reporter:
                     self.publish()
 
 
+def say_memory(path: str = _TERMINATION_LOG) -> None:
+    """Let the cluster know how much memory this pod has, whatever ends it: the next attempt's depends on it."""
+    limit_bytes = memory_limit_bytes()
+    if limit_bytes is not None and Path(path).exists():
+        Path(path).write_bytes(b"%b%dMi\n" % (MEMORY.encode(), limit_bytes >> 20))
+
+
 def say_why(error: ErrorRecord, path: str = _TERMINATION_LOG) -> None:
     """Let the cluster show the end of an error, and the container's own output the whole."""
     os.write(2, error.traceback.encode(errors="backslashreplace") + b"\n")
     text = f"{error.type}: {error.message}\n{error.traceback}".encode(errors="backslashreplace")
     if Path(path).exists():
-        Path(path).write_bytes(text[:_MESSAGE_BYTES])
+        said = Path(path).read_bytes()
+        memory = said[: said.find(b"\n") + 1] if said.startswith(MEMORY.encode()) else b""
+        Path(path).write_bytes((memory + text)[:_MESSAGE_BYTES])

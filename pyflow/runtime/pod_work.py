@@ -10,7 +10,7 @@ from typing import Final
 from pyflow.contract import RETRYABLE, ExitCode, Invocation, Outcome, slot_of
 from pyflow.errors import DefinitionError, PyflowError
 from pyflow.jsontext import Json
-from pyflow.packed import PackedBranch, PackedMap, unequal_lengths
+from pyflow.packed import PackedBranch, PackedCall, PackedMap, unequal_lengths
 from pyflow.runs import brief_of
 from pyflow.runtime import sharing
 from pyflow.runtime.attempts import CANCELLED, is_lost
@@ -18,7 +18,7 @@ from pyflow.runtime.execution import loading_exit_code
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.marks import Marks, is_spoilt, mark_failed, read_marks
 from pyflow.runtime.pod_container import Collector, stage_in_pod
-from pyflow.runtime.pod_place import PodPlace, Reporter, say_why
+from pyflow.runtime.pod_place import PodPlace, Reporter, say_memory, say_why
 from pyflow.runtime.program import Program
 from pyflow.runtime.request import writer_of
 from pyflow.runtime.resolve import Resolver
@@ -64,6 +64,9 @@ class Work:
     def run(self, node: int, share: sharing.Share) -> int:
         """Run a node for each index vector of a share; the worst of the exit codes, and if one may be mended, that one."""
         codes: list[int] = []
+        found = self._program.place(node).node
+        if isinstance(found, PackedCall) and self._program.graph.options[found.options].memory_on_oom_mib:
+            say_memory()
         vectors = self._vectors(node, share)
         invocations = [self._place.invocation(node, vector, self._attempt) for vector in vectors]
 

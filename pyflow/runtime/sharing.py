@@ -169,6 +169,9 @@ HELPER_BACKOFF_S: Final = 2.0
 """Of pods that do pyflow's own work: what they do may be done again."""
 
 
+MEMORY: Final = "pyflow-memory="
+"""What a pod's last words begin with whose successor's memory depends on its own, as ``pyflow-memory=512Mi``."""
+
 KILLED: Final = 137
 """The code of a process that was killed, as for lack of memory (128 + SIGKILL)."""
 

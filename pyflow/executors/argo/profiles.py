@@ -187,8 +187,18 @@ def pod_patch(options: PackedOptions, extra: Template | None = None) -> str:
     both = {"requests": {"memory": marker}, "limits": {"memory": marker}}
     grown = _merged({"containers": [{"name": "main", "resources": both}]}, patch)
     least, most = options.memory_mib, options.memory_on_oom_mib
-    doubled = f"{{{{=string(int(min({least}*2**asInt(retries), {most})))}}}}{_MIB}"
-    return json_text(grown).replace(marker, doubled)
+    return json_text(grown).replace(marker, f"{{{{=string(int(min({_next_memory(least)}, {most})))}}}}{_MIB}")
+
+
+def _next_memory(least_mib: int) -> str:
+    """What an attempt gets, as Argo reckons it: twice what the one before had, if that died for lack of it, and otherwise as much.
+
+    A pod says what it has in its termination message. One that was deleted leaves none, and a container task never does: after these
+    it is as if all attempts before had died for lack of memory.
+    """
+    told = f"split(split(lastRetry.message, '{sharing.MEMORY}')[1], '{_MIB}')[0]"
+    grown = f"asInt({told})*(lastRetry.exitCode == '{sharing.KILLED}' ? 2 : 1)"
+    return f"lastRetry.message contains '{sharing.MEMORY}' ? {grown} : {least_mib}*2**asInt(retries)"
 
 
 def _merged(base: Json, over: Json) -> Json:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyflow.executors.argo.workflow import PodNode
-from pyflow.runtime import LOST, OUT_OF_MEMORY, TIMED_OUT, out_of_memory_reason
+from pyflow.runtime import LOST, OUT_OF_MEMORY, TIMED_OUT, out_of_memory_reason, sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_byt
         memory_mib: What its task may use; None: unlimited.
         most_memory_bytes: The most that it was seen to use; 0: nobody knows.
     """
-    said = " ".join(node.message.split())[:400].rstrip(".")
+    said = re.sub(rf"{sharing.MEMORY}\d+Mi ?", "", " ".join(node.message.split()))[:400].rstrip(": .")
     if is_out_of_memory(node):
         limit = memory_mib * 2**20 if memory_mib is not None else None
         return Death("memory", out_of_memory_reason(limit_bytes=limit, sample_bytes=most_memory_bytes, said=said))

@@ -25,6 +25,7 @@ FLOW = """
     from pyflow import Volume, pipeline, task
 
     SEEN = {shared!r}
+    LIMITS = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
     @task(volumes={{SEEN: Volume.host(SEEN, read_only=False)}}, retries=2, backoff="1s")
     def draw(name, seconds=0.0):
@@ -46,6 +47,22 @@ FLOW = """
         if not Path(SEEN, "mended").exists():
             raise ConnectionError("not yet")
         return drawn
+
+    @task(volumes={{SEEN: Volume.host(SEEN, read_only=False)}}, memory="64Mi", memory_on_oom="512Mi", retries=3, backoff="1s")
+    def moody():
+        found = [path for path in LIMITS if path.exists()]
+        with open(Path(SEEN, "limits"), "a") as file:
+            file.write(str(int(found[0].read_text()) >> 20) + " ")
+        limits = Path(SEEN, "limits").read_text().split()
+        if len(limits) == 2:
+            return len(bytearray(200 << 20))
+        if len(limits) < 4:
+            raise ConnectionError("not yet")
+        return limits
+
+    @pipeline
+    def trying():
+        return moody()
 
     @pipeline
     def drawing(name, seconds=0.0):
@@ -96,6 +113,11 @@ def check_one_result(run, executions, place, name):
     slots = [slot for slot, _ in content.blobs.records(content.keys.commits(run.id))]
     assert sorted(slots) == ["0", "1"]
     assert place.count(name) == executions
+
+
+def test_memory_grows_when_it_was_lacking_and_not_otherwise(place):
+    """Four attempts: an error, a death by lack of memory, an error, and the end; only the second makes the next one larger."""
+    assert place.flows.trying() == ["64", "64", "128", "128"]
 
 
 @only_when_all

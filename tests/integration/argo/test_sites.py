@@ -386,8 +386,7 @@ def test_pods_run_as_whom_the_site_says(tmp_path, monkeypatch):
     shared.mkdir()
     os.chown(shared, 1234, 100)
     flows = project(tmp_path, monkeypatch, WHO.format(shared=str(shared), image="busybox:1.36"), run_as="1234:100")
-    with world_readable(tmp_path):
-        assert flows.who() == ((1234, 100), "1234\n100\n")
+    assert flows.who() == ((1234, 100), "1234\n100\n")
     made = (shared / "made").stat()
     assert (made.st_uid, made.st_gid) == (1234, 100)
 
@@ -399,8 +398,8 @@ def test_pods_run_as_whom_the_cluster_assigns(tmp_path, monkeypatch, elsewhere):
     flows = project(tmp_path, monkeypatch, source, **names, run_as="cluster")
     made = pyflow("argo", "setup", "--namespace", elsewhere, "--s3-secret", "pyflow-s3").stdout
     kubectl("apply", "-n", elsewhere, "-f", "-", input=made)
-    with assigning(elsewhere, user=54321, folder=tmp_path), world_readable(tmp_path):
-        tmp_path.chmod(0o777)
+    tmp_path.chmod(0o777)
+    with assigning(elsewhere, user=54321, folder=tmp_path):
         assert flows.who() == ((54321, 0), "54321\n0\n")
 
 
@@ -447,20 +446,6 @@ def assigning(namespace: str, *, user: int, folder: Path) -> Iterator[None]:
             server.shutdown()
             thread.join()
             server.server_close()
-
-
-@contextmanager
-def world_readable(folder: Path) -> Iterator[None]:
-    """Let pods of another user reach a folder of a test's."""
-    closed = [parent for parent in (folder, *folder.parents) if not parent.stat().st_mode & 0o001]
-    modes = [parent.stat().st_mode for parent in closed]
-    for parent, mode in zip(closed, modes, strict=True):
-        parent.chmod(mode | 0o011)
-    try:
-        yield
-    finally:
-        for parent, mode in zip(closed, modes, strict=True):
-            parent.chmod(mode)
 
 
 CONFINED = """

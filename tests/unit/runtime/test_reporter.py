@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from argo_world import until
 
-from pyflow.contract import Home
+from pyflow.contract import ErrorRecord, Home
 from pyflow.errors import StoreError
 from pyflow.runs import RunRecord, read_events
-from pyflow.runtime import open_home
-from pyflow.runtime.pod_place import PodPlace, Reporter
+from pyflow.runtime import open_home, pod_place
+from pyflow.runtime.pod_place import PodPlace, Reporter, say_memory, say_why
 
 
 @pytest.fixture
@@ -50,3 +50,18 @@ def test_what_happens_is_told_while_the_pod_goes_on(place, content):
     reporter.close()
     assert not reporter._thread.is_alive()
     assert len([*read_events(content, "run-1")]) == 2
+
+
+def test_the_last_words_of_a_pod_begin_with_its_memory(tmp_path, monkeypatch):
+    """Whatever is said behind it, however often and however much, for Argo reckons with it."""
+    monkeypatch.setattr(pod_place, "memory_limit_bytes", lambda: 512 << 20)
+    log = tmp_path / "log"
+    say_memory(str(log))
+    assert not log.exists()  # this is no pod
+    log.touch()
+    say_memory(str(log))
+    assert log.read_text() == "pyflow-memory=512Mi\n"
+    for _ in range(2):
+        say_why(ErrorRecord(type="ValueError", message="no", traceback="x" * 9000), str(log))
+    assert log.read_text().startswith("pyflow-memory=512Mi\nValueError: no\nxxx")
+    assert log.stat().st_size == 4096

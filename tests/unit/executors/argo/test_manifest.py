@@ -115,7 +115,9 @@ def test_options_become_fields() -> None:
     assert pod["retryStrategy"]["limit"] == "3"
     assert pod["retryStrategy"]["backoff"] == {"duration": "2s", "factor": "2"}
     assert pod["activeDeadlineSeconds"] == 1500
-    assert "{{=string(int(min(1024*2**asInt(retries), 4096)))}}Mi" in pod["podSpecPatch"]
+    told = "asInt(split(split(lastRetry.message, 'pyflow-memory=')[1], 'Mi')[0])*(lastRetry.exitCode == '137' ? 2 : 1)"
+    grown = f"lastRetry.message contains 'pyflow-memory=' ? {told} : 1024*2**asInt(retries)"
+    assert f"{{{{=string(int(min({grown}, 4096)))}}}}Mi" in pod["podSpecPatch"]
     patch = json.loads(pod["podSpecPatch"])
     assert patch["hostname"] == HOSTILE
     assert patch["containers"][0]["stdin"] is True

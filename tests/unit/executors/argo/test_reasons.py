@@ -54,6 +54,7 @@ def test_a_pod_on_its_way_does_not_wait(message):
     [
         ("OOMKilled (exit code 137)", 137, "memory", "limit of 64 MiB"),
         ("Error (exit code 137)", 137, "memory", "memory_on_oom="),
+        ("main: Error (exit code 3): pyflow-memory=64Mi", 3, "other", "no result: main: Error (exit code 3)."),
         ("pod deleted", None, "deleted", "retries="),
         ("The node was low on resource: memory.", None, "evicted", "was evicted"),
         ("Pod was active on the node longer than the specified deadline", None, "timeout", "time limit"),
