@@ -101,9 +101,11 @@ class Run:
     def summary(self) -> RunSummary | None:
         """How it ended; None while it has not."""
         if self._summary is None:
-            # Once written it stays as it is.
+            # Looked for before the store is, for whoever writes it forgets it then. Once written it stays as it is.
+            unwritten = unwritten_summary(self._content, self.id)
             self._summary = RunSummary.read(self._content, self.id)
-        return self._summary or unwritten_summary(self._content, self.id)
+            return self._summary or unwritten
+        return self._summary
 
     @property
     def status(self) -> Status:

@@ -47,9 +47,9 @@ def setup(submitter: str | None, **given: Any) -> None:
     table = {name: value for name, value in given.items() if value is not None}
     workplace = open_workplace(Settings(argo=table))
     credentials = _credentials() if table.get("s3_secret") else None
-    authorities = _authorities() if table.get("s3_ca_secret") else None
+    certificates = _certificates() if table.get("s3_ca_secret") else None
     keys = [key.secret.hex() for key in workplace.content.trust.keys]
-    objects = argo_setup(workplace.settings, keys, credentials, submitter, authorities=authorities)
+    objects = argo_setup(workplace.settings, keys, credentials, submitter, certificates=certificates)
     click.echo(yaml.safe_dump_all(objects, sort_keys=False), nl=False)
 
 
@@ -66,12 +66,15 @@ def _credentials() -> tuple[str, str]:
     return found
 
 
-def _authorities() -> str:
+def _certificates() -> str:
     """The certificates that boto3 trusts in this process instead of its own."""
     path = os.environ.get("AWS_CA_BUNDLE")
     if not path:
         raise Wrong("--s3-ca-secret needs AWS_CA_BUNDLE to name the file with the certificates that pods are to trust.")
     try:
-        return Path(path).read_text(encoding="utf-8")
+        found = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise Wrong(f"AWS_CA_BUNDLE names {path}, which cannot be read: {error.strerror}.") from error
+    if "BEGIN CERTIFICATE" not in found:
+        raise Wrong(f"AWS_CA_BUNDLE names {path}, which holds no certificate as PEM (-----BEGIN CERTIFICATE-----).")
+    return found

@@ -145,7 +145,7 @@ def argo_setup(
     credentials: tuple[str, str] | None = None,
     submitter: str | None = None,
     *,
-    authorities: str | None = None,
+    certificates: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> list[dict[str, Json]]:
     """The objects that an administrator applies once to a namespace for the executor ``argo``.
@@ -155,8 +155,8 @@ def argo_setup(
         keys: That results are signed with, in hexadecimal digits.
         credentials: Access key and secret key of the bucket, if a Secret with them is wanted.
         submitter: A service account that may submit runs, if one is wanted.
-        authorities: Certificates of those that vouch for the store, if a Secret with them is wanted.
+        certificates: Certificates of those that vouch for the store, if a Secret with them is wanted.
     """
     found = argo.argo_settings(settings.argo, environment)
     asked = argo.Credentials(*credentials) if credentials else None
-    return argo.setup_objects(found, keys, asked, authorities=authorities, submitter=submitter)
+    return argo.setup_objects(found, keys, asked, certificates=certificates, submitter=submitter)

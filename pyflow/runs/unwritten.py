@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Final
 
-from pyflow.errors import StoreError
+from pyflow.errors import PyflowError
 from pyflow.runs.record import RunSummary
 from pyflow.store import ContentStore
 
@@ -37,16 +37,18 @@ def _write(summary: RunSummary, content: ContentStore) -> None:
     while not _is_settled(summary, content):
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-    del _unwritten[_name(content, summary.run_id)]
+    _unwritten.pop(_name(content, summary.run_id), None)
 
 
 def _is_settled(summary: RunSummary, content: ContentStore) -> bool:
     """Whether the summary is written, or its run removed meanwhile: nothing of a removed run comes back."""
     blobs, keys, run_id = content.blobs, content.keys, summary.run_id
     try:
-        if blobs.info(keys.run_info(run_id)) is not None and blobs.info(keys.summary(run_id)) is None:
+        if blobs.info(keys.run_info(run_id)) is None:
+            return bool(blobs.folders(keys.runs()))  # without any run the store itself is away: an unmounted drive
+        if blobs.info(keys.summary(run_id)) is None:
             summary.write(content)
-    except StoreError:
+    except PyflowError:
         return False
     return True
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pyflow.contract import Home
 from pyflow.errors import ConfigError
-from pyflow.executors.argo.mounts import AUTHORITIES, KEY_FOLDER, SCRATCH
+from pyflow.executors.argo.mounts import AUTHORITIES_FILE, KEY_FOLDER, SCRATCH
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.text import encoded, plain
 from pyflow.images import COMPILED_AT
@@ -132,8 +132,8 @@ class Place:
             found.append({"name": "AWS_ENDPOINT_URL", "value": plain(str(self._endpoint()), what="endpoint")})
         if settings.s3_region:
             found.append({"name": "AWS_REGION", "value": plain(settings.s3_region, what="region")})
-        if settings.s3_ca_secret:
-            found.append({"name": "AWS_CA_BUNDLE", "value": AUTHORITIES})
+        if settings.s3_ca_secret is not None:
+            found.append({"name": "AWS_CA_BUNDLE", "value": AUTHORITIES_FILE})
         if settings.credentials == "secret":
             for variable, key in (
                 ("AWS_ACCESS_KEY_ID", settings.s3_access_key),
@@ -172,7 +172,7 @@ class Place:
             place["insecure"] = True
         if self.settings.s3_region:
             place["region"] = plain(self.settings.s3_region, what="region")
-        if self.settings.s3_ca_secret:
+        if self.settings.s3_ca_secret is not None:
             place["caSecret"] = {"name": self.settings.s3_ca_secret, "key": self.settings.s3_ca_key}
         if self.settings.credentials == "secret":
             for name, secret_key in (

@@ -50,8 +50,11 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
     (r"didn't match Pod's node affinity|node\(s\) didn't match node selector", "unschedulable",
      "No node has these labels: check the option node_selector", False),
     (r"untolerated taint|had taint", "unschedulable", "The nodes keep other pods away: see the option tolerations", False),
-    (r"runAsNonRoot", "config", "The image would run as root, and nobody says as whom instead: argo={'run_as': '1000'}", True),
-    (r"secret .*(not found|not registered)|configmap .*(not found|not registered)|couldn't find key|CreateContainerConfigError", "config",
+    (r"violates PodSecurity.*\"(init|wait)\"", "forbidden",
+     "Argo's own containers say too little for this namespace: whoever runs Argo sets executor.securityContext in its configuration", True),
+    (r"violates PodSecurity", "forbidden", "The namespace does not allow what the task asks for: see run_as_root, volumes and pod_patch", True),
+    (r"has runAsNonRoot and image", "config", "The image would run as root, and nobody says as whom instead: argo={'run_as': '1000'}", True),
+    (r"secret .*(not found|not registered)|configmap .*(not found|not registered)|couldn't find key|non-existent (secret|config) key|CreateContainerConfigError", "config",
      "A Secret or ConfigMap that the pod names is not there: 'pyflow argo setup' prints those that pyflow needs", True),
     (r"persistentvolumeclaim|unbound immediate PersistentVolumeClaims|volume", "volume",
      "Check that the claim that the option volumes names is there, and that it may be mounted on this node", False),
@@ -60,8 +63,6 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
      "The namespace's quota is used up: wait, set parallelism=, or ask for less with cpus= and memory=", False),
     (r"service ?accounts? .*not found", "forbidden",
      "There is no such service account: argo={'service_account': ...}; 'pyflow argo setup' prints one", True),
-    (r"violates PodSecurity.*\"(init|wait)\"", "forbidden",
-     "Argo's own containers say too little for this namespace: whoever runs Argo sets executor.securityContext in its configuration", True),
     (r"is forbidden|cannot create resource", "forbidden", "A right or a policy is missing: show this to who runs the cluster", True),
     (r"CreateContainerError|RunContainerError", "config", "The container could not be made: check its command and volumes", True),
     (r"lock|[Mm]utex|[Ss]emaphore", "lock", "Another workflow holds what this one waits for", False),
@@ -84,14 +85,13 @@ def why_it_waits(message: str) -> Wait | None:
     return Wait("other", text.rstrip("."))
 
 
-def long_on_its_way(pod: str) -> Wait:
-    """What to say of a pod that does not get ready, and of which nobody says why."""
-    return Wait(
-        "slow",
-        "its pod has been getting ready for more than a minute, and nobody says why",
-        "A node that pulls a large image takes so long, and so does a store that does not answer Argo's own container: "
-        f"'kubectl describe pod {pod}' and 'kubectl logs {pod} -c init' tell",
-    )
+LONG_ON_ITS_WAY: Final = Wait(
+    "slow",
+    "its pod has been getting ready for more than a minute, and nobody says why",
+    "A node that pulls a large image takes so long, and so does a store that does not answer Argo's own container: "
+    "'kubectl describe pod' and 'kubectl logs -c init' tell",
+)
+"""Of a pod that does not get ready, and of which Kubernetes tells nothing."""
 
 
 def is_out_of_memory(node: PodNode) -> bool:
@@ -119,10 +119,10 @@ def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_byt
         return Death("deleted", f"its pod was removed while it ran ({said}). With retries= another pod tries again.")
     if "workflow shutdown" in said:
         return Death("stopped", f"the workflow was stopped before it had ended ({said}).")
-    if "x509" in said:
-        return Death("start", f"its pod does not trust the store: {said}. {_AUTHORITY}")
     wait = why_it_waits(said)
     if wait is not None and wait.kind in {"image", "config", "forbidden"}:
         return Death("image" if wait.kind == "image" else "start", f"its pod could not start: {wait}")
+    if "signed by unknown authority" in said:
+        return Death("start", f"its pod does not trust the store: {said}. {_AUTHORITY}")
     code = "" if node.exit_code is None else f" with exit code {node.exit_code}"
     return Death("other", f"its pod ended{code} and left no result{': ' + said if said else ''}.")

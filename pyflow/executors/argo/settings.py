@@ -34,8 +34,9 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 # A namespace is a DNS label (RFC 1123): at most 63 lower-case letters, digits and dashes.
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
-# Numbers are those that Kubernetes takes: below 2^31. Root is asked for by tasks.
-_USER: Final = re.compile(r"cluster|[1-9]\d{0,8}(:\d{1,9})?")
+# Root is asked for by tasks.
+_USER: Final = re.compile(r"cluster|[1-9][0-9]{0,9}(:[0-9]{1,10})?")
+_MOST_USERS: Final = 2**31  # Kubernetes takes numbers below this
 
 # Python's own images on Docker Hub; one of that name in another registry may hold anything.
 _OF_PYTHON: Final = re.compile(r"(?:docker\.io/)?(?:library/)?python:[\w.-]+(?:@sha256:[0-9a-f]{64})?")
@@ -129,7 +130,7 @@ class ArgoSettings:
             )
         if self.parallelism is not None and self.parallelism < 1:
             raise ConfigError(f"argo.parallelism must be 1 or more, got {self.parallelism!r}.")
-        if not _USER.fullmatch(self.run_as):
+        if not _USER.fullmatch(self.run_as) or max(self.user_and_group or (0,)) >= _MOST_USERS:
             raise ConfigError(
                 f"argo.run_as must be a user's number, as '1000', one with a group's, as '1000:100', or 'cluster', got {self.run_as!r}. "
                 "A task that needs root says run_as_root=True."

@@ -29,7 +29,7 @@ def setup_objects(
     keys: Sequence[str],
     credentials: Credentials | None = None,
     *,
-    authorities: str | None = None,
+    certificates: str | None = None,
     submitter: str | None = None,
 ) -> list[dict[str, Json]]:
     """Service account, role, binding, its token, the key that signs results, and, when asked, what it takes to reach the bucket.
@@ -38,7 +38,7 @@ def setup_objects(
         settings: The namespace, and the names that are to be used.
         keys: With which results are signed, as their file holds them.
         credentials: For the bucket; None: pods have them from elsewhere.
-        authorities: Certificates, as PEM, of those that vouch for the store; None: it is one that everybody trusts.
+        certificates: Certificates, as PEM, of those that vouch for the store; None: it is one that everybody trusts.
         submitter: A service account that may submit runs and look at them; None: nobody is given that right.
     """
     namespace = settings.namespace or "default"
@@ -58,8 +58,8 @@ def setup_objects(
     if credentials is not None:
         values = {settings.s3_access_key: credentials.access_key, settings.s3_secret_key: credentials.secret_key}
         objects.append(_secret(settings.s3_secret or S3_SECRET, namespace, values))
-    if authorities is not None:
-        objects.append(_secret(settings.s3_ca_secret or CA_SECRET, namespace, {settings.s3_ca_key: authorities}))
+    if certificates is not None:
+        objects.append(_secret(settings.s3_ca_secret or CA_SECRET, namespace, {settings.s3_ca_key: certificates}))
     if submitter is not None:
         objects += _submitter(submitter, namespace)
     return objects

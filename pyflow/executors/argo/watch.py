@@ -21,7 +21,7 @@ from pyflow.contract import ErrorRecord, ExitCode, parse_slot
 from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, StoreUnavailableError, UnreachableError
 from pyflow.executors.argo.cluster import Cluster
 from pyflow.executors.argo.failure import MissingError
-from pyflow.executors.argo.reasons import Wait, is_out_of_memory, long_on_its_way, why_it_died, why_it_waits
+from pyflow.executors.argo.reasons import LONG_ON_ITS_WAY, Wait, is_out_of_memory, why_it_died, why_it_waits
 from pyflow.executors.argo.slots import slots_of, under_way
 from pyflow.executors.argo.workflow import FINAL, PodNode, is_shut_down, message_of, phase_of, pod_nodes
 from pyflow.jsontext import Json
@@ -85,6 +85,7 @@ class Watch:
         self._hopeless_since: dict[str, float] = {}
         self._pending_since: dict[str, float] = {}
         self._warned: dict[str, str] = {}
+        self._asked_at: dict[str, float] = {}
         self._ask_warnings_at = float("-inf")
         self._trouble = ""
         self._ask_at = 0.0
@@ -207,6 +208,7 @@ class Watch:
 
     def _note_waits(self, nodes: Sequence[PodNode], workflow: Json) -> None:
         """Tell why pods wait; end the run when waiting cannot help."""
+        self._ask_about_one([node for node in nodes if node.phase == "Pending" and self._is_slow(node)])
         for node in nodes:
             wait = self._why(node) if node.phase == "Pending" else None
             self._tell_wait(node, wait)
@@ -220,22 +222,36 @@ class Watch:
                 f"namespace {self._cluster.namespace!r}? Where there are several, argo={{'instance_id': ...}} says which one."
             )
 
+    def _is_slow(self, node: PodNode) -> bool:
+        """Whether a pod has been on its way for long, and its node says no more."""
+        since = self._pending_since.setdefault(node.id, self._now())
+        return why_it_waits(node.message) is None and self._now() - since >= _SLOW_S
+
+    def _ask_about_one(self, nodes: Sequence[PodNode]) -> None:
+        """Ask what Kubernetes has warned of: now and then, about the pod that was asked about longest ago."""
+        if not nodes or self._now() < self._ask_warnings_at:
+            return
+        self._ask_warnings_at = self._now() + _SLOW_S
+        node = min(nodes, key=lambda node: self._asked_at.get(node.id, 0.0))
+        self._asked_at[node.id] = self._now()
+        try:
+            self._warned[node.id] = next(reversed(self._cluster.warnings(node.pod)), "")
+        except ExecutorError:
+            # Not everybody may read events; the wait is then not explained.
+            self._warned[node.id] = ""
+
     def _why(self, node: PodNode) -> Wait | None:
         """Why a pod waits: by its node's message, or, when it is on its way for long, by what Kubernetes has warned of."""
-        wait = why_it_waits(node.message)
-        now = self._now()
-        since = self._pending_since.setdefault(node.id, now)
-        if wait is not None or now - since < _SLOW_S:
-            return wait
-        if now >= self._ask_warnings_at:
-            self._ask_warnings_at = now + _SLOW_S
-            try:
-                self._warned[node.id] = next(reversed(self._cluster.warnings(node.pod)), "")
-            except ExecutorError:
-                # Not everybody may read events; the wait is then not explained.
-                self._warned[node.id] = ""
-        warned = why_it_waits(self._warned.get(node.id, ""))
-        return long_on_its_way(node.pod) if warned is None and now - since >= _VERY_SLOW_S else warned
+        if not self._is_slow(node):
+            return why_it_waits(node.message)
+        warned = self._warned.get(node.id)
+        if warned == "" and self._now() - self._pending_since[node.id] >= _VERY_SLOW_S and not self._has_begun(node):
+            return LONG_ON_ITS_WAY
+        return why_it_waits(warned or "")
+
+    def _has_begun(self, node: PodNode) -> bool:
+        """Whether a pod that still gets ready has told of its own: one of a container task fetches what that reads."""
+        return any(self._has_started(slot, node.attempt) for slot in slots_of(node, self.view))
 
     def _tell_wait(self, node: PodNode, wait: Wait | None) -> None:
         text = "" if wait is None else str(wait)

@@ -99,8 +99,9 @@ _ADVICE_BY_CERTIFICATE: Final = {
     "certificate is not yet valid": _RENEW,
     "doesn't match": _OTHER_NAME,
     "mismatch": _OTHER_NAME,
-    "CERTIFICATE_VERIFY_FAILED": "Set AWS_CA_BUNDLE to the file of the authority that the store's uses.",
 }
+_NO_CERTIFICATES: Final = ("NO_CERTIFICATE_OR_CRL_FOUND", "PEM lib")
+"""What OpenSSL says of a file that holds none, and of one that is cut off."""
 _NO_TLS: Final = (
     "WRONG_VERSION_NUMBER",
     "RECORD_LAYER_FAILURE",
@@ -165,18 +166,34 @@ def judge(error: Exception) -> Verdict:
 
 def _judge_tls(error: exceptions.SSLError) -> Verdict | None:
     """Why there is no safe way to the store; None for what may heal by itself."""
-    said = str(error)
-    cause = next(iter(getattr(error.kwargs.get("error"), "args", ())), None)
-    if isinstance(cause, _UNREADABLE) or "NO_CERTIFICATE_OR_CRL_FOUND" in said:
-        named = os.environ.get("AWS_CA_BUNDLE") or "ca_bundle in AWS's configuration"
-        return Verdict(Cure.NONE, said, f"Let AWS_CA_BUNDLE, now {named}, name a file with certificates, or unset it.")
+    inner = error.kwargs.get("error")  # the whole names the address as well, which may hold any word
+    said, what = str(inner), str(error)
+    cause = next(iter(getattr(inner, "args", ())), None)
+    if isinstance(cause, _UNREADABLE) or any(words in said for words in _NO_CERTIFICATES):
+        return Verdict(Cure.NONE, what, _no_certificates_advice())
     for words, advice in _ADVICE_BY_CERTIFICATE.items():
         if words in said:
-            return Verdict(Cure.NONE, said, advice)
+            return Verdict(Cure.NONE, what, advice)
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return Verdict(Cure.NONE, what, _authority_advice())
     if any(words in said for words in _NO_TLS):
         advice = "The store does not seem to speak TLS there: check AWS_ENDPOINT_URL (http or https?)."
-        return Verdict(Cure.CONTACT, said, advice)
+        return Verdict(Cure.CONTACT, what, advice)
     return None
+
+
+def _no_certificates_advice() -> str:
+    named = os.environ.get("AWS_CA_BUNDLE")
+    if named:
+        return f"Let AWS_CA_BUNDLE, now {named}, name a file with certificates, or unset it."
+    return "Let ca_bundle in AWS's configuration name a file with certificates, or take it out."
+
+
+def _authority_advice() -> str:
+    if os.environ.get("PYFLOW_POD"):
+        return "Name the Secret with the certificate of the store's authority: argo={'s3_ca_secret': ...}."
+    named = os.environ.get("AWS_CA_BUNDLE")
+    return f"Set AWS_CA_BUNDLE{f', now {named},' if named else ''} to the file of the authority that the store's uses."
 
 
 def _away() -> tuple[type[Exception], ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -32,6 +34,7 @@ def test_what_the_bucket_asks_for_is_printed(tmp_path):
         (["--s3-secret", "s"], {"AWS_SECRET_ACCESS_KEY": None}, "needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
         (["--s3-secret", "s"], {"AWS_SESSION_TOKEN": "t"}, "run out within hours"),
         (["--s3-ca-secret", "s"], {}, "needs AWS_CA_BUNDLE"),
+        (["--s3-ca-secret", "s"], {"AWS_CA_BUNDLE": sys.executable}, "holds no certificate as PEM"),
         (["--s3-ca-secret", "s"], {"AWS_CA_BUNDLE": "/nowhere.pem"}, "/nowhere.pem, which cannot be read"),
     ],
 )

@@ -131,8 +131,9 @@ def test_old_credentials_are_renewed_once():
         (unsafe("CERTIFICATE_VERIFY_FAILED: certificate has expired"), "renew its certificate"),
         (unsafe("CERTIFICATE_VERIFY_FAILED: Hostname mismatch"), "AWS_ENDPOINT_URL"),
         (unsafe("hostname 'a' doesn't match 'b'"), "AWS_ENDPOINT_URL"),
-        (unsafe(ssl.SSLError(FileNotFoundError(2, "No such file or directory"))), "unset it"),
-        (unsafe("NO_CERTIFICATE_OR_CRL_FOUND"), "AWS_CA_BUNDLE"),
+        (unsafe(ssl.SSLError(FileNotFoundError(2, "No such file or directory"))), "take it out"),
+        (unsafe("NO_CERTIFICATE_OR_CRL_FOUND"), "name a file with certificates"),
+        (unsafe("[X509] PEM lib (_ssl.c:4154)"), "name a file with certificates"),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -144,6 +145,27 @@ def test_what_cannot_heal_is_told_at_once(error, advice):
     assert not isinstance(told.value, StoreUnavailableError)
     assert slept == []
     assert told.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("variables", "advice"),
+    [
+        ({"AWS_CA_BUNDLE": ""}, "Set AWS_CA_BUNDLE to the file"),
+        ({"AWS_CA_BUNDLE": "/ours.pem"}, "Set AWS_CA_BUNDLE, now /ours.pem, to the file"),
+        ({"PYFLOW_POD": "word"}, "argo={'s3_ca_secret': ...}"),
+    ],
+)
+def test_an_authority_is_named_where_it_can_be(variables, advice, monkeypatch):
+    """On the author's machine by a variable, in a pod by what the settings say of pods."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert advice in judge(unsafe("CERTIFICATE_VERIFY_FAILED")).advice
+
+
+def test_words_in_an_address_say_nothing_of_a_certificate():
+    """A key may be called anything."""
+    error = exceptions.SSLError(endpoint_url="https://x/b/mismatch", error="EOF occurred in violation of protocol")
+    assert judge(error).cure is Cure.PATIENCE
 
 
 def test_an_error_that_nobody_knows_is_not_tried_again():

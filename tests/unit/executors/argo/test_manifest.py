@@ -279,6 +279,7 @@ def test_a_tag_in_a_setting_is_refused(name: str, value: object) -> None:
     [
         ("1000", {"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}),
         ("1234:100", {"runAsUser": 1234, "runAsGroup": 100, "fsGroup": 100}),
+        ("1000680000:0", {"runAsUser": 1000680000, "runAsGroup": 0, "fsGroup": 0}),
         ("cluster", {}),
     ],
 )

@@ -28,6 +28,8 @@ def node(message: str, *, phase: str = "Failed", exit_code: int | None = None) -
         ('pods "w-1" is forbidden: error looking up service account ns/x: serviceaccount "x" not found', "forbidden", True, "pyflow argo setup"),
         ("task 'w-1.n0' errored: serviceaccounts \"x\" not found", "forbidden", True, "pyflow argo setup"),
         ('pods "w-1" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (containers "init", "wait" must set …', "forbidden", True, "executor.securityContext"),
+        ('pods "w-1" is forbidden: violates PodSecurity "restricted:latest": restricted volume types (volumes "v0" uses "hostPath"), runAsNonRoot != true', "forbidden", True, "run_as_root"),
+        ('MountVolume.SetUp failed for volume "pyflow-ca" : references non-existent secret key: ca.crt', "config", True, "pyflow argo setup"),
         ("CreateContainerConfigError: container has runAsNonRoot and image will run as root", "config", True, "run_as"),
         ('CreateContainerConfigError: secret "s3" not found', "config", True, "pyflow argo setup"),
         ("Unschedulable: 0/1 nodes are available: persistentvolumeclaim \"data\" not found.", "volume", False, "claim"),
@@ -61,6 +63,7 @@ def test_a_pod_on_its_way_does_not_wait(message):
         ("workflow shutdown with strategy:  Stop", None, "stopped", "was stopped"),
         ("ImagePullBackOff: no such image", None, "image", "could not start"),
         ("init: Error (exit code 64): … x509: certificate signed by unknown authority", 64, "start", "--s3-ca-secret"),
+        ("ErrImagePull: tls: x509: certificate signed by unknown authority", None, "image", "Check the image's name"),
         ("Error (exit code 3)", 3, "other", "exit code 3"),
     ],
 )

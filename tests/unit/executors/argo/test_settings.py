@@ -109,6 +109,7 @@ def test_a_table_does_not_fit_into_a_variable():
         ({"s3_credentials": "secret"}, {}, "argo.s3_secret does not say which one"),
         ({"run_as": 0}, {}, "run_as_root=True"),
         ({"run_as": "jovyan"}, {}, "argo.run_as must be a user's number"),
+        ({"run_as": "1:2147483648"}, {}, "argo.run_as must be a user's number"),
         ({"s3_credentials": "magic"}, {}, "must be one of 'secret', 'workload-identity', 'node'"),
         ({"parallelism": 0}, {}, "argo.parallelism must be 1 or more"),
         ({"run_timeout": "soon"}, {}, "argo.run_timeout must be a duration"),

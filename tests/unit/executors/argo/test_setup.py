@@ -41,7 +41,7 @@ def test_the_buckets_credentials_are_printed_when_asked():
 
 def test_the_certificates_of_the_stores_authority_are_printed_when_asked():
     """Under the key that pods look them up by."""
-    found = objects({"s3_ca_secret": "ours", "s3_ca_key": "root.pem"}, authorities="-----BEGIN")
+    found = objects({"s3_ca_secret": "ours", "s3_ca_key": "root.pem"}, certificates="-----BEGIN")
     (secret,) = [one for one in found if one["metadata"]["name"] == "ours"]
     assert secret["stringData"] == {"root.pem": "-----BEGIN"}
 

@@ -235,19 +235,40 @@ def test_a_pod_that_cannot_mount_something_is_explained(scene):
     assert "pyflow argo setup" in event["reason"]
 
 
+def at(scene, *times):
+    """Look at these times."""
+    for now in times:
+        scene.watch._now = lambda now=now: now
+        scene.watch.look()
+
+
 def test_a_pod_that_takes_long_and_warns_of_nothing_is_told(scene):
     """After a minute; until then a pod that gets ready is none that waits."""
     scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "PodInitializing"))
-    for now in (1000.0, 1010.0, 1059.0):
-        scene.watch._now = lambda now=now: now
-        scene.watch.look()
+    at(scene, 1000.0, 1010.0, 1059.0)
     assert scene.kinds() == []
-    for now in (1061.0, 1070.0):
-        scene.watch._now = lambda now=now: now
-        scene.watch.look()
+    at(scene, 1061.0, 1070.0)
     (event,) = scene.told
     assert "getting ready for more than a minute" in event["reason"]
     assert "-c init' tell" in event["reason"]
+
+
+def test_a_pod_that_gets_its_inputs_is_not_slow(scene):
+    """That of a container task tells that it has begun, and may fetch for long, while Kubernetes takes it for one that gets ready."""
+    scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "PodInitializing"))
+    at(scene, 1000.0, 1010.0, 1100.0)
+    assert "waiting" not in scene.kinds()
+
+
+def test_each_of_several_pods_is_asked_about(scene):
+    """Two that wait for the same are both explained, and one that explains itself takes no turn."""
+    scene.cluster.warned = ['MountVolume.SetUp failed for volume "k" : secret "pyflow-key" not found']
+    slow = [pod(node, "Pending", "PodInitializing") for node in (scene.first, scene.second)]
+    scene.cluster.set_status(scene.name, "Running", *slow)
+    at(scene, *range(1000, 1075, 5))
+    assert [event["slot"] for event in scene.told] == [str(scene.first), str(scene.second)]
+    assert all('secret "pyflow-key" not found' in event["reason"] for event in scene.told)
 
 
 def test_a_pod_that_never_told_anything_is_quoted(scene):
