@@ -43,8 +43,13 @@ def tls_front(port: int, folder: Path) -> Iterator[Front]:
             await writer.drain()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind = await asyncio.open_connection("127.0.0.1", port)
-        ends.extend((writer, behind[1]))
+        ends.append(writer)
+        try:
+            behind = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            writer.close()
+            return
+        ends.append(behind[1])
         ways = [asyncio.create_task(hand_on(*way)) for way in ((reader, behind[1]), (behind[0], writer))]
         try:  # when one side leaves, so does the other
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)

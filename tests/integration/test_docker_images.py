@@ -64,11 +64,11 @@ def test_an_image_whose_name_was_taken_gets_it_back(engine):
     """A build on another base takes the name; the next run gives it back, so that a clean-up of nameless images spares it."""
     usual = ensure_runtime_image(engine)
     images = {}
-    for base in (f"pyflow-test-base:{uuid4().hex[:8]}" for _ in range(2)):
-        images[base] = labelled(engine, "pyflow-test-taken:1", base)
-        engine.api.tag(SMALL, "pyflow-test-taken", "1")
-    one, other = images
     try:
+        for base in (f"pyflow-test-base:{uuid4().hex[:8]}" for _ in range(2)):
+            images[base] = labelled(engine, "pyflow-test-taken:1", base)
+            engine.api.tag(SMALL, "pyflow-test-taken", "1")
+        one, other = images
         for base in (one, other, one):
             assert ensure_runtime_image(engine, base=base) == images[base]
             assert engine.api.inspect_image(runtime_tag())["Id"] == images[base]

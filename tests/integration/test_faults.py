@@ -655,11 +655,13 @@ def test_a_read_only_store_is_told(disk, tmp_path):
     subprocess.run(["mount", "--bind", str(disk), str(closed)], check=True)
     subprocess.run(["mount", "-o", "remount,ro,bind", str(closed)], check=True)
     store = str(closed / "store")
-    with pytest.raises(StoreError, match=r"[Rr]ead-only"):
-        filling.with_options(**HERE, store=store)(1)
-    assert len(load_run(run.id, store).result()[0]) == 300_000
-    assert len(list_runs(store)) == 1
-    subprocess.run(["umount", "--lazy", str(closed)], check=True)
+    try:
+        with pytest.raises(StoreError, match=r"[Rr]ead-only"):
+            filling.with_options(**HERE, store=store)(1)
+        assert len(load_run(run.id, store).result()[0]) == 300_000
+        assert len(list_runs(store)) == 1
+    finally:
+        subprocess.run(["umount", "--lazy", str(closed)], check=True)
 
 
 class Canary:

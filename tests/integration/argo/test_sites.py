@@ -438,11 +438,13 @@ def assigning(namespace: str, *, user: int, folder: Path) -> Iterator[None]:
         }
         kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration"}
         wanted = {**kind, "metadata": {"name": namespace}, "webhooks": [hook]}
-        kubectl("apply", "-f", "-", input=json.dumps(wanted))
         try:
+            kubectl("apply", "-f", "-", input=json.dumps(wanted))
+            asking = {"containers": [{"name": "main", "image": "busybox:1.36"}], "securityContext": {"runAsUser": 1}}
+            until(lambda: "asks for ['runAsUser']" in tried(asking, namespace).stderr)  # it holds a moment later
             yield
         finally:
-            kubectl("delete", "mutatingwebhookconfiguration", namespace)
+            kubectl("delete", "mutatingwebhookconfiguration", namespace, "--ignore-not-found")
             server.shutdown()
             thread.join()
             server.server_close()
