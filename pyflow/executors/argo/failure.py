@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from pyflow.errors import AccessDeniedError, ExecutorError, PyflowError, UnreachableError
+from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, PyflowError, UnreachableError
 
 RETRIED: Final = frozenset({429, 502, 503, 504})
 """Answers of something that is busy or restarting."""
@@ -67,6 +67,16 @@ def refusal(status: int, message: str, *, doing: str, where: str, namespace: str
 def unreachable(error: Exception, *, doing: str, where: str) -> PyflowError:
     """The error for no answer at all."""
     text = " ".join(str(error).split())
+    if "NO_CERTIFICATE_OR_CRL_FOUND" in text or "PEM lib" in text:
+        return ConfigError(f"The file that argo.verify_ssl names holds no certificates as PEM: {_root(error)}.")
+    if "certificate has expired" in text or "certificate is not yet valid" in text:
+        return ExecutorError(
+            f"The certificate of {where} is out of date: {_root(error)}. Whoever runs the server must renew it."
+        )
+    if "doesn't match" in text or "mismatch, certificate is not valid" in text:
+        return ExecutorError(
+            f"The certificate of {where} is for another name: {_root(error)}. Use an address that it names."
+        )
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
         return ExecutorError(
             f"The certificate of {where} is not one that this machine trusts. Name the authority's file, argo={{'verify_ssl': "

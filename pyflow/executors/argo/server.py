@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, UnreachableError
 from pyflow.executors.argo.cluster import Kind, Right
@@ -229,10 +231,14 @@ class ArgoServer:
         stream: bool,
         quiet_s: float | None,
     ) -> requests.Response:
+        settings = self._settings
         if self._http is None:
             self._http = requests.Session()
             weakref.finalize(self, self._http.close)
-        settings = self._settings
+            if settings.verify_ssl is False:
+                # Whoever asked for it knows, and is not told again with every look at a run.
+                host = re.escape(urlsplit(settings.url).hostname or "")
+                warnings.filterwarnings("ignore", f"Unverified HTTPS request is being made to host '{host}'")
         try:
             answer = self._http.request(
                 method,
@@ -249,6 +255,10 @@ class ArgoServer:
             )
         except requests.RequestException as error:
             raise unreachable(error, doing=doing, where=self.where) from error
+        except OSError as error:  # requests looks for the file before it speaks to anybody
+            raise ConfigError(
+                f"argo.verify_ssl must name a file with certificates, got {settings.verify_ssl!r}: {error}."
+            ) from error
         if answer.is_redirect:
             raise ExecutorError(
                 f"{self.where} sends its callers on to {answer.headers.get('Location', '')[:200]!r}: use that address, or a token."

@@ -1,4 +1,4 @@
-"""A store behind TLS whose certificate only the site's own authority vouches for."""
+"""A store, and an Argo Server, behind TLS with a certificate that only the site's own authority vouches for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from argo_world import kubectl, needs_argo, project, pyflow
 from tls_world import tls_front
 
-from pyflow.errors import LostTaskError
+from pyflow.errors import LostTaskError, PyflowError
 
 pytestmark = needs_argo
 
@@ -66,3 +66,40 @@ def test_an_authority_that_pods_do_not_know_is_told(front, tmp_path, monkeypatch
     flows = project(tmp_path, monkeypatch, FLOWS)
     with pytest.raises(LostTaskError, match="s3_ca_secret"):
         flows.all_kinds(1)
+
+
+REFUSED = {
+    "nobody vouches": r"verify_ssl.*ARGO_INSECURE_SKIP_VERIFY",
+    "another name": r"is for another name.*Use an address that it names",
+    "no file": r"argo\.verify_ssl must name a file with certificates, got '/nowhere\.pem'",
+    "no certificates": r"The file that argo\.verify_ssl names holds no certificates",
+}
+
+
+@pytest.mark.parametrize("way", ["the authority is named", "nothing is checked", *REFUSED])
+def test_the_argo_server_may_speak_tls(tmp_path, monkeypatch, way):
+    """As it does by default, with a certificate of its own: submitted, watched and read through it, or refused with what would help."""
+    port = int(os.environ["ARGO_SERVER"].rpartition(":")[2])
+    monkeypatch.delenv("ARGO_SECURE", raising=False)
+    with tls_front(port, tmp_path) as front:
+        monkeypatch.setenv("ARGO_SERVER", front.url.removeprefix("https://"))
+        if way == "nothing is checked":
+            monkeypatch.setenv("ARGO_INSECURE_SKIP_VERIFY", "true")
+        if way == "another name":
+            monkeypatch.setenv("ARGO_SERVER", front.url.removeprefix("https://").replace("127.0.0.1", "localhost"))
+        named = {
+            "no file": "/nowhere.pem",
+            "no certificates": __file__,
+            "nobody vouches": None,
+            "nothing is checked": None,
+        }
+        flows = project(tmp_path, monkeypatch, FLOWS, verify_ssl=named.get(way, str(front.authority)))
+        if way in REFUSED:
+            with pytest.raises(PyflowError, match=REFUSED[way]):
+                flows.all_kinds(2)
+            return
+        run = flows.all_kinds.submit(2)
+        words = pyflow("logs", run.id, "--follow")
+        assert words.returncode == 0, words.stderr
+        assert "out of a container" in words.stdout
+        assert run.result() == (1, "out of a container")

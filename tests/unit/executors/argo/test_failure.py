@@ -46,12 +46,18 @@ def test_no_answer_is_told_by_its_cause():
     told = {}
     for name, error in {
         "certificate": ssl.SSLError("CERTIFICATE_VERIFY_FAILED: self-signed certificate"),
+        "old": ssl.SSLError("CERTIFICATE_VERIFY_FAILED: certificate has expired"),
+        "other": ssl.SSLError("CERTIFICATE_VERIFY_FAILED: Hostname mismatch, certificate is not valid for 'a'"),
+        "none": ssl.SSLError("[X509] PEM lib (_ssl.c:4154)"),
         "plain": ssl.SSLError("[SSL: WRONG_VERSION_NUMBER] wrong version number"),
         "away": ConnectionRefusedError(111, "Connection refused"),
         "closed": ConnectionError("RemoteDisconnected('Remote end closed connection')"),
     }.items():
         told[name] = unreachable(error, doing="create a workflow", where="The server")
     assert "ARGO_INSECURE_SKIP_VERIFY=true" in str(told["certificate"])
+    assert "must renew it" in str(told["old"])
+    assert "Use an address that it names" in str(told["other"])
+    assert "argo.verify_ssl" in str(told["none"])
     assert "ARGO_SECURE=false" in str(told["plain"])
     assert type(told["away"]) is type(told["closed"]) is UnreachableError
     assert "Connection refused. Check the address" in str(told["away"])
