@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import select
+import socket
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,50 +38,42 @@ def tls_front(port: int, folder: Path) -> Iterator[Front]:
     authority.issue_cert("127.0.0.1").configure_cert(context)
     path = folder / "authority.pem"
     authority.cert_pem.write_to_path(str(path))
+    ends: list[socket.socket] = []
 
-    async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
+    class Connection(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.settimeout(10)
+            # Whoever does not trust the certificate leaves in the middle of the greeting.
+            with contextlib.suppress(OSError), context.wrap_socket(self.request, server_side=True) as caller:
+                caller.settimeout(None)
+                with socket.create_connection(("127.0.0.1", port)) as behind:
+                    ends.extend((caller, behind))
+                    _hand_on(caller, behind)
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends.append(writer)
-        try:
-            behind = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            writer.close()
-            return
-        ends.append(behind[1])
-        ways = [asyncio.create_task(hand_on(*way)) for way in ((reader, behind[1]), (behind[0], writer))]
-        try:  # when one side leaves, so does the other
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, behind[1]):
-                end.close()
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        request_queue_size = 64
 
-    async def serve() -> None:
-        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-        is_open.set_result(server.sockets[0].getsockname()[1])
-        await asyncio.to_thread(is_over.wait)
-        server.close()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        for end in ends:
-            end.transport.abort()
-        await asyncio.sleep(0.05)  # connections close behind what runs now
-
-    ends: list[asyncio.StreamWriter] = []
-    is_open: Future[int] = Future()
-    is_over = threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    server = Server(("127.0.0.1", 0), Connection)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield Front(f"https://127.0.0.1:{is_open.result(10)}", path)
+        yield Front(f"https://127.0.0.1:{server.server_address[1]}", path)
     finally:
-        is_over.set()
+        server.shutdown()
         thread.join()
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        server.server_close()  # waits for those that hand on
+
+
+def _hand_on(caller: ssl.SSLSocket, behind: socket.socket) -> None:
+    """Until one of the two leaves."""
+    while True:
+        ready = [caller] if caller.pending() else select.select([caller, behind], [], [])[0]
+        for source in ready:
+            data = source.recv(1 << 16)
+            if not data:
+                return
+            (behind if source is caller else caller).sendall(data)
