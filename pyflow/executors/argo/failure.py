@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, PyflowError, UnreachableError
+from pyflow.tls import Fault, fault_in
 
 RETRIED: Final = frozenset({429, 502, 503, 504})
 """Answers of something that is busy or restarting."""
@@ -67,28 +68,32 @@ def refusal(status: int, message: str, *, doing: str, where: str, namespace: str
 def unreachable(error: Exception, *, doing: str, where: str) -> PyflowError:
     """The error for no answer at all."""
     text = " ".join(str(error).split())
-    if "NO_CERTIFICATE_OR_CRL_FOUND" in text or "PEM lib" in text:
-        return ConfigError(f"The file that argo.verify_ssl names holds no certificates as PEM: {_root(error)}.")
-    if "certificate has expired" in text or "certificate is not yet valid" in text:
-        return ExecutorError(
-            f"The certificate of {where} is out of date: {_root(error)}. Whoever runs the server must renew it."
-        )
-    if "doesn't match" in text or "mismatch, certificate is not valid" in text:
-        return ExecutorError(
-            f"The certificate of {where} is for another name: {_root(error)}. Use an address that it names."
-        )
-    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
-        return ExecutorError(
-            f"The certificate of {where} is not one that this machine trusts. Name the authority's file, argo={{'verify_ssl': "
-            "'/path/ca.pem'}, or, for a server that signed its own, set ARGO_INSECURE_SKIP_VERIFY=true."
-        )
-    if "WRONG_VERSION_NUMBER" in text or "wrong version number" in text:
-        return ExecutorError(f"{where} does not speak TLS. Write its address with http://, or set ARGO_SECURE=false.")
+    fault = fault_in(text)
+    if fault is not None:
+        return _unsafe(fault, _root(error), where)
     if "RemoteDisconnected" in text or "BadStatusLine" in text or "HTTP request to an HTTPS server" in text:
         hint = " If it speaks TLS, write its address with https://, or set ARGO_SECURE=true."
     else:
         hint = " Check the address, and that this machine may reach it (a VPN, 'kubectl port-forward')."
     return UnreachableError(f"{where} did not answer when asked to {doing}: {_root(error)}.{hint}")
+
+
+def _unsafe(fault: Fault, said: str, where: str) -> PyflowError:
+    """The error for a server to which there is no safe way."""
+    if fault == "no-certificates":
+        return ConfigError(f"The file that argo.verify_ssl names holds no certificates as PEM: {said}.")
+    if fault == "out-of-date":
+        return ExecutorError(
+            f"The certificate of {where} is out of date: {said}. Whoever runs the server must renew it."
+        )
+    if fault == "other-name":
+        return ExecutorError(f"The certificate of {where} is for another name: {said}. Use an address that it names.")
+    if fault == "unknown-authority":
+        return ExecutorError(
+            f"The certificate of {where} is not one that this machine trusts. Name the authority's file, argo={{'verify_ssl': "
+            "'/path/ca.pem'}, or, for a server that signed its own, set ARGO_INSECURE_SKIP_VERIFY=true."
+        )
+    return ExecutorError(f"{where} does not speak TLS. Write its address with http://, or set ARGO_SECURE=false.")
 
 
 def _root(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from pyflow.executors.argo.settings import ArgoSettings
@@ -34,7 +33,9 @@ class Scratch:
 SCRATCH: Final = Scratch()
 KEY_FOLDER: Final = "/pyflow-key"
 _KEY_VOLUME: Final = "pyflow-key"
-AUTHORITIES_FILE: Final = "/pyflow-ca/ca.crt"
+_AUTHORITIES_FOLDER: Final = "/pyflow-ca"
+_AUTHORITIES: Final = "ca.crt"
+AUTHORITIES_FILE: Final = f"{_AUTHORITIES_FOLDER}/{_AUTHORITIES}"
 _AUTHORITIES_VOLUME: Final = "pyflow-ca"
 
 
@@ -84,14 +85,14 @@ def shared_volumes(settings: ArgoSettings) -> list[Template]:
         volumes.append(_secret(_KEY_VOLUME, settings.key_secret))
     if settings.s3_ca_secret is not None:
         # Under a name of its own choice, and nothing else of that Secret.
-        items = [{"key": settings.s3_ca_key, "path": PurePosixPath(AUTHORITIES_FILE).name}]
+        items = [{"key": settings.s3_ca_key, "path": _AUTHORITIES}]
         volumes.append(_secret(_AUTHORITIES_VOLUME, settings.s3_ca_secret, items=items))
     return volumes
 
 
 def own_mounts(settings: ArgoSettings) -> list[Template]:
     """What pyflow's own containers find of these: the key that results are signed with, and whom to trust with the store."""
-    folders = {_KEY_VOLUME: KEY_FOLDER, _AUTHORITIES_VOLUME: str(PurePosixPath(AUTHORITIES_FILE).parent)}
+    folders = {_KEY_VOLUME: KEY_FOLDER, _AUTHORITIES_VOLUME: _AUTHORITIES_FOLDER}
     names = [volume["name"] for volume in shared_volumes(settings)]
     return [{"name": name, "mountPath": folders[name], "readOnly": True} for name in names if name in folders]
 

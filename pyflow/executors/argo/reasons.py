@@ -96,7 +96,7 @@ LONG_ON_ITS_WAY: Final = Wait(
 
 def is_out_of_memory(node: PodNode) -> bool:
     """Whether a pod was ended because there was no more memory."""
-    return "OOMKilled" in node.message or (node.exit_code == 137 and "deleted" not in node.message)
+    return "OOMKilled" in node.message or (node.exit_code == sharing.KILLED and "deleted" not in node.message)
 
 
 def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_bytes: int = 0) -> Death:

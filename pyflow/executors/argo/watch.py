@@ -208,9 +208,13 @@ class Watch:
 
     def _note_waits(self, nodes: Sequence[PodNode], workflow: Json) -> None:
         """Tell why pods wait; end the run when waiting cannot help."""
-        self._ask_about_one([node for node in nodes if node.phase == "Pending" and self._is_slow(node)])
+        pending = [node for node in nodes if node.phase == "Pending"]
+        waits = {node.id: why_it_waits(node.message) for node in pending}
+        slow = [node for node in pending if self._pending_s(node) >= _SLOW_S and waits[node.id] is None]
+        self._ask_about_one(slow)
+        waits |= {node.id: self._warned_of(node) for node in slow}
         for node in nodes:
-            wait = self._why(node) if node.phase == "Pending" else None
+            wait = waits.get(node.id)
             self._tell_wait(node, wait)
             if wait is None or not wait.is_hopeless:
                 self._hopeless_since.pop(node.id, None)
@@ -222,10 +226,9 @@ class Watch:
                 f"namespace {self._cluster.namespace!r}? Where there are several, argo={{'instance_id': ...}} says which one."
             )
 
-    def _is_slow(self, node: PodNode) -> bool:
-        """Whether a pod has been on its way for long, and its node says no more."""
-        since = self._pending_since.setdefault(node.id, self._now())
-        return why_it_waits(node.message) is None and self._now() - since >= _SLOW_S
+    def _pending_s(self, node: PodNode) -> float:
+        """How long a pod has been on its way, as far as anybody has looked."""
+        return self._now() - self._pending_since.setdefault(node.id, self._now())
 
     def _ask_about_one(self, nodes: Sequence[PodNode]) -> None:
         """Ask what Kubernetes has warned of: now and then, about the pod that was asked about longest ago."""
@@ -240,12 +243,10 @@ class Watch:
             # Not everybody may read events; the wait is then not explained.
             self._warned[node.id] = ""
 
-    def _why(self, node: PodNode) -> Wait | None:
-        """Why a pod waits: by its node's message, or, when it is on its way for long, by what Kubernetes has warned of."""
-        if not self._is_slow(node):
-            return why_it_waits(node.message)
+    def _warned_of(self, node: PodNode) -> Wait | None:
+        """Why a pod is slow: by what Kubernetes has warned of, if it was asked; and if it knows nothing, that."""
         warned = self._warned.get(node.id)
-        if warned == "" and self._now() - self._pending_since[node.id] >= _VERY_SLOW_S and not self._has_begun(node):
+        if warned == "" and self._pending_s(node) >= _VERY_SLOW_S and not self._has_begun(node):
             return LONG_ON_ITS_WAY
         return why_it_waits(warned or "")
 

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyflow.late import late
+from pyflow.tls import fault_in
 
 if TYPE_CHECKING:
     from botocore import exceptions, parsers
@@ -92,24 +93,11 @@ _ADVICE_BY_CODE: Final = {
 }
 
 _UNREADABLE: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-_RENEW: Final = "Whoever runs the store must renew its certificate; or this machine's clock is wrong."
-_OTHER_NAME: Final = "Set AWS_ENDPOINT_URL to a name that the store's certificate is for."
-_ADVICE_BY_CERTIFICATE: Final = {
-    "certificate has expired": _RENEW,
-    "certificate is not yet valid": _RENEW,
-    "doesn't match": _OTHER_NAME,
-    "mismatch": _OTHER_NAME,
+_ADVICE_BY_FAULT: Final = {
+    "out-of-date": "Whoever runs the store must renew its certificate; or this machine's clock is wrong.",
+    "other-name": "Set AWS_ENDPOINT_URL to a name that the store's certificate is for.",
+    "no-tls": "The store does not seem to speak TLS there: check AWS_ENDPOINT_URL (http or https?).",
 }
-_NO_CERTIFICATES: Final = ("NO_CERTIFICATE_OR_CRL_FOUND", "PEM lib")
-"""What OpenSSL says of a file that holds none, and of one that is cut off."""
-_NO_TLS: Final = (
-    "WRONG_VERSION_NUMBER",
-    "RECORD_LAYER_FAILURE",
-    "PACKET_LENGTH_TOO_LONG",
-    "UNKNOWN_PROTOCOL",
-    "HTTP_REQUEST",
-)
-"""What OpenSSL says of an answer in plain text, in one version or another."""
 
 _PATIENT_CODES: Final = frozenset(
     {
@@ -167,19 +155,15 @@ def judge(error: Exception) -> Verdict:
 def _judge_tls(error: exceptions.SSLError) -> Verdict | None:
     """Why there is no safe way to the store; None for what may heal by itself."""
     inner = error.kwargs.get("error")  # the whole names the address as well, which may hold any word
-    said, what = str(inner), str(error)
     cause = next(iter(getattr(inner, "args", ())), None)
-    if isinstance(cause, _UNREADABLE) or any(words in said for words in _NO_CERTIFICATES):
-        return Verdict(Cure.NONE, what, _no_certificates_advice())
-    for words, advice in _ADVICE_BY_CERTIFICATE.items():
-        if words in said:
-            return Verdict(Cure.NONE, what, advice)
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return Verdict(Cure.NONE, what, _authority_advice())
-    if any(words in said for words in _NO_TLS):
-        advice = "The store does not seem to speak TLS there: check AWS_ENDPOINT_URL (http or https?)."
-        return Verdict(Cure.CONTACT, what, advice)
-    return None
+    fault = "no-certificates" if isinstance(cause, _UNREADABLE) else fault_in(str(inner))
+    if fault is None:
+        return None
+    if fault == "no-certificates":
+        advice = _no_certificates_advice()
+    else:
+        advice = _authority_advice() if fault == "unknown-authority" else _ADVICE_BY_FAULT[fault]
+    return Verdict(Cure.CONTACT if fault == "no-tls" else Cure.NONE, str(error), advice)
 
 
 def _no_certificates_advice() -> str:

@@ -224,6 +224,11 @@ def gpu():
     patch(op="remove")
 
 
+def pods_of(run: Any) -> list[dict[str, Any]]:
+    label = f"workflows.argoproj.io/workflow={run.record.place['workflow']}"
+    return json.loads(kubectl("get", "pods", "-l", label, "-o", "json"))["items"]
+
+
 @pytest.mark.usefixtures("gpu")
 def test_gpus_and_what_a_site_settles_are_in_each_pod(tmp_path, monkeypatch):
     """A node that has a GPU runs the task that asks for one; who asks for more is told; secrets to pull with and the priority are the site's."""
@@ -238,8 +243,7 @@ def test_gpus_and_what_a_site_settles_are_in_each_pod(tmp_path, monkeypatch):
     flows = project(tmp_path, monkeypatch, GPUS, **settles)
     run = flows.enough.submit()
     assert run.wait(100) == "succeeded", run.failure()
-    label = f"workflows.argoproj.io/workflow={run.record.place['workflow']}"
-    (pod, *_) = json.loads(kubectl("get", "pods", "-l", label, "-o", "json"))["items"]
+    (pod, *_) = pods_of(run)
     assert pod["spec"]["imagePullSecrets"] == [{"name": name}]
     assert (pod["spec"]["priorityClassName"], pod["spec"]["priority"]) == (name, 7)
     (main,) = (c for c in pod["spec"]["containers"] if c["name"] == "main")
@@ -473,8 +477,7 @@ def test_pods_meet_the_strictest_standard_of_kubernetes(tmp_path, monkeypatch, e
     run = flows.both.submit()
     assert run.wait(200) == "succeeded"
     kubectl("label", "namespace", elsewhere, "pod-security.kubernetes.io/enforce=restricted")
-    found = kubectl("get", "pods", "-l", f"workflows.argoproj.io/workflow={run.record.place['workflow']}", "-o", "json")
-    pods = [pod["spec"] for pod in json.loads(found)["items"]]
+    pods = [pod["spec"] for pod in pods_of(run)]
     assert {"stage", "collect", "main"} <= {c["name"] for pod in pods for c in containers_of(pod)}
     for pod in pods:
         # The testbed gives pods its own network and a node; an account of the name is not what this is about.
