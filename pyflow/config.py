@@ -72,7 +72,7 @@ _KINDS: Final[dict[str, type]] = {
 ARGO: Final[dict[str, tuple[type, ...]]] = {
     "host": (str,), "token": (str,), "token_file": (str,), "namespace": (str,), "api": (str,), "context": (str,),
     "verify_ssl": (bool, str), "base_href": (str,), "instance_id": (str,), "timeout_s": (int, float),
-    "service_account": (str,), "image": (str,), "image_pull_policy": (str,), "image_pull_secrets": (list, tuple),
+    "service_account": (str,), "image": (str,), "registry": (str,), "image_pull_policy": (str,), "image_pull_secrets": (list, tuple),
     "s3_credentials": (str,), "s3_secret": (str,), "s3_access_key": (str,), "s3_secret_key": (str,),
     "s3_endpoint": (str,), "s3_region": (str,), "s3_ca_secret": (str,), "s3_ca_key": (str,), "key_secret": (str,), "trust_bucket": (bool,),
     "parallelism": (int,), "labels": (dict,), "annotations": (dict,), "node_selector": (dict,),

@@ -22,6 +22,8 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
+from pyflow.executors.argo.place import STUB_IN_IMAGE
+
 Template = dict[str, Any]
 
 _TAG = re.compile(r"\{\{([^{}]*)\}\}")
@@ -171,8 +173,8 @@ class SmallArgo:
 
     def _pod(self, template: Template, known: dict[str, str], folder: str) -> int:
         container = template["container"]
-        assert container["command"] == ["python3", "-m", "pyflow.runtime.pod"]
-        arguments = [_filled(a, known) for a in container["args"]]
+        assert container["command"] == ["python3", "-c", STUB_IN_IMAGE]
+        arguments = [_filled(a, known) for a in container["args"][1:]]
         if arguments[0] in self._passes_over:
             return 0
         variables = {e["name"]: _filled(e["value"], known) for e in container["env"] if "value" in e}

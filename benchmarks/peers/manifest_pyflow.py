@@ -7,7 +7,7 @@ import time
 
 from pyflow import pipeline, task
 from pyflow.contract import Home
-from pyflow.executors.argo import ArgoSettings, to_workflow
+from pyflow.executors.argo import ArgoSettings, Travelling, to_workflow
 from pyflow.packing import pack
 from pyflow.store import ContentStore, Keys, open_blobs
 
@@ -36,7 +36,10 @@ def main(count: int) -> None:
     packed = pack(fan.trace(count), ContentStore(open_blobs("memory://manifest"), Keys("p", "o")))
     home = Home(store_url="s3://bucket/team", project="p", owner="o")
     settings = ArgoSettings(s3_secret="s3", key_secret="key")
-    made = to_workflow(packed.graph, digest=packed.digest, size=packed.size_bytes, home=home, settings=settings)
+    runtime = Travelling(key="v1/runtimes/" + "e" * 64, sha256="e" * 64, in_image="/pyflow-runtime-" + "e" * 16)
+    made = to_workflow(
+        packed.graph, digest=packed.digest, size=packed.size_bytes, home=home, settings=settings, runtime=runtime
+    )
     text = json.dumps(made, separators=(",", ":"))
     print(json.dumps({"seconds": time.perf_counter() - start, "bytes": len(text)}))
 

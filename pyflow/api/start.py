@@ -186,7 +186,7 @@ def started_elsewhere(workplace: Workplace, deployed: Deployed, begun: Begun, ar
 def _note_beginning(content: ContentStore, record: RunRecord, begun: Begun) -> None:
     """Write down that a run has begun which another place goes on with: whoever records it first says so, a pod otherwise."""
     if begun.place:
-        journal = Journal(content, record.run_id, writer=f"submitter-{os.urandom(4).hex()}")
+        journal = Journal(content, record.run_id, writer=f"submitter-{os.urandom(4).hex()}", is_new=True)
         journal.add("run-started")
         journal.flush()
         content.blobs.flush()

@@ -10,9 +10,10 @@ import click
 
 from pyflow.cli.common import json_option
 from pyflow.cli.output import print_json, table
-from pyflow.config import load_settings
+from pyflow.config import Settings, load_settings
 from pyflow.errors import ConfigError
 from pyflow.images import (
+    build_context,
     build_runtime_image,
     default_base,
     list_runtime_images,
@@ -27,7 +28,8 @@ from pyflow.images import (
 def image() -> None:
     """The image that containers run: pyflow, and a Python of the same minor as this one.
 
-    The executor 'docker' builds it by itself the first time. Nobody needs a Dockerfile, and no pipeline's code is in it.
+    The executor 'docker' builds it by itself the first time, and pods of 'argo' run it where argo={'registry': ...} says that it
+    is there. Nobody needs a Dockerfile, and no pipeline's code is in it.
     """
 
 
@@ -45,7 +47,7 @@ def build(base: str | None, registry: str | None, tag: str | None) -> None:
     """Build the runtime image of this pyflow and Python from what is installed here."""
     settings = _settings()
     name = tag or runtime_tag(registry=_registry(registry, settings))
-    usual = settings.get("base") or default_base()
+    usual = _base(settings)
     chosen = base or usual
     engine = open_engine()
     try:
@@ -57,6 +59,29 @@ def build(base: str | None, registry: str | None, tag: str | None) -> None:
         click.echo(f'Runs take it where  base = "{chosen}"  stands in [tool.pyflow.docker].', err=True)
 
 
+@image.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--base",
+    metavar="IMAGE",
+    help="Build on this image, which has a Python of the same minor; python:MINOR-slim unless said.",
+)
+def context(folder: Path, base: str | None) -> None:
+    """Write what the runtime image is built from into a new FOLDER, for machines without a Docker engine.
+
+    A Dockerfile and the files that it takes, for buildah, kaniko, BuildKit or a CI system. The name that runs look for, behind the
+    registry's prefix, is printed.
+    """
+    settings = _settings()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} is there already, and is no empty folder. Name one that is not there yet.")
+    for name, data in build_context(base=base or _base(settings)):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    click.echo(runtime_tag(registry=_registry(None, settings)))
+
+
 @image.command(name="push")
 @click.option("--registry", metavar="PREFIX", help="The registry's prefix, such as registry.example/team.")
 @click.option("--tag", metavar="NAME", help="The name that it was built under, if another.")
@@ -65,7 +90,8 @@ def push_image(registry: str | None, tag: str | None) -> None:
     prefix = _registry(registry, _settings())
     if not tag and not prefix:
         raise ConfigError(
-            'There is no registry to push to. Say --registry PREFIX, or set  registry = "registry.example/team"  in [tool.pyflow.docker].'
+            'There is no registry to push to. Say --registry PREFIX, or set  registry = "registry.example/team"  in [tool.pyflow.docker] '
+            "or [tool.pyflow.argo]."
         )
     name = tag or runtime_tag(registry=prefix)
     engine = open_engine()
@@ -119,9 +145,13 @@ def ls(*, as_json: bool) -> None:
     click.echo("\n".join(table(("  IMAGE", "BASE", "SIZE", "BUILT"), rows)))
 
 
-def _settings() -> dict[str, str]:
-    return dict(load_settings(os.environ, Path.cwd()).docker or {})
+def _settings() -> Settings:
+    return load_settings(os.environ, Path.cwd())
 
 
-def _registry(given: str | None, settings: dict[str, str]) -> str:
-    return given or settings.get("registry") or ""
+def _registry(given: str | None, settings: Settings) -> str:
+    return given or (settings.docker or {}).get("registry") or (settings.argo or {}).get("registry") or ""
+
+
+def _base(settings: Settings) -> str:
+    return (settings.docker or {}).get("base") or default_base()

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from pyflow.late import late_names
 
 if TYPE_CHECKING:
-    from pyflow.images.compiled import COMPILED_AT, compiled_archive, install_runtime
+    from pyflow.images.compiled import COMPILED_AT, compiled_archive, compiled_in_image, install_runtime
     from pyflow.images.engine import has_engine, open_engine, version_of
     from pyflow.images.fitting import PROBE_LABEL, ImageFacts, docker_platform, image_facts, is_same_platform, python_in
     from pyflow.images.image import (
         RUNTIME_LABEL,
         BuiltImage,
+        build_context,
         build_runtime_image,
         default_base,
         ensure_runtime_image,
@@ -27,10 +28,10 @@ else:
     __getattr__ = late_names(
         globals(),
         {
-            "pyflow.images.compiled": "COMPILED_AT compiled_archive install_runtime",
+            "pyflow.images.compiled": "COMPILED_AT compiled_archive compiled_in_image install_runtime",
             "pyflow.images.engine": "has_engine open_engine version_of",
             "pyflow.images.fitting": "PROBE_LABEL ImageFacts docker_platform image_facts is_same_platform python_in",
-            "pyflow.images.image": "RUNTIME_LABEL BuiltImage build_runtime_image default_base ensure_runtime_image list_runtime_images pull push runtime_tag this_minor",
+            "pyflow.images.image": "RUNTIME_LABEL BuiltImage build_context build_runtime_image default_base ensure_runtime_image list_runtime_images pull push runtime_tag this_minor",
             "pyflow.images.travelling": "DEPENDENCIES RuntimeArchive runtime_archive",
         },
     )
@@ -43,8 +44,10 @@ __all__ = [
     "BuiltImage",
     "ImageFacts",
     "RuntimeArchive",
+    "build_context",
     "build_runtime_image",
     "compiled_archive",
+    "compiled_in_image",
     "default_base",
     "docker_platform",
     "ensure_runtime_image",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pyflow.bundle import install
 from pyflow.digest import sha256_hex
 from pyflow.errors import EnvironmentMismatchError, IntegrityError
-from pyflow.images.travelling import runtime_archive
+from pyflow.images.travelling import core_digest, runtime_archive
 from pyflow.late import late
 
 if TYPE_CHECKING:
@@ -27,9 +27,14 @@ else:
     subprocess = late("subprocess")
     tempfile = late("tempfile")
 
+_PROGRAM: Final = Path(__file__).with_name("compiling.py")
 COMPILED_AT: Final = "/pyflow-runtime"
 """Where the zip file lies that is imported from; the file names in its code say so."""
-_PROGRAM: Final = Path(__file__).with_name("compiling.py")
+
+
+def compiled_in_image() -> str:
+    """Where it lies in a runtime image of this pyflow: an image of another one has no file of that name."""
+    return f"{COMPILED_AT}-{core_digest()[:16]}"
 
 
 def install_runtime(into: Path) -> Path:

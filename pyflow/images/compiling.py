@@ -2,6 +2,7 @@
 
 python compiling.py folder FOLDER                 in place
 python compiling.py zip SOURCES INTO COMPILED_AT  into another zip file
+python compiling.py here SOURCES COMPILED_AT      the same where it will lie, for this very Python
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ DEPENDENCIES: Final = "pyflow-dependencies/"
 CODE: Final = "pyflow-code"
 LIBRARY: Final = "pyflow-library"
 LIBRARY_INDEX: Final = "pyflow-library-index"
+LIBRARY_HERE: Final = "pyflow-library-here"
 FILES: Final = "pyflow-files"
 MODULES: Final = "pyflow-modules"
 PATTERNS: Final = "pyflow-patterns"
@@ -92,10 +94,28 @@ def compile_folder(folder: str) -> None:
         os.replace(aside, os.path.join(folder, name))
 
 
-def compile_zip(sources: str, into: str, compiled_at: str) -> None:
+def compile_here(sources: str, compiled_at: str) -> None:
+    """Write the zip file where it will lie, and beside it a folder of what would be laid out from it at each start."""
+    compile_zip(sources, compiled_at, compiled_at, is_here=True)
+    with zipfile.ZipFile(compiled_at) as made:
+        files = marshal.loads(made.read(FILES))
+    for name, data in files.items():
+        path = os.path.join(f"{compiled_at}-files", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+
+
+def compile_zip(sources: str, into: str, compiled_at: str, *, is_here: bool = False) -> None:
     """Write a zip file of compiled modules, and of what they read, without their sources.
 
     It has few entries, for who imports from a zip file reads the list of all of them first.
+
+    Args:
+        sources: A zip file.
+        into: The zip file to write.
+        compiled_at: Where it will lie when it is imported from.
+        is_here: The Python that runs now will import from it, with its library as it is.
     """
     folder = f"{into}.unpacked"
     files: dict[str, bytes] = {}
@@ -127,9 +147,23 @@ def compile_zip(sources: str, into: str, compiled_at: str) -> None:
         _add(made, MODULES, marshal.dumps(index))
         offset = _add(made, LIBRARY, b"".join(library.values()))
         _add(made, LIBRARY_INDEX, marshal.dumps(_places(library, offset)))
+        if is_here:
+            _add(made, LIBRARY_HERE, marshal.dumps((_stamp(), {name: _whereabouts(name) for name in library})))
         _add(made, FILES, marshal.dumps(files))
         _add(made, PATTERNS, marshal.dumps(([_sre.MAGIC, _sre.CODESIZE], patterns)))
         _add(made, TEXTS, marshal.dumps(texts))
+
+
+def _stamp() -> list[Any]:
+    """What differs when the library was replaced since; see ``_made_here`` in ``carried/pyflow_start.py``."""
+    one = os.stat(os.__file__)
+    return [sys.hexversion, os.__file__, int(one.st_mtime), one.st_size]
+
+
+def _whereabouts(name: str) -> tuple[str, bool]:
+    """The path of a module that is loaded, and whether it is a package."""
+    module = sys.modules[name]
+    return str(module.__file__), hasattr(module, "__path__")
 
 
 def _places(parts: dict[str, bytes], offset: int) -> dict[str, tuple[int, int]]:
@@ -293,5 +327,7 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> int:
 if __name__ == "__main__":
     if sys.argv[1] == "folder":
         compile_folder(sys.argv[2])
+    elif sys.argv[1] == "here":
+        compile_here(*sys.argv[2:4])
     else:
         compile_zip(*sys.argv[2:5])

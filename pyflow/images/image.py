@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.errors import ExecutorError
+from pyflow.images.compiled import compiled_in_image
 from pyflow.images.travelling import runtime_archive
 from pyflow.late import late
 from pyflow.version import VERSION
@@ -82,19 +83,11 @@ def build_runtime_image(engine: Any, tag: str, *, base: str | None = None, tell:
     Raises:
         ExecutorError: It cannot be built; the message ends with what the build said last.
     """
-    archive = runtime_archive()
     base = base or default_base()
     said: list[str] = []
     try:
         for line in engine.api.build(
-            fileobj=_build_context(archive.data),
-            custom_context=True,
-            tag=tag,
-            buildargs={"BASE": base, "PYTHON": archive.python},
-            labels={RUNTIME_LABEL: archive.digest, _BASE_LABEL: base},
-            rm=True,
-            forcerm=True,
-            decode=True,
+            fileobj=_as_tar(build_context(base=base)), custom_context=True, tag=tag, rm=True, forcerm=True, decode=True
         ):
             if "error" in line:
                 raise ExecutorError(_build_error(tag, base, said, line["error"]))
@@ -215,22 +208,45 @@ def pull(engine: Any, image: str, *, platform: str | None = None, tell: Tell = l
         raise ExecutorError(_pull_error(image, str(error))) from error
 
 
-def _build_context(archive: bytes) -> io.BytesIO:
-    """The Dockerfile and the runtime as a tar file in memory; the same bytes for the same runtime, so that layers are found again."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar, zipfile.ZipFile(io.BytesIO(archive)) as members:
-        _add(tar, "Dockerfile", (_FOLDER / "Dockerfile").read_bytes())
+def build_context(*, base: str | None = None) -> Iterator[tuple[str, bytes]]:
+    """What the runtime image of this pyflow is built from, by whatever builds images: the ``Dockerfile`` and the runtime, each by its path.
+
+    Args:
+        base: The image to build on, with a Python of this minor; None: ``default_base``.
+
+    Raises:
+        EnvironmentMismatchError: A distribution that the runtime needs is not installed, or not as files.
+    """
+    archive = runtime_archive()
+    said = {
+        "BASE": base or default_base(), "PYTHON": archive.python,
+        "COMPILED_AT": compiled_in_image(), "RUNTIME": archive.digest,
+    }  # fmt: skip
+    lines = (_FOLDER / "Dockerfile").read_text().splitlines()
+    filled = (f"ARG {name}={said[name]}" if (name := _argument(line)) else line for line in lines)
+    yield "Dockerfile", "".join(f"{line}\n" for line in filled).encode()
+    with zipfile.ZipFile(io.BytesIO(archive.data)) as members:
         for member in members.infolist():
-            _add(tar, f"pyflow/{member.filename}", members.read(member))
+            yield f"pyflow/{member.filename}", members.read(member)
+
+
+def _argument(line: str) -> str | None:
+    """The name of the argument that a line of a Dockerfile declares."""
+    found = re.match(r"ARG (\w+)", line)
+    return found and found[1]
+
+
+def _as_tar(files: Iterable[tuple[str, bytes]]) -> io.BytesIO:
+    """Files as a tar file in memory; the same bytes for the same files, so that layers are found again."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            info.mode = 0o644
+            tar.addfile(info, io.BytesIO(data))
     buffer.seek(0)
     return buffer
-
-
-def _add(tar: Any, name: str, data: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size = len(data)
-    info.mode = 0o644
-    tar.addfile(info, io.BytesIO(data))
 
 
 def _texts(line: dict[str, Any]) -> Iterator[str]:

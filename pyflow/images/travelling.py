@@ -13,6 +13,8 @@ So an image's own packages stay what they are, and pyflow brings what it lacks. 
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import re
 import sys
@@ -28,9 +30,11 @@ from pyflow.errors import EnvironmentMismatchError
 from pyflow.late import late
 
 if TYPE_CHECKING:
+    import zipfile
     from importlib import metadata
 else:
     metadata = late("importlib.metadata")
+    zipfile = late("zipfile")
 
 NEEDED: Final = ("boto3", "cloudpickle", "pathspec", "tomli", "typing_extensions")
 """What pyflow imports beside a task; the last two on Python 3.10 only, where they are installed."""
@@ -52,6 +56,9 @@ _LEFT_OUT: Final = re.compile(
 _LEFT_OUT_OF_PYFLOW: Final = re.compile(r"(?:^|/)__pycache__/|\.pyc$|^pyflow/(?:cli|ui)/")
 
 _CARRIED: Final = Path(__file__).parent / "carried"
+
+_CORE: Final = ("pyflow/", f"{DEPENDENCIES}/cloudpickle/")
+"""What must be the same where a run is made and where its tasks run: what is written here is read there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,23 @@ def runtime_archive() -> RuntimeArchive:
     data = CodeBundle(files=tuple(files.items())).write()
     assert data is not None
     return RuntimeArchive(data, sha256_hex(data), f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+@lru_cache(maxsize=1)
+def core_digest() -> str:
+    """The digest of what must be the same on both sides of a run, pyflow's own files and cloudpickle's.
+
+    Of what else a runtime holds, as botocore, an image may have another version than who submits.
+
+    Raises:
+        EnvironmentMismatchError: As ``runtime_archive``.
+    """
+    found = hashlib.sha256()
+    with zipfile.ZipFile(io.BytesIO(runtime_archive().data)) as archive:
+        for name in archive.namelist():
+            if name.startswith(_CORE):
+                found.update(f"{name}\0{sha256_hex(archive.read(name))}\n".encode())
+    return found.hexdigest()
 
 
 def _files() -> Iterator[tuple[str, str | bytes]]:

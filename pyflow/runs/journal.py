@@ -43,14 +43,22 @@ class Journal:
 
     Args:
         writer: Who writes; a log has one writer, so each needs a name of its own.
+        is_new: No other process has ever written under this name.
     """
 
     def __init__(
-        self, content: ContentStore, run_id: str, *, writer: str = WRITER, now: Callable[[], float] = time.time
+        self,
+        content: ContentStore,
+        run_id: str,
+        *,
+        writer: str = WRITER,
+        now: Callable[[], float] = time.time,
+        is_new: bool = False,
     ) -> None:
         self._content = content
         self._key = content.keys.events(run_id, writer)
         self._now = now
+        self._is_new = is_new
         self._noted: list[Event | None] = []
         self._started: dict[str, int] = {}
         """Where in what was noted the start of a slot's attempt is."""
@@ -80,7 +88,7 @@ class Journal:
             lines = [dump(event) for event in self._noted if event is not None]
             self._noted.clear()
             self._started.clear()
-            self._content.blobs.append(self._key, ("\n".join(lines) + "\n").encode())
+            self._content.blobs.append(self._key, ("\n".join(lines) + "\n").encode(), is_new=self._is_new)
 
     def seal(self) -> None:
         """Nothing more will be noted: let the log be read at one go."""

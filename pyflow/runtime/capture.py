@@ -87,7 +87,8 @@ class Spool:
                 if not piece:
                     break
                 if self._target is not None:
-                    self._target[0].append(self._target[1], piece)
+                    # Whoever aims here is the only one who ever writes this log; what it left is added to only after it.
+                    self._target[0].append(self._target[1], piece, is_new=self._log_end == 0)
                     self._log_end += len(piece)
                 if self._show is not None:
                     self._show(piece)

@@ -25,7 +25,7 @@ from pyflow.version import VERSION
 _MESSAGE_BYTES: Final = 4096
 _TERMINATION_LOG: Final = "/dev/termination-log"
 _FLUSH_S: Final = 1.0
-_SOON_S: Final = 0.1
+_SOON_S: Final = 0.25
 """How long what happened is kept back: to tell of a task while it loads its code slows it down, and short ones end meanwhile."""
 
 
@@ -118,7 +118,7 @@ class Reporter:
         self._pipeline = pipeline
         self._is_recorded = False
         self._key = content.keys.events(place.run_id, place.writer)
-        self._journal = Journal(content, place.run_id, writer=place.writer)
+        self._journal = self._new_journal()
         self._lock = threading.Lock()
         self._published_at = float("-inf")
         self._noted_at: float | None = None
@@ -126,6 +126,14 @@ class Reporter:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._publish_now_and_then, daemon=True)
         self._thread.start()
+
+    def _new_journal(self) -> Journal:
+        return Journal(self.content, self._place.run_id, writer=self._place.writer, is_new=True)
+
+    def note_recorded(self) -> None:
+        """Somebody has seen the run's record."""
+        with self._lock:
+            self._is_recorded = True
 
     def record(self) -> None:
         """See to it that the run has a record, in front of all that is told of it."""
@@ -138,7 +146,7 @@ class Reporter:
         # Nearly always somebody has recorded it, and to look takes a third of the time of trying to write.
         is_there = self.content.blobs.info(self.content.keys.run_info(self._place.run_id)) is not None
         if not is_there and self._place.record(self._pipeline).create(self.content):
-            first = Journal(self.content, self._place.run_id, writer=self._place.writer)
+            first = self._new_journal()
             first.add("run-started")
             first.flush()
         self._is_recorded = True

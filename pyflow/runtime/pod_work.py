@@ -59,7 +59,10 @@ class Work:
     @functools.cached_property
     def marks(self) -> Marks:
         """What had failed when the pod started."""
-        return read_marks(self._content, self._place.run_id)
+        found = read_marks(self._content, self._place.run_id)
+        if found.is_recorded:
+            self._reporter.note_recorded()
+        return found
 
     def run(self, node: int, share: sharing.Share) -> int:
         """Run a node for each index vector of a share; the worst of the exit codes, and if one may be mended, that one."""

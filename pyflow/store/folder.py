@@ -202,7 +202,7 @@ class FolderBlobs:
         except OSError as error:
             raise folder_error(error, "remove what is unfinished", self._url) from error
 
-    def append(self, key: str, data: Buffer) -> int:
+    def append(self, key: str, data: Buffer, *, is_new: bool = False) -> int:  # noqa: ARG002  a file knows its end
         """Add bytes to the end of a log with one write, and answer where they start."""
         try:
             return self._log_by_key.get(key, self._open_log).append(data)

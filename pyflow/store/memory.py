@@ -118,7 +118,7 @@ class MemoryBlobs:
     def discard(self, names: Iterable[str]) -> None:
         """Nothing to do: there is nothing unfinished."""
 
-    def append(self, key: str, data: Buffer) -> int:
+    def append(self, key: str, data: Buffer, *, is_new: bool = False) -> int:  # noqa: ARG002  its end is at hand
         """Add bytes to the end of a log, and answer where they start."""
         with self._lock:
             kept = self._kept_by_key.get(check_key(key))

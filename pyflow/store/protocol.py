@@ -111,10 +111,15 @@ class BlobStore(Protocol):
     def discard(self, names: Iterable[str]) -> None:
         """Remove what ``unfinished`` has listed; what has ended meanwhile is no error."""
 
-    def append(self, key: str, data: Buffer) -> int:
+    def append(self, key: str, data: Buffer, *, is_new: bool = False) -> int:
         """Add bytes to the end of a log, and answer where they start. A log has one writer.
 
         Others see them soon, and at the latest after ``publish`` or ``flush``.
+
+        Args:
+            key: Of the log.
+            data: What to add.
+            is_new: No other process has ever written to this log, so that its end need not be looked for.
         """
 
     def read_log(self, key: str, start: int = 0, end: int | None = None) -> bytes:

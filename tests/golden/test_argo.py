@@ -81,7 +81,7 @@ def made(name: str) -> dict[str, Any]:
         size=1234,
         home=Home(store_url="s3://bucket/team", project="p", owner="o"),
         settings=settings,
-        runtime=Travelling(key="v1/runtimes/" + "e" * 64, sha256="e" * 64),
+        runtime=Travelling(key="v1/runtimes/" + "e" * 64, sha256="e" * 64, in_image="/pyflow-runtime-eeee"),
     )
 
 

@@ -10,6 +10,7 @@ from pyflow.executors.argo.estimate import ESTIMATE
 from pyflow.executors.argo.executor import ArgoExecutor
 from pyflow.executors.argo.manifest import to_workflow
 from pyflow.executors.argo.opening import open_cluster
+from pyflow.executors.argo.place import Travelling
 from pyflow.executors.argo.settings import ArgoSettings, argo_settings
 from pyflow.executors.argo.setup import Credentials, setup_objects
 from pyflow.executors.argo.submission import make_workflow
@@ -21,6 +22,7 @@ __all__ = [
     "Cluster",
     "Credentials",
     "Right",
+    "Travelling",
     "argo_settings",
     "make_workflow",
     "open_cluster",

@@ -42,7 +42,7 @@ def to_workflow(
     size: int,
     home: Home,
     settings: ArgoSettings,
-    runtime: Travelling | None = None,
+    runtime: Travelling,
     endpoint: str | None = None,
     most: int | None = None,
 ) -> Template:
@@ -54,7 +54,7 @@ def to_workflow(
         size: Of the graph's bytes.
         home: The store and whose part of it, as pods reach it.
         settings: The cluster.
-        runtime: The archive of pyflow's runtime in that store, for images that have none.
+        runtime: The archive of pyflow's runtime in that store, and where it lies in images that have it.
         endpoint: Of the store's service, where the settings say none for pods.
         most: How many pods a map may have at most, when its items can share pods; None: as an estimate of the size says.
 

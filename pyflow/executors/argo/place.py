@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pyflow.contract import Home
 from pyflow.errors import ConfigError
 from pyflow.executors.argo.mounts import AUTHORITIES_FILE, KEY_FOLDER, SCRATCH
+from pyflow.executors.argo.reasons import NOT_IN_IMAGE
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.text import encoded, plain
 from pyflow.images import COMPILED_AT
@@ -30,6 +31,22 @@ if h.hexdigest()!=d:
 sys.path[:1]=[p]
 import pyflow_start
 pyflow_start.begin(p);del sys.argv[1:3]
+from pyflow.runtime.pod import start
+start()
+"""
+
+# The same in a runtime image, where the name of the file says of which pyflow it is; 73 is contract.ExitCode.ENVIRONMENT.
+# What it says is also the pod's last word, for nobody else would tell of a container that pyflow never ran in.
+STUB_IN_IMAGE: Final = f"""\
+import os,sys
+p=sys.argv[1]
+if not os.path.exists(p):
+ m='pyflow: {NOT_IN_IMAGE}\\n';sys.stderr.write(m)
+ if os.path.exists(l:='/dev/termination-log'):open(l,'w').write(m)
+ sys.exit(73)
+sys.path[:1]=[p]
+import pyflow_start
+pyflow_start.begin(p);del sys.argv[1]
 from pyflow.runtime.pod import start
 start()
 """
@@ -55,6 +72,8 @@ class Travelling:
     """Of the object in the bucket, without the store's prefix."""
     sha256: str
     """Of the whole file."""
+    in_image: str
+    """Where the same lies in a runtime image: a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +87,7 @@ class Place:
     settings: ArgoSettings
     most: int
     """How many pods one map may have when its items can share them."""
-    runtime: Travelling | None = None
+    runtime: Travelling
     endpoint: str | None = None
     """Of the store as this process knows it; the settings may say another one for pods."""
 
@@ -76,10 +95,13 @@ class Place:
         """The image for a task: its own, the site's, or the stock one of this Python."""
         return plain(self.settings.image_for(wanted, self.python), what="image")
 
-    def program(self, arguments: list[str]) -> Template:
+    def _has_runtime(self, wanted: str | None) -> bool:
+        return self.settings.has_runtime(wanted, self.python)
+
+    def _program(self, wanted: str | None, arguments: list[str]) -> Template:
         """Command and arguments that start pyflow's side of a pod."""
-        if self.runtime is None:
-            return {"command": ["python3", "-m", "pyflow.runtime.pod"], "args": arguments}
+        if self._has_runtime(wanted):
+            return {"command": ["python3", "-c", STUB_IN_IMAGE], "args": [self.runtime.in_image, *arguments]}
         return {"command": ["python3", "-c", STUB], "args": [COMPILED_AT, self.runtime.sha256, *arguments]}
 
     def python_container(self, wanted: str | None, arguments: list[str]) -> Template:
@@ -88,7 +110,7 @@ class Place:
             "image": self.image(wanted),
             "imagePullPolicy": self.settings.image_pull_policy,
             "workingDir": SCRATCH.path,
-            **self.program(arguments),
+            **self._program(wanted, arguments),
         }
 
     def environment(self) -> list[Template]:
@@ -144,9 +166,9 @@ class Place:
                 )
         return found
 
-    def artifacts(self) -> list[Template]:
-        """The input artifact that brings the runtime; none where images have it."""
-        if self.runtime is None:
+    def artifacts(self, wanted: str | None) -> list[Template]:
+        """The input artifact that brings the runtime to a container of pyflow's; none where its image has it."""
+        if self._has_runtime(wanted):
             return []
         return [
             {

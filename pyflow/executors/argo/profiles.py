@@ -73,7 +73,7 @@ def pod_template(name: str, options: PackedOptions, place: Place, *, tells: int,
     }
     template: Template = {
         "name": name,
-        "inputs": inputs_of(["n", "i"], place),
+        "inputs": inputs_of(["n", "i"], place, options.image),
         "container": {key: value for key, value in container.items() if value},
         **around(options, place),
     }
@@ -94,9 +94,9 @@ def pod_template(name: str, options: PackedOptions, place: Place, *, tells: int,
     return template
 
 
-def inputs_of(names: list[str], place: Place) -> Template:
-    """The parameters and artifacts that a pod gets."""
-    artifacts = place.artifacts()
+def inputs_of(names: list[str], place: Place, image: str | None = None) -> Template:
+    """The parameters and artifacts that a pod gets in which pyflow's containers have an image, or that of tasks that name none."""
+    artifacts = place.artifacts(image)
     # Outside of maps there are no indices, and a thousand tasks that need not say so are 26 kB less.
     parameters: Template = {
         "parameters": [{"name": name, "value": sharing.NO_INDICES} if name == "i" else {"name": name} for name in names]

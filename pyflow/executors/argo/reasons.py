@@ -68,6 +68,15 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
     (r"lock|[Mm]utex|[Ss]emaphore", "lock", "Another workflow holds what this one waits for", False),
 )  # fmt: skip
 
+NOT_IN_IMAGE: Final = "this image has not the runtime of this run"
+"""The last word of a pod in a runtime image of another pyflow, which cannot tell more."""
+
+_OTHER_RUNTIME: Final = (
+    "its image is no runtime image of this pyflow. Where this pyflow is installed, 'pyflow image build --registry PREFIX' and "
+    "'pyflow image push' put one into the registry; where a node keeps an older image of that name, "
+    "argo={'image_pull_policy': 'Always'} fetches it anew"
+)
+
 _AUTHORITY: Final = (
     "If an authority of your own vouches for it, name the Secret with its certificate, argo={'s3_ca_secret': ...}: "
     "'pyflow argo setup --s3-ca-secret NAME' prints one."
@@ -122,7 +131,14 @@ def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_byt
     wait = why_it_waits(said)
     if wait is not None and wait.kind in {"image", "config", "forbidden"}:
         return Death("image" if wait.kind == "image" else "start", f"its pod could not start: {wait}")
-    if "signed by unknown authority" in said:
-        return Death("start", f"its pod does not trust the store: {said}. {_AUTHORITY}")
+    if NOT_IN_IMAGE in said or "signed by unknown authority" in said:
+        return _not_begun(said)
     code = "" if node.exit_code is None else f" with exit code {node.exit_code}"
     return Death("other", f"its pod ended{code} and left no result{': ' + said if said else ''}.")
+
+
+def _not_begun(said: str) -> Death:
+    """What kept a pod from beginning with pyflow's part."""
+    if NOT_IN_IMAGE in said:
+        return Death("image", f"{_OTHER_RUNTIME}.")
+    return Death("start", f"its pod does not trust the store: {said}. {_AUTHORITY}")

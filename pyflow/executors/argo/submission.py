@@ -9,7 +9,7 @@ from pyflow.executors.argo.manifest import to_workflow
 from pyflow.executors.argo.place import Travelling
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.driver import Job
-from pyflow.images import compiled_archive
+from pyflow.images import compiled_archive, compiled_in_image
 from pyflow.jsontext import Json
 from pyflow.store import ContentStore
 
@@ -35,4 +35,4 @@ def _travelling(content: ContentStore) -> Travelling:
     found = content.blobs.info(key)
     if found is None or found.size_bytes != archive.size_bytes:
         content.blobs.put(key, [archive.read()])
-    return Travelling(key=key, sha256=archive.digest)
+    return Travelling(key=key, sha256=archive.digest, in_image=compiled_in_image())

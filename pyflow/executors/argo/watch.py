@@ -79,7 +79,7 @@ class Watch:
         self._tell_one = tell
         self._now = now
         self._reader = EventReader(content, run.run_id)
-        self._journal = Journal(content, run.run_id, writer=f"watcher-{os.urandom(4).hex()}")
+        self._journal = Journal(content, run.run_id, writer=f"watcher-{os.urandom(4).hex()}", is_new=True)
         self._memory = _memory_by_node(run.graph)
         self._told_waits: dict[str, str] = {}
         self._hopeless_since: dict[str, float] = {}

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from pyflow.environments import runtime_folder, unpacked
 from pyflow.errors import EnvironmentMismatchError, ExecutorError
@@ -127,17 +127,16 @@ def _python_image(
 ) -> PlaceImage:
     if options.image is None:
         name = ensure_runtime_image(engine, registry=settings.registry, base=settings.base, tell=tell)
-        if options.platform is not None or options.environment is not None:
-            _check_platform(task, options, "The runtime image", image_facts(engine, name).platform)
-        return PlaceImage(name=name)
+        facts = image_facts(engine, name)
+        _check_platform(task, options, "The runtime image", facts.platform)
+        return PlaceImage(name=name, python_path=facts.environment.get("PYTHONPATH", ""))
     facts = image_facts(engine, options.image, platform=options.platform, tell=tell)
     _check_platform(task, options, f"Image {options.image!r}", facts.platform)
     # Asked also where python= says it: this engine can tell, before anything runs, whether that is so.
     python = python_in(engine, options.image, facts)
     # Also in an image that was made of the runtime image: that may be of another version.
     runtime = str(install_runtime(runtime_folder()))
-    own = facts.environment.get("PYTHONPATH", "")
-    python_path = ":".join(entry for entry in own.split(":") if entry != _IN_RUNTIME_IMAGE)
+    python_path = facts.environment.get("PYTHONPATH", "")
     return PlaceImage(name=options.image, python=python, runtime=runtime, python_path=python_path)
 
 
@@ -153,6 +152,3 @@ def _check_platform(task: str, options: PackedOptions, image: str, is_for: str) 
         raise ExecutorError(
             f"The packages of task {task!r} were chosen for {chosen}. {image} is for {is_for}: say platform={is_for!r}, and they are chosen for it."
         )
-
-
-_IN_RUNTIME_IMAGE: Final = "/opt/pyflow"

@@ -37,6 +37,8 @@ _MOST_PROCESSES: Final = 4096
 _SHARED_MEMORY: Final = "1g"
 """Most of what processes share in memory, as loky and PyTorch do; Docker's own 64 MiB is too little for them."""
 _CREDENTIALS_LAST_S: Final = 300.0
+_RUNTIME: Final = "/opt/pyflow"
+"""The folder with the runtime in a container, which a runtime image has and others get."""
 _ENVIRONMENTS: Final = ".cache/pyflow/environments"
 """Where the runtime looks for packages below its home, see ``environments_folder``."""
 # The kernel takes no quota below a millisecond in each tenth of a second ("CFS Bandwidth Control").
@@ -147,6 +149,7 @@ class Place:
             "TMPDIR": "/tmp",  # noqa: S108
             "USER": "pyflow",
             "LOGNAME": "pyflow",
+            "PYTHONPATH": ":".join(filter(None, (_RUNTIME, image.python_path))),
         }
         if options.secret_env:
             mounts.append(bind(self._secret_files(node.options, options), SECRETS_MOUNTED, read_only=True))
@@ -154,8 +157,7 @@ class Place:
         if options.environment is not None:
             mounts += self._packages(options.environment, scratch)
         if image.runtime is not None:
-            mounts.append(bind(image.runtime, "/opt/pyflow", read_only=True))
-            variables["PYTHONPATH"] = ":".join(filter(None, ("/opt/pyflow", image.python_path)))
+            mounts.append(bind(image.runtime, _RUNTIME, read_only=True))
         return self._container(
             invocations[0],
             node,

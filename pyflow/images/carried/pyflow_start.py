@@ -30,6 +30,9 @@ LIBRARY = "pyflow-library"
 """Compiled modules of the standard library, one behind the other."""
 LIBRARY_INDEX = "pyflow-library-index"
 """Where in their file they lie, by their names: offset and length."""
+LIBRARY_HERE = "pyflow-library-here"
+"""In an archive that was made in the image where it is used: the library's stamp, and where its modules lie there, by their names: path, and
+whether it is a package."""
 FILES = "pyflow-files"
 """Files that have to lie in a folder by their paths there: what packages read beside their code."""
 MODULES = "pyflow-modules"
@@ -42,6 +45,8 @@ TEXTS = "pyflow-texts"
 READ_DATA = "botocore/"
 """The package that reads data beside its code."""
 _HOME = "pyflow"
+_HEAD = 16
+"""Bytes before the code of a compiled module (PEP 552)."""
 
 
 def _part(file: str, offset: int, length: int) -> bytes:
@@ -71,6 +76,42 @@ class _Library:
         if spec is not None and type(spec.loader) is SourceFileLoader and not os.path.exists(spec.cached or ""):
             spec.loader = _Compiled(name, spec.loader.path, _part(self._file, *self._places[name]))
         return spec
+
+
+class _Here:
+    """Finds modules of the standard library that the archive was made from, in this very image.
+
+    Python's own way to a module is a dozen system calls and a search along the path, for each of two hundred.
+    """
+
+    def __init__(self, file: str, places: dict[str, tuple[int, int]], modules: dict[str, tuple[str, bool]]) -> None:
+        self._file = file
+        self._places = places
+        self._modules = modules
+
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+        """As ``importlib`` asks for it."""
+        if name not in self._modules:
+            return None
+        path, is_package = self._modules[name]
+        loader = _MadeHere(name, path, self._file, *self._places[name])
+        spec = ModuleSpec(name, loader, origin=path, is_package=is_package)
+        spec.has_location = True
+        if is_package:
+            spec.submodule_search_locations = [os.path.dirname(path)]
+        return spec
+
+
+class _MadeHere(SourceFileLoader):
+    """Loads what a source of this image was compiled to when the image was built."""
+
+    def __init__(self, name: str, path: str, file: str, offset: int, length: int) -> None:
+        super().__init__(name, path)
+        self._place = file, offset, length
+
+    def get_code(self, fullname: str) -> Any:  # noqa: ARG002  as Python has it
+        """The module, compiled."""
+        return marshal.loads(memoryview(_part(*self._place))[_HEAD:])
 
 
 class _Compiled(SourceFileLoader):
@@ -152,10 +193,21 @@ class _Behind:
 def use_library(place: str, file: str) -> None:
     """Load modules of the standard library from a file, if their index lies at a place, a folder or a zip file."""
     try:
-        index = __loader__.get_data(os.path.join(place, LIBRARY_INDEX))
+        places = marshal.loads(__loader__.get_data(os.path.join(place, LIBRARY_INDEX)))
     except OSError:
         return
-    sys.meta_path.insert(0, _Library(file, marshal.loads(index)))
+    modules = _made_here(place)
+    sys.meta_path.insert(0, _Here(file, places, modules) if modules else _Library(file, places))
+
+
+def _made_here(place: str) -> dict[str, tuple[str, bool]] | None:
+    """The modules of the library that an archive was made of in this image; None when it was made elsewhere, or the library was replaced since."""
+    try:
+        stamp, modules = marshal.loads(__loader__.get_data(os.path.join(place, LIBRARY_HERE)))
+    except OSError:
+        return None
+    one = os.stat(os.__file__)
+    return modules if stamp == [sys.hexversion, os.__file__, int(one.st_mtime), one.st_size] else None
 
 
 def use_patterns(archive: str) -> None:
@@ -193,19 +245,26 @@ def use_texts(archive: str) -> None:
     vars(typing)["compile"] = lambda text, file, kind: texts.get((kind, text)) or compile(text, file, kind)
 
 
-def begin(archive: str) -> None:
-    """Let everything of pyflow's be imported from its compiled archive, what it needs behind what is installed here."""
-    # Of what is loaded from now on nothing is garbage; the program goes on looking for it when it has begun.
-    gc.disable()
-    sys.path[:1] = [archive]
-    # By hand: tempfile loads a good part of the library.
-    folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"pyflow-runtime-{os.urandom(6).hex()}")
+def lay_out(archive: str, folder: str) -> None:
+    """Write the files of an archive that have to lie in a folder."""
     os.mkdir(folder, 0o700)
     for name, data in marshal.loads(__loader__.get_data(os.path.join(archive, FILES))).items():
         path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(data)
+
+
+def begin(archive: str) -> None:
+    """Let everything of pyflow's be imported from its compiled archive, what it needs behind what is installed here."""
+    # Of what is loaded from now on nothing is garbage; the program goes on looking for it when it has begun.
+    gc.disable()
+    sys.path[:1] = [archive]
+    # By hand: tempfile loads a good part of the library.
+    folder = f"{archive}-files"
+    if not os.path.isdir(folder):
+        folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"pyflow-runtime-{os.urandom(6).hex()}")
+        lay_out(archive, folder)
     carried = _Carried(archive, folder, marshal.loads(__loader__.get_data(os.path.join(archive, MODULES))))
     sys.meta_path.insert(0, carried)
     sys.meta_path.append(_Behind(carried))

@@ -6,19 +6,60 @@ Images of Python come without compiled files. Importing what a task needs takes 
 import compileall
 import os
 import re
+import shutil
+import subprocess
 import sys
 import sysconfig
+import tempfile
+import zipfile
+from pathlib import Path
 from py_compile import PycInvalidationMode
 
+_RUNTIME = Path("/opt/pyflow")
 _NOT_FOR_TASKS = re.compile(
     r"/(?:test|tests|idlelib|lib2to3|turtledemo|tkinter|ensurepip|site-packages|dist-packages)/"
 )
 
-found, asked = f"{sys.version_info.major}.{sys.version_info.minor}", os.environ["PYTHON"]
-if found != asked:
-    sys.exit(f"The base image has Python {found}, and Python {asked} is asked for.")
-# What lies here never changes, so that nobody needs to look at the time of a source; the Python may be mended later on.
-compileall.compile_dir("/opt/pyflow", quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
-compileall.compile_dir(
-    sysconfig.get_path("stdlib"), quiet=2, rx=_NOT_FOR_TASKS, invalidation_mode=PycInvalidationMode.TIMESTAMP
-)
+
+def compile_for_pods(compiled_at: str) -> None:
+    """Make the one file that pods import from, as ``compiled_archive`` does for images that have none."""
+    with tempfile.TemporaryDirectory() as folder:
+        sources = f"{folder}/sources.zip"
+        with zipfile.ZipFile(sources, "w") as archive:
+            for path in sorted(_RUNTIME.rglob("*")):
+                if path.is_file():
+                    archive.writestr(str(path.relative_to(_RUNTIME)), path.read_bytes())
+        program = _RUNTIME / "pyflow/images/compiling.py"
+        command = [
+            sys.executable,
+            "-s",
+            "-S",
+            "-B",
+            "-X",
+            "no_debug_ranges",
+            str(program),
+            "here",
+            sources,
+            compiled_at,
+        ]
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, check=True)
+    shutil.rmtree(f"{compiled_at}.unpacked")
+
+
+def compile_for_containers() -> None:
+    """Compile the runtime's folder in place, and the standard library.
+
+    What lies in the folder never changes, so that nobody needs to look at the time of a source; the Python may be mended later on.
+    """
+    compileall.compile_dir(_RUNTIME, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+    compileall.compile_dir(
+        sysconfig.get_path("stdlib"), quiet=2, rx=_NOT_FOR_TASKS, invalidation_mode=PycInvalidationMode.TIMESTAMP
+    )
+
+
+if __name__ == "__main__":
+    found, asked = f"{sys.version_info.major}.{sys.version_info.minor}", os.environ["PYTHON"]
+    if found != asked:
+        sys.exit(f"The base image has Python {found}, and Python {asked} is asked for.")
+    compile_for_pods(os.environ["COMPILED_AT"])
+    compile_for_containers()

@@ -159,11 +159,11 @@ class S3Blobs:
         for name in names:
             abort_upload(self._requests, self._address, name)
 
-    def append(self, key: str, data: Buffer) -> int:
+    def append(self, key: str, data: Buffer, *, is_new: bool = False) -> int:
         """Add bytes to the end of a log; they are gathered for a moment: see ``logs.py``."""
         check_key(key)
         self._marker.prepare()
-        return self._logs.append(key, data)
+        return self._logs.append(key, data, is_new=is_new)
 
     def read_log(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """The bytes of a log from ``start`` on; of what this process appends, also what it has gathered."""

@@ -44,15 +44,19 @@ _FEW: Final = 2
 
 
 class LogWriter:
-    """The end of one log, as its writer knows it."""
+    """The end of one log, as its writer knows it.
 
-    def __init__(self, bucket: Bucket, key: str, now: Callable[[], float]) -> None:
+    Args:
+        start: Where it is; None: to be looked for.
+    """
+
+    def __init__(self, bucket: Bucket, key: str, now: Callable[[], float], start: int | None = None) -> None:
         self._bucket = bucket
         self._key = key
         self._now = now
         self._writing = threading.Lock()
         self._lock = threading.Lock()
-        self._start: int | None = None
+        self._start = start
         self._count = 0
         self._written: bytearray | None = bytearray()
         self._pending = bytearray()
@@ -138,12 +142,13 @@ class Logs:
         self._lock = threading.Lock()
         self._writer_by_key: dict[str, LogWriter] = {}
 
-    def append(self, key: str, data: Buffer) -> int:
+    def append(self, key: str, data: Buffer, *, is_new: bool = False) -> int:
         """Add bytes to the end of a log, and answer where they start."""
         with self._lock:
             writer = self._writer_by_key.get(key)
             if writer is None:
-                writer = self._writer_by_key[key] = LogWriter(self._bucket, key, self._now)
+                start = 0 if is_new else None
+                writer = self._writer_by_key[key] = LogWriter(self._bucket, key, self._now, start)
         return writer.append(data)
 
     def write(self) -> None:

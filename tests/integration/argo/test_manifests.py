@@ -12,7 +12,6 @@ from unit.executors.argo.compiling import SETTINGS, manifest_of
 
 from pyflow import Secret, Volume, container, pipeline, task
 from pyflow.executors.argo import argo_settings, open_cluster
-from pyflow.executors.argo.place import Travelling
 
 pytestmark = [
     pytest.mark.argo,
@@ -70,12 +69,11 @@ def cluster(request: pytest.FixtureRequest) -> Any:
 @pytest.mark.parametrize("name", ["golden", "ends in one", "wide", "options"])
 def test_the_cluster_takes_it(cluster: Any, name: str) -> None:
     """The real Argo Server lints the manifest, and the Kubernetes API would take it."""
-    runtime = Travelling(key="v1/runtimes/" + "e" * 64, sha256="e" * 64)
     manifest = {
         "golden": lambda: made("workflow"),
         "ends in one": lambda: made("workflow_ends_in_one"),
-        "wide": lambda: manifest_of(wide, 1000, runtime=runtime),
-        "options": lambda: manifest_of(all_options, runtime=runtime, settings=replace(SETTINGS, **SITE)),
+        "wide": lambda: manifest_of(wide, 1000),
+        "options": lambda: manifest_of(all_options, settings=replace(SETTINGS, **SITE)),
     }[name]()
     manifest["metadata"].pop("namespace", None)
     cluster.lint(manifest)

@@ -15,12 +15,16 @@ from pyflow.bundle import discover
 from pyflow.contract import Home
 from pyflow.executors.argo import ArgoSettings
 from pyflow.executors.argo.manifest import to_workflow
+from pyflow.executors.argo.place import Travelling
 from pyflow.graph import CallNode, Graph
 from pyflow.packing import Packed, pack
 from pyflow.runs import Event, RunSummary, read_events
 from pyflow.runtime import Place, Program, Resolver, open_home
 
 S3 = Home(store_url="s3://bucket/team", project="p", owner="o")
+RUNTIME = Travelling(key="v1/runtimes/abcd", sha256="ab" * 32, in_image="/pyflow-runtime-abcd")
+IN_IMAGE = ArgoSettings(registry="registry.example", trust_bucket=True)
+"""Nothing is fetched from a store, which may be a folder then."""
 SETTINGS = ArgoSettings(target="4.0.7", s3_secret="s3", key_secret="key", service_account="workflow")
 
 
@@ -37,8 +41,8 @@ def _functions(graph: Graph) -> list[Any]:
 def manifest_of(pipeline: Pipeline[Any, Any], *arguments: Any, **more: Any) -> dict[str, Any]:
     """The manifest of a pipeline whose store is a bucket; it is packed in memory."""
     packed = packed_in(pipeline, arguments, Home(store_url="memory://manifests", project="p", owner="o"))
-    settings = more.pop("settings", SETTINGS)
-    return to_workflow(packed.graph, digest=packed.digest, size=packed.size_bytes, home=S3, settings=settings, **more)
+    given = {"settings": SETTINGS, "runtime": RUNTIME, **more}
+    return to_workflow(packed.graph, digest=packed.digest, size=packed.size_bytes, home=S3, **given)
 
 
 def templates_of(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -75,7 +79,13 @@ def ran(
     home = Home(store_url=str(folder), project="p", owner="o", allow_secrets=allow_secrets)
     packed = packed_in(pipeline, arguments, home)
     manifest = to_workflow(
-        packed.graph, digest=packed.digest, size=packed.size_bytes, home=home, settings=ArgoSettings(), most=most
+        packed.graph,
+        digest=packed.digest,
+        size=packed.size_bytes,
+        home=home,
+        settings=IN_IMAGE,
+        runtime=RUNTIME,
+        most=most,
     )
     argo = SmallArgo(manifest, environment, passes_over=passes_over)
     phase = argo.run()

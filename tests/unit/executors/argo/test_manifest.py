@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
-from unit.executors.argo.compiling import SETTINGS, manifest_of, size_of, templates_of
+from unit.executors.argo.compiling import IN_IMAGE, RUNTIME, SETTINGS, manifest_of, size_of, templates_of
 
 from pyflow import Secret, Volume, container, each, first_of, otherwise, pipeline, task, when
 from pyflow.errors import ExecutorError, PyflowError
 from pyflow.executors.argo import ArgoSettings
-from pyflow.executors.argo.place import Travelling
 from pyflow.executors.argo.text import escaped, json_text
 from pyflow.executors.argo.verified import verified
+from pyflow.version import VERSION
 
 
 @task
@@ -62,7 +63,7 @@ def test_no_text_of_a_user_is_in_it() -> None:
     def secretive(text):
         return give.with_options(name="heimlich", env={"HEIMAT": HOSTILE})(text)
 
-    text = json.dumps(manifest_of(secretive, "vertraulich"))
+    text = json.dumps(manifest_of(secretive, "vertraulich", settings=IN_IMAGE))
     for word in ("vertraulich", "heimlich", "HEIMAT", "quoted", "team"):
         assert word not in text
     assert set(re.findall(r"\{\{[^}]*\}\}", text)) <= {
@@ -142,15 +143,45 @@ def test_pods_may_do_little() -> None:
 
 def test_a_runtime_that_travels_is_pinned() -> None:
     """Where the runtime travels, Argo fetches it, and the stub checks the digest that stands in the manifest."""
-    runtime = Travelling(key="v1/p/blobs/ab/abcd", sha256="ab" * 32)
     settings = ArgoSettings(s3_secret="s3", s3_endpoint="http://store:9000", trust_bucket=True)
-    pod = templates_of(manifest_of(wide, 1, runtime=runtime, settings=settings))["p0"]
+    pod = templates_of(manifest_of(wide, 1, settings=settings))["p0"]
     (artifact,) = pod["inputs"]["artifacts"]
     assert artifact["archive"] == {"none": {}}
-    assert artifact["s3"]["key"] == "team/v1/p/blobs/ab/abcd"
+    assert artifact["s3"]["key"] == "team/v1/runtimes/abcd"
     assert (artifact["s3"]["endpoint"], artifact["s3"]["insecure"]) == ("store:9000", True)
     assert pod["container"]["args"][1] == "ab" * 32
     assert pod["container"]["image"].startswith("python:3.")
+
+
+def test_pods_of_a_runtime_image_fetch_nothing() -> None:
+    """A registry has it, so Argo fetches nothing for them, nor for a container task; a task's own image gets the archive."""
+
+    @task(image="team/gdal:3.9")
+    def translate(x: int) -> int:
+        return x
+
+    @pipeline
+    def main():
+        return translate(give(1)), shout("a", "1")
+
+    settings = ArgoSettings(registry="registry.example/team/", trust_bucket=True)
+    pods = [t for t in templates_of(manifest_of(main, settings=settings)).values() if "dag" not in t]
+    ours = f"registry.example/team/pyflow-runtime:{VERSION}-py{sys.version_info.major}.{sys.version_info.minor}"
+    found = {
+        (one["image"], *(a["path"] for a in pod.get("inputs", {}).get("artifacts", ())), *_runtime_of(one))
+        for pod in pods
+        for one in [pod["container"], *pod.get("initContainers", []), *pod.get("sidecars", [])]
+    }
+    assert found == {
+        (ours, RUNTIME.in_image),
+        ("team/gdal:3.9", "/pyflow-runtime", "/pyflow-runtime"),
+        ("busybox:1.36",),
+    }
+
+
+def _runtime_of(made: dict[str, Any]) -> list[str]:
+    """From where a container imports pyflow."""
+    return [word for word in made["args"] if word.startswith("/pyflow-runtime")]
 
 
 @pytest.mark.parametrize("kind", ["secret", "workload-identity", "node"])
@@ -158,9 +189,8 @@ def test_credentials_for_the_store_come_from_where_the_settings_say(
     kind: Literal["secret", "workload-identity", "node"],
 ) -> None:
     """From a Secret, for Argo and for pyflow alike; or from the account or the node, and then no Secret is named for either."""
-    runtime = Travelling(key="v1/runtimes/abcd", sha256="ab" * 32)
     settings = ArgoSettings(s3_credentials=kind, s3_secret="s3", trust_bucket=True)
-    pod = templates_of(manifest_of(wide, 1, runtime=runtime, settings=settings))["p0"]
+    pod = templates_of(manifest_of(wide, 1, settings=settings))["p0"]
     place = pod["inputs"]["artifacts"][0]["s3"]
     variables = {
         e["name"]: e["valueFrom"]["secretKeyRef"] for e in pod["container"]["env"] if e["name"].startswith("AWS_")
@@ -181,9 +211,8 @@ def test_an_authority_of_the_sites_own_is_trusted_by_all_that_ask_the_store() ->
     def main():
         return shout("a", "1")
 
-    runtime = Travelling(key="v1/runtimes/abcd", sha256="ab" * 32)
     settings = ArgoSettings(s3_ca_secret="ours", s3_ca_key="root.pem", trust_bucket=True)
-    manifest = manifest_of(main, runtime=runtime, settings=settings)
+    manifest = manifest_of(main, settings=settings)
     assert {
         "name": "pyflow-ca",
         "secret": {"secretName": "ours", "defaultMode": 0o440, "items": [{"key": "root.pem", "path": "ca.crt"}]},
