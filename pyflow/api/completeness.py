@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -27,6 +28,7 @@ from pyflow.bundle import (
 from pyflow.digest import Buffer, digest_of
 from pyflow.environments import Request, container_target, installed_aside, locked, runtime_folder, this_target
 from pyflow.errors import DefinitionError
+from pyflow.executors import TaskImage
 from pyflow.graph import CallNode, Function, Graph, Location, Options
 from pyflow.images import DEPENDENCIES, install_runtime
 from pyflow.packing import request_for
@@ -34,8 +36,8 @@ from pyflow.payload import encode_function
 
 Fault: TypeAlias = "tuple[str, str, str, str]"
 """Task or pipeline, module (or nothing), place in the author's file, and all of it in words."""
-BareImage: TypeAlias = Callable[["str | None"], "str | None"]
-"""Gives the image of a task, when that is known to have Python and nothing else, for the image that the task names."""
+ImageOf: TypeAlias = Callable[["str | None"], "TaskImage | None"]
+"""Gives the image that a task runs in, if it is another place than this, for the image that the task names."""
 
 
 class Bare(NamedTuple):
@@ -82,7 +84,7 @@ def find_faults(
     asked: Sequence[FunctionUse],
     bundle: CodeBundle,
     tell: Callable[[str], None],
-    bare_image: BareImage,
+    image_of: ImageOf,
 ) -> Found:
     """Load each function in a clean process that has the code which would be shipped, and its packages.
 
@@ -90,7 +92,7 @@ def find_faults(
         asked: The functions, each once for the packages that it has.
         bundle: The local code that would be shipped with them.
         tell: Is told what takes time now.
-        bare_image: Which tasks run where nothing is installed.
+        image_of: Which image tasks run in.
 
     Raises:
         PyflowError: Packages cannot be had for a reason that is none of the author's.
@@ -99,7 +101,7 @@ def find_faults(
     with tempfile.TemporaryDirectory(prefix="pyflow-check-") as folder:
         archive = bundle.write()
         code = None if archive is None else install(archive, Path(folder, "code"))
-        for beside, those in _by_packages(asked, found, bare_image).items():
+        for beside, those in _by_packages(asked, found, image_of).items():
             shipped = _shipped(those, Path(folder), found)
             try:
                 with _seen(beside, tell) as path:
@@ -107,9 +109,9 @@ def find_faults(
             except DefinitionError as error:  # the packages cannot be had together, or not at all
                 found.faults += [(one.function.name, "", str(one.function.at), str(error)) for one in those]
                 continue
-            image_of = {one.name: options.image for one, options in shipped}
+            options_of = {one.name: options for one, options in shipped}
             for one in missing:
-                _tell_missing(one, image_of.get(one.function), beside, found)
+                _tell_missing(one, options_of[one.function], beside, found, image_of)
     return found
 
 
@@ -120,14 +122,14 @@ def functions_in(graph: Graph) -> list[FunctionUse]:
     return list({use.key: use for use in uses}.values())
 
 
-def refuse_incomplete(graph: Graph, bundle: CodeBundle, tell: Callable[[str], None], bare_image: BareImage) -> None:
+def refuse_incomplete(graph: Graph, bundle: CodeBundle, tell: Callable[[str], None], image_of: ImageOf) -> None:
     """Load all functions of a graph in a clean process, unless that has been done for the same code before.
 
     Args:
         graph: Whose run is about to leave this machine.
         bundle: The local code that goes with it.
         tell: Is told what takes time now.
-        bare_image: Which tasks run where nothing is installed.
+        image_of: Which image tasks run in.
 
     Raises:
         DefinitionError: They would miss something where they run.
@@ -135,10 +137,10 @@ def refuse_incomplete(graph: Graph, bundle: CodeBundle, tell: Callable[[str], No
     uses = functions_in(graph)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # packing says the same once more
-        marker = runtime_folder().with_name("checked") / _key_of(uses, bundle, bare_image)
+        marker = runtime_folder().with_name("checked") / _key_of(uses, bundle, image_of)
         if marker.exists():
             return
-        found = find_faults(uses, bundle, tell, bare_image)
+        found = find_faults(uses, bundle, tell, image_of)
     if found.faults:
         lines = "".join(f"\n  {text}" for *_, text in found.faults)
         raise DefinitionError(f"The code of {graph.name!r} is not complete where it is to run:{lines}")
@@ -146,7 +148,7 @@ def refuse_incomplete(graph: Graph, bundle: CodeBundle, tell: Callable[[str], No
     marker.touch()
 
 
-def _key_of(uses: Sequence[FunctionUse], bundle: CodeBundle, bare_image: BareImage) -> str:
+def _key_of(uses: Sequence[FunctionUse], bundle: CodeBundle, image_of: ImageOf) -> str:
     """Stands for the functions, the code that travels with them, the packages that they ask for, and what is installed here."""
     # To install or remove a package changes the time of its folder.
     folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
@@ -156,7 +158,7 @@ def _key_of(uses: Sequence[FunctionUse], bundle: CodeBundle, bare_image: BareIma
         payload = encode_function(use.function.fn, what=f"task {use.function.name!r}")
         # The option may name a file, whose content counts.
         packages = None if use.options.packages is None else _request_of(use).what
-        about = use.function.name, use.function.at.file, use.place, packages, _bare(use, bare_image), payload.size
+        about = use.function.name, use.function.at.file, use.place, packages, _bare(use, image_of), payload.size
         parts += [repr(about).encode(), *payload.parts]
     return digest_of(parts).hex
 
@@ -171,23 +173,23 @@ def _request_of(use: FunctionUse) -> Request:
     return request_for(use.function, use.options.packages, use.function.name, use.called_at)
 
 
-def _bare(use: FunctionUse, bare_image: BareImage) -> Bare | None:
+def _bare(use: FunctionUse, image_of: ImageOf) -> Bare | None:
     """Whether a function runs where nothing is installed, as far as anybody can know."""
     options = use.options
     may_bring_more = options.volumes or options.pod_patch or any(name == "PYTHONPATH" for name, _ in options.env)
     if options.packages is not None or may_bring_more:
         return None
-    image = bare_image(options.image)
-    return None if image is None else Bare(image)
+    image = image_of(options.image)
+    return Bare(image.name) if image is not None and image.is_bare else None
 
 
-def _by_packages(asked: Sequence[FunctionUse], found: Found, bare_image: BareImage) -> dict[_Beside, list[FunctionUse]]:
+def _by_packages(asked: Sequence[FunctionUse], found: Found, image_of: ImageOf) -> dict[_Beside, list[FunctionUse]]:
     """The functions by what they have; those whose request is wrong are told as faults."""
     groups: dict[_Beside, list[FunctionUse]] = {}
     requests: dict[tuple[object, ...], Request] = {}
     for one in asked:
         options = one.options
-        beside: _Beside = _bare(one, bare_image)
+        beside: _Beside = _bare(one, image_of)
         if options.packages is not None:
             try:
                 request = _request_of(one)
@@ -256,16 +258,25 @@ def _shipped(asked: Sequence[FunctionUse], folder: Path, found: Found) -> list[t
     return shipped
 
 
-def _tell_missing(one: Missing, image: str | None, beside: _Beside, found: Found) -> None:
+def _tell_missing(one: Missing, options: Options, beside: _Beside, found: Found, image_of: ImageOf) -> None:
     text = str(one)
+    image = image_of(options.image)
+    # What the author has at hand is meant to travel; an image of a site's is there for what is nowhere else.
+    is_of_image = image is not None and (options.image is not None or not _is_here(one.module))
     if one.module and isinstance(beside, Bare):
         text += f". Its image {beside.image!r} has Python and nothing else: {_what_would_bring(one.module)}."
-    elif one.module and image is not None:
-        found.notes.append(f"{text}. Its image {image!r} may have it, which was not looked into.")
+    elif one.module and image is not None and is_of_image:
+        found.notes.append(f"{text}. Its image {image.name!r} may have it, which was not looked into.")
         return
     elif one.module and beside is not None:
         text += ". Its packages= do not bring it."
     found.faults.append((one.function, one.module, one.at, text))
+
+
+def _is_here(module: str) -> bool:
+    """Whether this process can import a module."""
+    top = module.partition(".")[0]
+    return top in sys.modules or find_spec(top) is not None
 
 
 def _what_would_bring(module: str) -> str:

@@ -17,7 +17,17 @@ from pyflow.api.packages import packages_for, teller
 from pyflow.api.run import Run
 from pyflow.bundle import discover
 from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
-from pyflow.executors import Begun, Deployed, Ending, Executor, Job, bare_images, is_remote, open_executor, open_remote
+from pyflow.executors import (
+    Begun,
+    Deployed,
+    Ending,
+    Executor,
+    Job,
+    images_of_tasks,
+    is_remote,
+    open_executor,
+    open_remote,
+)
 from pyflow.graph import CallNode, Graph
 from pyflow.late import late
 from pyflow.packed import PackedGraph
@@ -138,7 +148,7 @@ def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
     """Pack a graph into the store, and check that the executor can do what it asks: a run that has no name yet."""
     bundle = discover(_functions(graph))
     if is_remote(executor):
-        images = bare_images(executor.name, workplace.settings)
+        images = images_of_tasks(executor.name, workplace.settings)
         completeness.refuse_incomplete(graph, bundle, teller(workplace), images)
     packed = pack(
         graph,

@@ -18,7 +18,7 @@ from pyflow.cli.source import Source, load_source
 from pyflow.cli.words import parameters_of, understand
 from pyflow.config import Settings
 from pyflow.errors import DefinitionError
-from pyflow.executors import bare_images
+from pyflow.executors import images_of_tasks
 from pyflow.graph import Function, Graph
 from pyflow.terminal import clean, counted
 from pyflow.tracing import raised_at
@@ -65,7 +65,7 @@ def _report(label: str, asked: list[FunctionUse], notes: list[str], untraced: li
     functions = list({id(one.function.fn): one.function for one in asked}.values())
     bundle = discover([function.fn for function in functions])
     settings = open_workplace(Settings()).settings
-    images = bare_images(settings.executor, settings)
+    images = images_of_tasks(settings.executor, settings)
     found = find_faults(asked, bundle, lambda line: click.echo(clean(line), err=True), images)
     faults, modules = untraced + found.faults, found.modules
     notes = notes + found.notes + _computed_imports(functions, bundle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeGuard
 
 from pyflow.config import Settings, absolute
 from pyflow.errors import ConfigError
@@ -123,8 +123,16 @@ def open_remote(
     raise ConfigError(f"There is no executor {name!r} whose runs go on by themselves.{suggestion(name, REMOTE)}")
 
 
-def bare_images(name: str | None, settings: Settings) -> Callable[[str | None], str | None]:
-    """For the image that a task names, or None, the one that it runs in, when that is known to have Python and nothing else.
+class TaskImage(NamedTuple):
+    """The image that tasks run in."""
+
+    name: str
+    is_bare: bool
+    """It is known to have Python and nothing else."""
+
+
+def images_of_tasks(name: str | None, settings: Settings) -> Callable[[str | None], TaskImage | None]:
+    """For the image that a task names, or None, the one that it runs in; None where it has what is installed here, as far as is known.
 
     Args:
         name: The executor.
@@ -134,9 +142,14 @@ def bare_images(name: str | None, settings: Settings) -> Callable[[str | None], 
         ConfigError: A setting is wrong.
     """
     if name != "argo":
-        return lambda _wanted: None
+        return lambda wanted: None if wanted is None else TaskImage(wanted, is_bare=False)
     site = argo.argo_settings(settings.argo, os.environ)
-    return lambda wanted: site.bare_image_for(wanted, images.this_minor())
+
+    def image_of(wanted: str | None) -> TaskImage:
+        python = images.this_minor()
+        return TaskImage(site.image_for(wanted, python), is_bare=site.bare_image_for(wanted, python) is not None)
+
+    return image_of
 
 
 def argo_setup(

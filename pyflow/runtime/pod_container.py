@@ -63,7 +63,8 @@ def layout_of(node: PackedContainer) -> Layout:
     wanted = [posixpath.dirname(posixpath.normpath(path)) for _, path in node.outputs]
     wanted += [posixpath.dirname(posixpath.normpath(path)) for _, _, path in node.inputs if path is not None]
     parts: list[tuple[str, str]] = list(PARTS.items())
-    for folder in sorted(set(wanted), key=len):
+    # The manifest and the pod must agree on their order, and the order of a set differs from process to process.
+    for folder in sorted(set(wanted), key=lambda folder: (len(folder), folder)):
         if Layout(tuple(parts)).in_shared(folder) is None:
             parts.append((f"d{len(parts)}", folder))
     return Layout(tuple(parts))

@@ -179,3 +179,21 @@ def test_where_more_may_be_installed_nobody_is_refused(flows, options):
 def test_what_pyflow_brings_along_is_there(flows):
     """Its own dependencies come with it into every image."""
     assert bare(flows.brought, "brought").compile()["kind"] == "Workflow"
+
+
+@task
+def by_the_image():
+    import nowhere_but_in_the_image
+
+    return nowhere_but_in_the_image.value
+
+
+def test_what_only_the_sites_image_has_is_left_to_it():
+    """A module that nobody has here is looked for where the task runs."""
+
+    @pipeline
+    def flow():
+        return by_the_image()
+
+    assert on_a_cluster(flow, "sites").compile()["kind"] == "Workflow"
+    assert bare(flow, "registrys", registry="registry.example/team").compile()["kind"] == "Workflow"

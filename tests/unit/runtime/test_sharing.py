@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +87,27 @@ def test_marks_before_the_summary_do_not_count() -> None:
     assert read_marks(content, "r").failed == ()
 
 
+def test_the_runs_record_is_found_in_the_same_listing(monkeypatch) -> None:
+    """What a pod looks for before it runs anything comes of one request, however many results and events there are."""
+    content = ContentStore(open_blobs("memory://marks-and-record"), Keys("p", "o"))
+    for key in ("attempts/a", "commits/3", "events/w", "heartbeats/h", "logs/l"):
+        content.blobs.put(f"{content.keys.run('r')}/{key}", [b"x"])
+    mark_failed(content, "r", "3.1")
+    assert not read_marks(content, "r").is_recorded
+    for key in (content.keys.run_info("r"), content.keys.summary("r"), content.keys.references("r")):
+        content.blobs.put(key, [b"{}"])
+    listed, list_all = [], content.blobs.list
+
+    def listing(*asked, **more):
+        for info in list_all(*asked, **more):
+            listed.append(info.key.removeprefix(content.keys.run("r")))
+            yield info
+
+    monkeypatch.setattr(content.blobs, "list", listing)
+    assert read_marks(content, "r").is_recorded
+    assert listed == ["/marks/3.1", "/references.json", "/run.json", "/summary.json"]
+
+
 def test_files_of_a_container_have_places_in_the_shared_volume() -> None:
     """Folders around inputs and outputs are parts of the shared volume, one for those that lie within each other."""
 
@@ -102,6 +127,31 @@ def test_files_of_a_container_have_places_in_the_shared_volume() -> None:
     assert layout.in_shared("/elsewhere") is None
     assert known_words(node) == ["run", "/in/deep/a.txt", "plain", None, "end"]
     assert first_unknown(node) == 3
+
+
+_LAYOUT = """
+from pyflow.packed import PackedContainer
+from pyflow.runtime.pod_container import layout_of
+outputs = tuple((name, f"/{name}/out") for name in ("data", "work", "more", "bits", "last"))
+node = PackedContainer.__new__(PackedContainer, **{f: () for f in PackedContainer._fields} | {"outputs": outputs})
+print(layout_of(node).parts)
+"""
+
+
+def test_the_manifest_and_its_pods_agree_where_files_lie() -> None:
+    """Each is another process, and the order of a set of names is another in each: folders of equal length have one order."""
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", _LAYOUT],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in range(1, 5)
+    }
+    assert len(printed) == 1
 
 
 @pytest.mark.parametrize(
