@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pyflow.errors import ExecutorError
+from pyflow.errors import ConfigError, ExecutorError
 from pyflow.images.compiled import compiled_in_image
 from pyflow.images.travelling import runtime_archive
 from pyflow.late import late
@@ -34,6 +34,8 @@ REPOSITORY: Final = "pyflow-runtime"
 RUNTIME_LABEL: Final = "pyflow.runtime"
 """The label that holds the digest of the runtime in an image."""
 _BASE_LABEL: Final = "pyflow.base"
+# OCI distribution specification, "Pulling manifests", and the host and port that Docker's names begin with.
+_PREFIX: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?")
 _NAMELESS: Final = "<none>:<none>"
 """What the engine says for the name of an image whose name went to another."""
 _FOLDER: Final = Path(__file__).parent / "runtime_image"
@@ -47,7 +49,16 @@ def this_minor() -> str:
 
 
 def runtime_tag(*, registry: str = "", python: str | None = None) -> str:
-    """The name of the runtime image: ``pyflow-runtime:0.1.0-py3.11``, behind a registry's prefix if there is one."""
+    """The name of the runtime image: ``pyflow-runtime:0.1.0-py3.11``, behind a registry's prefix if there is one.
+
+    Raises:
+        ConfigError: That can be no prefix.
+    """
+    if registry and not _PREFIX.fullmatch(registry):
+        raise ConfigError(
+            f"{registry!r} can be no prefix of an image's name. A registry is written as registry.example/team or registry.example:5000/team, "
+            "in lower case, with no https:// before it and no tag behind it."
+        )
     prefix = registry.rstrip("/") + "/" if registry else ""
     return f"{prefix}{REPOSITORY}:{VERSION.replace('+', '-')}-py{python or this_minor()}"
 

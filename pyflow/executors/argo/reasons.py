@@ -72,8 +72,8 @@ NOT_IN_IMAGE: Final = "this image has not the runtime of this run"
 """The last word of a pod in a runtime image of another pyflow, which cannot tell more."""
 
 _OTHER_RUNTIME: Final = (
-    "its image is no runtime image of this pyflow. Where this pyflow is installed, 'pyflow image build --registry PREFIX' and "
-    "'pyflow image push' put one into the registry; where a node keeps an older image of that name, "
+    "the image that argo={'registry': ...} leads to is no runtime image of this pyflow. Where this pyflow is installed, "
+    "'pyflow image build' and 'pyflow image push' put one there; where a node keeps an older image of that name, "
     "argo={'image_pull_policy': 'Always'} fetches it anew"
 )
 

@@ -147,6 +147,7 @@ class ArgoSettings:
                 f"argo.image ({self.image!r}) and argo.registry ({self.registry!r}) both say where tasks run that name no image. Set one of "
                 "them; to have pyflow's runtime in an image of your own, build it on that:  pyflow image build --base IMAGE --registry PREFIX ."
             )
+        self._runtime_image(python="3")  # refuses a prefix that can be none
         if self.timeout_s <= 0:
             raise ConfigError(f"argo.timeout_s must be more than 0, got {self.timeout_s!r}.")
         if self.s3_credentials == "secret" and self.s3_secret is None:

@@ -64,6 +64,12 @@ def test_a_pod_on_its_way_does_not_wait(message):
         ("ImagePullBackOff: no such image", None, "image", "could not start"),
         ("init: Error (exit code 64): … x509: certificate signed by unknown authority", 64, "start", "--s3-ca-secret"),
         ("ErrImagePull: tls: x509: certificate signed by unknown authority", None, "image", "Check the image's name"),
+        (
+            "main: Error (exit code 73): pyflow: this image has not the runtime of this run",
+            73,
+            "image",
+            "pyflow image push",
+        ),
         ("Error (exit code 3)", 3, "other", "exit code 3"),
     ],
 )

@@ -8,6 +8,7 @@ from pyflow import config
 from pyflow.config import Settings, checked, configure, load_settings
 from pyflow.errors import ConfigError
 from pyflow.executors.argo.settings import ArgoSettings, argo_names, argo_settings
+from pyflow.version import VERSION
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +112,9 @@ def test_a_table_does_not_fit_into_a_variable():
         ({"run_as": "jovyan"}, {}, "argo.run_as must be a user's number"),
         ({"run_as": "1:2147483648"}, {}, "argo.run_as must be a user's number"),
         ({"s3_credentials": "magic"}, {}, "must be one of 'secret', 'workload-identity', 'node'"),
+        ({"image": "a", "registry": "b"}, {}, "both say where tasks run that name no image"),
+        ({"registry": "https://registry.example/team"}, {}, "with no https:// before it"),
+        ({"registry": "registry.example/team:1"}, {}, "no tag behind it"),
         ({"parallelism": 0}, {}, "argo.parallelism must be 1 or more"),
         ({"run_timeout": "soon"}, {}, "argo.run_timeout must be a duration"),
         ({"labels": {"a": 1}}, {}, "argo.labels must hold text only"),
@@ -141,3 +145,16 @@ def test_a_token_is_in_no_repr():
 def test_a_target_is_a_version_that_is_supported(target):
     """Manifests are made for 3.7 and newer."""
     assert "must be a version of Argo from 3.7 on" in complaint({"target": target})
+
+
+@pytest.mark.parametrize(
+    "registry", ["registry.example/team", "registry.example:5000/a/b-c/", "localhost:5000", "team"]
+)
+def test_a_registry_leads_to_the_runtime_image(registry):
+    """Tasks that name no image run in it, and so does one that names it; others have to be given pyflow."""
+    site = ArgoSettings(registry=registry)
+    image = f"{registry.rstrip('/')}/pyflow-runtime:{VERSION}-py3.12"
+    assert [site.image_for(wanted, "3.12") for wanted in (None, "team/gdal:3.9")] == [image, "team/gdal:3.9"]
+    assert [site.has_runtime(wanted, "3.12") for wanted in (None, image, "team/gdal:3.9")] == [True, True, False]
+    assert site.bare_image_for(None, "3.12") is None
+    assert not ArgoSettings(image=image).has_runtime(None, "3.12")
