@@ -108,7 +108,7 @@ class Bench:
     def __init__(self) -> None:
         self.settings: ArgoSettings = argo_settings(open_workplace(Settings()).settings.argo, os.environ)
         self.cluster = open_cluster(self.settings)
-        self.image = self.settings.image or f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
+        self.image = self.settings.image_for(None, f"{sys.version_info.major}.{sys.version_info.minor}")
         self._hera = WorkflowsService(
             host=self.settings.url, token=f"Bearer {self.settings.token}", namespace=self.settings.namespace
         )

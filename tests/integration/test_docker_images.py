@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from registry import registry
 
-from pyflow import container, errors, pipeline
+from pyflow import container, errors, pipeline, task
 from pyflow.cli import cli
 from pyflow.images import default_base, ensure_runtime_image, has_engine, open_engine, runtime_archive, runtime_tag
 
@@ -86,6 +87,36 @@ def test_a_base_with_another_python_is_told(engine):
         assert "error" not in line, line
     with pytest.raises(errors.ExecutorError, match=r'could not be built on pyflow-test-base:other.*base = "IMAGE"'):
         ensure_runtime_image(engine, base=base)
+
+
+def test_what_the_base_finds_by_its_own_path_is_found(engine, tmp_path, monkeypatch):
+    """A site's base may lead to its packages by ``PYTHONPATH``: they come behind pyflow, and are not lost."""
+    base = f"pyflow-test-base:{uuid4().hex[:8]}"
+    dockerfile = (
+        f"FROM {default_base()}\nRUN mkdir /site && echo 'FIRST = 7' > /site/sitelib.py\nENV PYTHONPATH=/site\n"
+    )
+    for line in engine.api.build(fileobj=io.BytesIO(dockerfile.encode()), tag=base, rm=True, decode=True):
+        assert "error" not in line, line
+    (tmp_path / "pyproject.toml").write_text(f'[tool.pyflow.docker]\nbase = "{base}"\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    @task
+    def first():
+        import sitelib
+
+        return sitelib.FIRST, os.environ["PYTHONPATH"]
+
+    @pipeline
+    def flow():
+        return first()
+
+    usual = ensure_runtime_image(engine)
+    try:
+        chosen = flow.with_options(executor="docker", store=str(tmp_path / "store"), progress=False)
+        assert chosen() == (7, "/opt/pyflow:/site")
+        engine.api.remove_image(ensure_runtime_image(engine, base=base), force=True)
+    finally:
+        engine.api.tag(usual, *runtime_tag().rsplit(":", 1))
 
 
 def test_a_registry_takes_images_and_gives_them(engine, tmp_path):
