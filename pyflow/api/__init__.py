@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from pyflow.api.deploying import Deployment, load_deployment
     from pyflow.api.elsewhere import no_runs_text, no_store_text
     from pyflow.api.home import Workplace, open_workplace
-    from pyflow.api.load import list_runs, load_run
-    from pyflow.api.lookup import find_run
+    from pyflow.api.load import find_run, list_runs, load_run
     from pyflow.api.pipelines import Pipeline, PipelineArgs, RunArgs, pipeline
     from pyflow.api.probing import hello, probe
     from pyflow.api.run import Run
@@ -23,8 +22,7 @@ else:
             "pyflow.api.deploying": "Deployment load_deployment",
             "pyflow.api.elsewhere": "no_runs_text no_store_text",
             "pyflow.api.home": "Workplace open_workplace",
-            "pyflow.api.load": "list_runs load_run",
-            "pyflow.api.lookup": "find_run",
+            "pyflow.api.load": "find_run list_runs load_run",
             "pyflow.api.pipelines": "Pipeline PipelineArgs RunArgs pipeline",
             "pyflow.api.probing": "hello probe",
             "pyflow.api.run": "Run",

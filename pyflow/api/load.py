@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from pyflow.api.elsewhere import no_store_text, others_text
+from pyflow.api.elsewhere import no_runs_text, others_text
 from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.opening import open_run
 from pyflow.api.run import Run
@@ -25,17 +25,18 @@ else:
 _SECOND: Final = len("20261123-173012")
 _TIMED: Final = re.compile(r"\d{8}-\d{6}-")
 _READERS: Final = 16
+_MOST_SHOWN: Final = 5
 
 
 def load_run(run_id: str, store: str | None = None) -> Run:
-    """The run with this id.
+    """The run with this id, or whose id alone starts or ends so; ``latest`` is the last one started.
 
     Args:
-        run_id: As ``Run.id`` says it, and ``pyflow ls`` lists it.
+        run_id: As ``Run.id`` says it, and ``pyflow ls`` lists it, or enough of it.
         store: URL or path of its store; None: the one that the settings name.
 
     Raises:
-        NotFoundError: The store has no such run of this project and owner; it says whose runs are there.
+        NotFoundError: The store has no such run of this project and owner, or several; it says whose runs are there.
     """
     tell_plainly()
     if not isinstance(run_id, str) or not run_id:
@@ -44,10 +45,34 @@ def load_run(run_id: str, store: str | None = None) -> Run:
         )
     workplace = open_workplace(Settings(store=store))
     try:
-        record = RunRecord.read(workplace.content, run_id)
-    except NotFoundError as error:
-        raise NotFoundError(no_store_text(workplace) or f"{error}{others_text(workplace)}") from None
-    return open_run(workplace, record)
+        return open_run(workplace, RunRecord.read(workplace.content, run_id))
+    except NotFoundError:
+        return find_run(run_id, workplace)
+
+
+def find_run(text: str, workplace: Workplace) -> Run:
+    """The run with this id, or whose id alone starts or ends with this; ``latest`` is the last one started.
+
+    Raises:
+        NotFoundError: No run is called so, or several are.
+    """
+    content = workplace.content
+    ids = sorted(content.blobs.folders(content.keys.runs()))
+    where = f"The store {content.blobs.url} has"
+    if text == "latest":
+        found = [run.id for run in latest_runs(workplace, ids, 1)]
+    else:
+        found = [text] if text in ids else [one for one in ids if text and (one.startswith(text) or one.endswith(text))]
+    if not ids or (text == "latest" and not found):
+        raise NotFoundError(no_runs_text(workplace))
+    if not found:
+        raise NotFoundError(f"{where} no run {text!r}. 'pyflow ls' lists what it has.{others_text(workplace)}")
+    if len(found) > 1:
+        shown = ", ".join(found[-_MOST_SHOWN:])
+        raise NotFoundError(
+            f"{len(found)} runs are called {text!r}: {shown}{' …' if len(found) > _MOST_SHOWN else ''}."
+        )
+    return open_run(workplace, RunRecord.read(content, found[0]))
 
 
 def list_runs(store: str | None = None, *, limit: int | None = None) -> list[Run]:

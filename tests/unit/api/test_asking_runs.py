@@ -71,3 +71,13 @@ def test_what_is_no_id_is_refused(wrong):
     """In words, whatever it is."""
     with pytest.raises(errors.NotFoundError, match=r"needs the id of a run"):
         load_run(wrong)
+
+
+def test_enough_of_an_id_is_one(run):
+    """As on the command line: its beginning or its end, or ``latest``; several that are called so are told."""
+    assert [load_run(text).id for text in (run.id[:-2], run.id[-5:], "latest")] == [run.id] * 3
+    other = mixed.with_options(executor="inprocess", progress=False).submit()
+    other.wait()
+    assert load_run("latest").id == other.id
+    with pytest.raises(errors.NotFoundError, match=f"2 runs are called '20': .*{other.id}"):
+        load_run("20")
