@@ -262,7 +262,7 @@ def _tell_missing(one: Missing, options: Options, beside: _Beside, found: Found,
     text = str(one)
     image = image_of(options.image)
     # What the author has at hand is meant to travel; an image of a site's is there for what is nowhere else.
-    is_of_image = image is not None and (options.image is not None or not _is_here(one.module))
+    is_of_image = image is not None and (options.image is not None or not (image.is_bare or _is_here(one.module)))
     if one.module and isinstance(beside, Bare):
         text += f". Its image {beside.image!r} has Python and nothing else: {_what_would_bring(one.module)}."
     elif one.module and image is not None and is_of_image:

@@ -35,7 +35,7 @@ COMMANDS: Final = {
     "env": ("env", "Choose packages for tasks, or show those of a run."),
     "store": ("store", "Look what a store can do; copy runs to another."),
     "argo": ("argo", "Print what an administrator applies once to a cluster."),
-    "image": ("image", "Build, push or list the image that containers run."),
+    "image": ("image", "Build, push or list the image that containers and pods run."),
     "doctor": ("doctor", "Look whether pyflow can work here, by trying."),
 }
 """For each command its module, and what it does."""

@@ -66,20 +66,22 @@ def build(base: str | None, registry: str | None, tag: str | None) -> None:
     metavar="IMAGE",
     help="Build on this image, which has a Python of the same minor; python:MINOR-slim unless said.",
 )
-def context(folder: Path, base: str | None) -> None:
+@click.option("--registry", metavar="PREFIX", help="The registry's prefix, for the name that is printed.")
+def context(folder: Path, base: str | None, registry: str | None) -> None:
     """Write what the runtime image is built from into a new FOLDER, for machines without a Docker engine.
 
     A Dockerfile and the files that it takes, for buildah, kaniko, BuildKit or a CI system. The name that runs look for, behind the
     registry's prefix, is printed.
     """
     settings = _settings()
+    name = runtime_tag(registry=_registry(registry, settings))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} is there already, and is no empty folder. Name one that is not there yet.")
-    for name, data in build_context(base=base or _base(settings)):
-        path = folder / name
+    for place, data in build_context(base=base or _base(settings)):
+        path = folder / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    click.echo(runtime_tag(registry=_registry(None, settings)))
+    click.echo(name)
 
 
 @image.command(name="push")

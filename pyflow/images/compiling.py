@@ -148,22 +148,18 @@ def compile_zip(sources: str, into: str, compiled_at: str, *, is_here: bool = Fa
         offset = _add(made, LIBRARY, b"".join(library.values()))
         _add(made, LIBRARY_INDEX, marshal.dumps(_places(library, offset)))
         if is_here:
-            _add(made, LIBRARY_HERE, marshal.dumps((_stamp(), {name: _whereabouts(name) for name in library})))
+            _add(made, LIBRARY_HERE, marshal.dumps((sys.hexversion, {name: _source_of(name) for name in library})))
         _add(made, FILES, marshal.dumps(files))
         _add(made, PATTERNS, marshal.dumps(([_sre.MAGIC, _sre.CODESIZE], patterns)))
         _add(made, TEXTS, marshal.dumps(texts))
 
 
-def _stamp() -> list[Any]:
-    """What differs when the library was replaced since; see ``_made_here`` in ``carried/pyflow_start.py``."""
-    one = os.stat(os.__file__)
-    return [sys.hexversion, os.__file__, int(one.st_mtime), one.st_size]
-
-
-def _whereabouts(name: str) -> tuple[str, bool]:
-    """The path of a module that is loaded, and whether it is a package."""
+def _source_of(name: str) -> tuple[str, bool, int, int]:
+    """Of a module that is loaded the path, whether it is a package, and the size and time of its source; see ``carried/pyflow_start.py``."""
     module = sys.modules[name]
-    return str(module.__file__), hasattr(module, "__path__")
+    file = str(module.__file__)
+    found = os.stat(file)
+    return file, hasattr(module, "__path__"), found.st_size, int(found.st_mtime)
 
 
 def _places(parts: dict[str, bytes], offset: int) -> dict[str, tuple[int, int]]:

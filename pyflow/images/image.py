@@ -35,7 +35,9 @@ RUNTIME_LABEL: Final = "pyflow.runtime"
 """The label that holds the digest of the runtime in an image."""
 _BASE_LABEL: Final = "pyflow.base"
 # OCI distribution specification, "Pulling manifests", and the host and port that Docker's names begin with.
-_PREFIX: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?")
+_PART: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_HOST: Final = r"(?:[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_PREFIX: Final = re.compile(rf"(?:{_HOST}|{_PART})(?:/{_PART})*/?")
 _NAMELESS: Final = "<none>:<none>"
 """What the engine says for the name of an image whose name went to another."""
 _FOLDER: Final = Path(__file__).parent / "runtime_image"
@@ -230,8 +232,8 @@ def build_context(*, base: str | None = None) -> Iterator[tuple[str, bytes]]:
     """
     archive = runtime_archive()
     said = {
-        "BASE": base or default_base(), "PYTHON": archive.python,
-        "COMPILED_AT": compiled_in_image(), "RUNTIME": archive.digest,
+        "PYFLOW_BASE": base or default_base(), "PYFLOW_PYTHON": archive.python,
+        "PYFLOW_COMPILED_AT": compiled_in_image(), "PYFLOW_RUNTIME": archive.digest,
     }  # fmt: skip
     lines = (_FOLDER / "Dockerfile").read_text().splitlines()
     filled = (f"ARG {name}={said[name]}" if (name := _argument(line)) else line for line in lines)

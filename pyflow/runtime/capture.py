@@ -87,7 +87,7 @@ class Spool:
                 if not piece:
                     break
                 if self._target is not None:
-                    # Whoever aims here is the only one who ever writes this log; what it left is added to only after it.
+                    # This process is the first to write this log; what it leaves behind may be added by another.
                     self._target[0].append(self._target[1], piece, is_new=self._log_end == 0)
                     self._log_end += len(piece)
                 if self._show is not None:

@@ -23,8 +23,6 @@ class Marks(NamedTuple):
     failed: tuple[tuple[int, Indices], ...] = ()
     """Node and index vector of each slot that has failed."""
     is_cancelled: bool = False
-    is_recorded: bool = False
-    """Whether the run has its record: it is listed in the same breath."""
 
     @property
     def slots(self) -> frozenset[str]:
@@ -33,18 +31,14 @@ class Marks(NamedTuple):
 
 
 def read_marks(content: ContentStore, run_id: str) -> Marks:
-    """The marks that count. A run that has ended and was taken up again by the cluster's own means starts afresh.
-
-    Its record and its summary come behind the marks in the order of names, and nothing else that grows, so one listing tells of all.
-    """
-    folder = content.keys.marks(run_id)
-    found = {info.key: info for info in content.blobs.list(content.keys.run(run_id), after=folder)}
-    ended = found.get(content.keys.summary(run_id))
+    """The marks that count. A run that has ended and was taken up again by the cluster's own means starts afresh."""
+    found = list(content.blobs.list(content.keys.marks(run_id)))
+    if not found:
+        return Marks()
+    ended = content.blobs.info(content.keys.summary(run_id))
     since = None if ended is None else ended.modified_at
-    counted = (key for key, info in found.items() if since is None or info.modified_at > since)
-    names = [key.rpartition("/")[2] for key in counted if key.startswith(f"{folder}/")]
-    failed = tuple(parse_slot(name) for name in names if name != CANCEL)
-    return Marks(failed, CANCEL in names, is_recorded=content.keys.run_info(run_id) in found)
+    names = [info.key.rpartition("/")[2] for info in found if since is None or info.modified_at > since]
+    return Marks(tuple(parse_slot(name) for name in names if name != CANCEL), CANCEL in names)
 
 
 def mark_failed(content: ContentStore, run_id: str, slot: str) -> None:

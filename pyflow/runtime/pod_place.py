@@ -130,11 +130,6 @@ class Reporter:
     def _new_journal(self) -> Journal:
         return Journal(self.content, self._place.run_id, writer=self._place.writer, is_new=True)
 
-    def note_recorded(self) -> None:
-        """Somebody has seen the run's record."""
-        with self._lock:
-            self._is_recorded = True
-
     def record(self) -> None:
         """See to it that the run has a record, in front of all that is told of it."""
         with self._lock:

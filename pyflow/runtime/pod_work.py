@@ -20,7 +20,6 @@ from pyflow.runtime.marks import Marks, is_spoilt, mark_failed, read_marks
 from pyflow.runtime.pod_container import Collector, stage_in_pod
 from pyflow.runtime.pod_place import PodPlace, Reporter, say_memory, say_why
 from pyflow.runtime.program import Program
-from pyflow.runtime.request import writer_of
 from pyflow.runtime.resolve import Resolver
 from pyflow.runtime.supervisor import exit_code_of, run_once
 from pyflow.store import about_error
@@ -52,17 +51,12 @@ class Work:
         self._program = program
         self._reporter = reporter
         self._attempt = attempt
-        self._writer = place.writer
-        """Of the log of the tasks that run now: whoever follows it looks for it by this name."""
         self._resolver = resolver
 
     @functools.cached_property
     def marks(self) -> Marks:
         """What had failed when the pod started."""
-        found = read_marks(self._content, self._place.run_id)
-        if found.is_recorded:
-            self._reporter.note_recorded()
-        return found
+        return read_marks(self._content, self._place.run_id)
 
     def run(self, node: int, share: sharing.Share) -> int:
         """Run a node for each index vector of a share; the worst of the exit codes, and if one may be mended, that one."""
@@ -84,7 +78,6 @@ class Work:
             return [position for position, code in enumerate(settled) if code is None]
 
         if invocations:
-            self._writer = writer_of(invocations)
             outcomes = run_once(
                 invocations, program=self._program, choose=choose, on_begun=self._note_begun, on_ended=self._note_end
             )
@@ -116,8 +109,9 @@ class Work:
             return int(ExitCode.CANCELLED)
         return None
 
-    def _note_begun(self, invocation: Invocation) -> None:
-        self._reporter.note("started", slot=invocation.slot, attempt=invocation.attempt, worker=self._writer)
+    def _note_begun(self, invocation: Invocation, writer: str) -> None:
+        # Whoever follows the log of a task that runs looks for it by this name.
+        self._reporter.note("started", slot=invocation.slot, attempt=invocation.attempt, worker=writer)
 
     def _note_end(self, outcome: Outcome) -> None:
         brief = brief_of(outcome) | {"attempt": self._attempt}
@@ -152,7 +146,7 @@ class Work:
             return code
         self._note_expansion(node, share)
         invocation = self._place.invocation(node, share.outer, self._attempt)
-        self._note_begun(invocation)
+        self._note_begun(invocation, self._place.writer)
         outcome = stage_in_pod(invocation, self._program, self._content)
         if outcome is None:
             return int(ExitCode.COMMITTED)

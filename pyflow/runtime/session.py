@@ -42,7 +42,7 @@ class Session:
     Args:
         folder: A private folder that exists as long as the process.
         spool: What the process prints to.
-        writer: Name of the log that it writes, unique in each run.
+        writer: Name of the log that it writes, unique in each run: no other process has written to it before.
         blobs: The store, when it is open already.
         program: A graph that is here already; its code is not.
         starts_once: See ``Site``.

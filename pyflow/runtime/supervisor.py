@@ -61,7 +61,7 @@ def run_once(
     *,
     program: Program | None = None,
     choose: Callable[[], list[int]] | None = None,
-    on_begun: Callable[[Invocation], None] = lambda _: None,
+    on_begun: Callable[[Invocation, str], None] = lambda _invocation, _writer: None,
     on_ended: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """Run these, one after the other, in processes of their own; what came of each.
@@ -73,7 +73,7 @@ def run_once(
         program: Its graph, when it is here already.
         choose: Finds out which of them are to be run at all, by their positions, while the process for them reads
             what it needs; None: all. What it raises is raised here, and nothing has run.
-        on_begun: Is told when one of them begins.
+        on_begun: Is told when one of them begins, and the name of the log that it writes.
         on_ended: Is told what came of it, at once.
     """
     # By hand: each container would wait until ``tempfile`` and what that needs is loaded.
@@ -103,7 +103,7 @@ class _Supervisor:
         program: Program | None,
         folder: Path,
         wake_fd: int,
-        on_begun: Callable[[Invocation], None],
+        on_begun: Callable[[Invocation, str], None],
         on_ended: Callable[[Outcome], None],
     ) -> None:
         self._invocations = list(invocations)
@@ -112,9 +112,10 @@ class _Supervisor:
         self._on_ended = on_ended
         self._folder = folder
         self._wake_fd = wake_fd
-        self._writer = writer_of(invocations)
-        self._outcomes: list[Outcome] = []
+        self._writer = ""
+        """Name of the log of the process that runs now, and where the last that is known to have ended does so in it."""
         self._log_end = 0
+        self._outcomes: list[Outcome] = []
         self._is_asked_to_end = False
 
     def run(self, choose: Callable[[], list[int]] | None) -> list[Outcome]:
@@ -149,6 +150,8 @@ class _Supervisor:
     def _fork(self) -> _Child:
         """A process for all that has not ended yet."""
         rest = self._invocations[len(self._outcomes) :]
+        # A log has one writer, who alone knows where it ends: each process has one of its own.
+        self._writer, self._log_end = writer_of(rest), 0
         folder = self._folder / str(len(self._outcomes))
         folder.mkdir()
         tell, ask = os.pipe(), os.pipe()
@@ -162,7 +165,7 @@ class _Supervisor:
         return _Child(pid, tell[0], ask[1], self._wake_fd, folder / "spool")
 
     def _begun(self) -> None:
-        self._on_begun(self._invocations[len(self._outcomes)])
+        self._on_begun(self._invocations[len(self._outcomes)], self._writer)
 
     def _note(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)

@@ -263,6 +263,16 @@ def a_log_grows(store: BlobStore) -> None:
         _same(store.read_log(LOG, start, end), whole[start:end], f"the log from {start} to {end}")
 
 
+def a_new_log_grows_like_any(store: BlobStore) -> None:
+    """To say that a log is new changes nothing but what is looked for; said again in the same process, it is known better."""
+    starts = [store.append(LOG, line, is_new=True) for line in (b"first\n", b"second\n")] + [
+        store.append(LOG, b"third\n")
+    ]
+    _same(starts, [0, 6, 13], "where the lines start")
+    store.flush()
+    _same(store.read_log(LOG), b"first\nsecond\nthird\n", "the log")
+
+
 def a_log_is_read_while_it_grows(store: BlobStore) -> None:
     """Who follows a log by asking for what is new gets its bytes, all and in order."""
     lines = [b"line %d\n" % number for number in range(200)]
@@ -423,6 +433,7 @@ _LAWS: Final[tuple[StoreLaw, ...]] = (
     folders_are_what_has_keys_below,
     what_was_deleted_is_gone,
     a_log_grows,
+    a_new_log_grows_like_any,
     a_log_is_read_while_it_grows,
     a_published_log_is_seen,
     logs_are_found,

@@ -28,7 +28,7 @@ f=open(p,'rb');h=hashlib.sha256()
 while b:=f.read(1<<16):h.update(b)
 if h.hexdigest()!=d:
  sys.stderr.write('pyflow: the runtime in this pod has another digest than the manifest says\\n');sys.exit(72)
-sys.path[:1]=[p]
+sys.path=[p,*filter(None,sys.path)]
 import pyflow_start
 pyflow_start.begin(p);del sys.argv[1:3]
 from pyflow.runtime.pod import start
@@ -42,9 +42,10 @@ import os,sys
 p=sys.argv[1]
 if not os.path.exists(p):
  m='pyflow: {NOT_IN_IMAGE}\\n';sys.stderr.write(m)
- if os.path.exists(l:='/dev/termination-log'):open(l,'w').write(m)
+ try:open('/dev/termination-log','r+').write(m)
+ except OSError:pass
  sys.exit(73)
-sys.path[:1]=[p]
+sys.path=[p,*filter(None,sys.path)]
 import pyflow_start
 pyflow_start.begin(p);del sys.argv[1]
 from pyflow.runtime.pod import start

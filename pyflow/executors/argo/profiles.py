@@ -95,7 +95,13 @@ def pod_template(name: str, options: PackedOptions, place: Place, *, tells: int,
 
 
 def inputs_of(names: list[str], place: Place, image: str | None = None) -> Template:
-    """The parameters and artifacts that a pod gets in which pyflow's containers have an image, or that of tasks that name none."""
+    """The parameters and artifacts that a pod gets.
+
+    Args:
+        names: Of the parameters.
+        place: The cluster and the store.
+        image: Of pyflow's containers in it, as a task names one.
+    """
     artifacts = place.artifacts(image)
     # Outside of maps there are no indices, and a thousand tasks that need not say so are 26 kB less.
     parameters: Template = {

@@ -43,6 +43,9 @@ _TRANSIENT: Final = ("PodInitializing", "ContainerCreating", "")
 
 _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
     # what the message says, kind, what would help, is it hopeless
+    (r"(ImagePull|ErrImage).*\bpyflow-runtime:", "image",
+     ("'pyflow image build' and 'pyflow image push' put pyflow's runtime image into the registry that argo={'registry': ...} names; if that "
+      "asks for a password: argo={'image_pull_secrets': [...]}"), True),
     (r"ImagePull|ErrImage|InvalidImageName|pull(ing)? (access|image)", "image",
      "Check the image's name, that the registry has it, and argo={'image_pull_secrets': [...]} if it asks for a password", True),
     (r"Insufficient (?P<what>[\w./-]+)", "unschedulable",

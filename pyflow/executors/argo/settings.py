@@ -77,9 +77,9 @@ class ArgoSettings:
     service_account: str | None = None
     """Whose rights pods have; they need ``workflowtaskresults: create, patch`` and nothing else."""
     image: str | None = None
-    """Where tasks run that name none; None: the stock image of this Python, or the runtime image of a registry."""
+    """Where tasks run that name none; None: the runtime image of the registry, or else the stock image of this Python."""
     registry: str | None = None
-    """A prefix for the name of the runtime image, which then lies there: pods of it need not fetch pyflow from the store."""
+    """A prefix for the name of the runtime image, which lies there: pods of it need not fetch pyflow from the store."""
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     s3_credentials: Credentials | None = None
@@ -142,11 +142,6 @@ class ArgoSettings:
             raise ConfigError(
                 f"argo.target must be a version of Argo from 3.7 on, as '3.7.3' or '4.0', got {self.target!r}."
             )
-        if self.image is not None and self.registry is not None:
-            raise ConfigError(
-                f"argo.image ({self.image!r}) and argo.registry ({self.registry!r}) both say where tasks run that name no image. Set one of "
-                "them; to have pyflow's runtime in an image of your own, build it on that:  pyflow image build --base IMAGE --registry PREFIX ."
-            )
         self._runtime_image(python="3")  # refuses a prefix that can be none
         if self.timeout_s <= 0:
             raise ConfigError(f"argo.timeout_s must be more than 0, got {self.timeout_s!r}.")
@@ -159,10 +154,10 @@ class ArgoSettings:
 
     def has_runtime(self, wanted: str | None, python: str) -> bool:
         """Whether that image has pyflow's runtime in it."""
-        return self.registry is not None and self.image_for(wanted, python) == self._runtime_image(python)
+        return self.image_for(wanted, python) == self._runtime_image(python)
 
     def _runtime_image(self, python: str) -> str | None:
-        return None if self.registry is None else runtime_tag(registry=self.registry, python=python)
+        return runtime_tag(registry=self.registry, python=python) if self.registry else None
 
     def bare_image_for(self, wanted: str | None, python: str) -> str | None:
         """The same, when it is known to have Python and nothing else; None when nobody can know."""

@@ -21,7 +21,9 @@ TYPE_CHECKING = False  # as type checkers know it, for typing is a good part of 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
-    from typing import Any
+    from typing import Any, TypeAlias
+
+    _Source: TypeAlias = tuple[str, bool, int, int]
 
     __loader__: Any
 
@@ -31,8 +33,8 @@ LIBRARY = "pyflow-library"
 LIBRARY_INDEX = "pyflow-library-index"
 """Where in their file they lie, by their names: offset and length."""
 LIBRARY_HERE = "pyflow-library-here"
-"""In an archive that was made in the image where it is used: the library's stamp, and where its modules lie there, by their names: path, and
-whether it is a package."""
+"""In an archive that was made in the image where it is used: by which Python, and of its modules by their names: path, whether it is a
+package, and the size and the time of the source."""
 FILES = "pyflow-files"
 """Files that have to lie in a folder by their paths there: what packages read beside their code."""
 MODULES = "pyflow-modules"
@@ -81,25 +83,47 @@ class _Library:
 class _Here:
     """Finds modules of the standard library that the archive was made from, in this very image.
 
-    Python's own way to a module is a dozen system calls and a search along the path, for each of two hundred.
+    Python's own way to a module is a dozen system calls and a search along the path, for each of two hundred. It is gone where it
+    could end elsewhere: when something comes before the library on the path, and for a source that was replaced since.
     """
 
-    def __init__(self, file: str, places: dict[str, tuple[int, int]], modules: dict[str, tuple[str, bool]]) -> None:
+    def __init__(self, file: str, places: dict[str, tuple[int, int]], modules: dict[str, _Source]) -> None:
         self._file = file
         self._places = places
         self._modules = modules
+        library = os.path.dirname(os.__file__)
+        self._head = sys.path[: sys.path.index(library) + 1] if library in sys.path else []
+        """The path up to the library, when nothing comes before that but the archive."""
+        if any(os.path.exists(entry) for entry in self._head[1:-1]):
+            self._head = []
 
-    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """As ``importlib`` asks for it."""
         if name not in self._modules:
             return None
-        path, is_package = self._modules[name]
-        loader = _MadeHere(name, path, self._file, *self._places[name])
-        spec = ModuleSpec(name, loader, origin=path, is_package=is_package)
+        file, is_package, *about = self._modules[name]
+        folder = os.path.dirname(file)
+        around = [os.path.dirname(folder) if is_package else folder]
+        is_first = (self._head and sys.path[: len(self._head)] == self._head) if path is None else list(path) == around
+        if not is_first or _about(file) != about:
+            return PathFinder.find_spec(name, path, target)
+        loader = _MadeHere(name, file, self._file, *self._places[name])
+        spec = ModuleSpec(name, loader, origin=file, is_package=is_package)
         spec.has_location = True
         if is_package:
-            spec.submodule_search_locations = [os.path.dirname(path)]
+            spec.submodule_search_locations = [folder]
         return spec
+
+
+def _about(file: str) -> list[int]:
+    """What changes when a file is replaced: its size, and its time in seconds."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return []
+    return [found.st_size, int(found.st_mtime)]
 
 
 class _MadeHere(SourceFileLoader):
@@ -200,14 +224,13 @@ def use_library(place: str, file: str) -> None:
     sys.meta_path.insert(0, _Here(file, places, modules) if modules else _Library(file, places))
 
 
-def _made_here(place: str) -> dict[str, tuple[str, bool]] | None:
-    """The modules of the library that an archive was made of in this image; None when it was made elsewhere, or the library was replaced since."""
+def _made_here(place: str) -> dict[str, _Source] | None:
+    """The modules of the library that an archive was made of in this image; None when it was made elsewhere, or by another Python."""
     try:
-        stamp, modules = marshal.loads(__loader__.get_data(os.path.join(place, LIBRARY_HERE)))
+        version, modules = marshal.loads(__loader__.get_data(os.path.join(place, LIBRARY_HERE)))
     except OSError:
         return None
-    one = os.stat(os.__file__)
-    return modules if stamp == [sys.hexversion, os.__file__, int(one.st_mtime), one.st_size] else None
+    return modules if version == sys.hexversion else None
 
 
 def use_patterns(archive: str) -> None:

@@ -30,19 +30,13 @@ def compile_for_pods(compiled_at: str) -> None:
                 if path.is_file():
                     archive.writestr(str(path.relative_to(_RUNTIME)), path.read_bytes())
         program = _RUNTIME / "pyflow/images/compiling.py"
-        command = [
-            sys.executable,
-            "-s",
-            "-S",
-            "-B",
-            "-X",
-            "no_debug_ranges",
-            str(program),
-            "here",
-            sources,
-            compiled_at,
-        ]
-        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, check=True)
+        flags = ["-s", "-S", "-B", "-X", "no_debug_ranges"]
+        command = [sys.executable, *flags, str(program), "here", sources, compiled_at]
+        # What the base image says to Python, and to programs that use AWS, is not said to this one.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "AWS_"))}
+        done = subprocess.run(command, env={**kept, "PYTHONHASHSEED": "0"}, check=False)
+    if done.returncode:
+        sys.exit("pyflow could not be compiled with the Python of the base image.")
     shutil.rmtree(f"{compiled_at}.unpacked")
 
 
@@ -57,9 +51,18 @@ def compile_for_containers() -> None:
     )
 
 
+def let_all_read() -> None:
+    """Whoever wrote the files down may have kept them to himself, and containers run as anybody."""
+    for folder, _, names in os.walk(_RUNTIME):
+        os.chmod(folder, 0o755)  # noqa: S103  nothing in it is a secret
+        for name in names:
+            os.chmod(os.path.join(folder, name), 0o644)
+
+
 if __name__ == "__main__":
-    found, asked = f"{sys.version_info.major}.{sys.version_info.minor}", os.environ["PYTHON"]
+    found, asked = f"{sys.version_info.major}.{sys.version_info.minor}", os.environ["PYFLOW_PYTHON"]
     if found != asked:
         sys.exit(f"The base image has Python {found}, and Python {asked} is asked for.")
-    compile_for_pods(os.environ["COMPILED_AT"])
+    let_all_read()
+    compile_for_pods(os.environ["PYFLOW_COMPILED_AT"])
     compile_for_containers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import types
@@ -126,6 +127,16 @@ def installed_here():
 @pipeline
 def brought():
     return carried()
+
+@task(packages=["six"])
+def by_packages():
+    import nowhere_but_in_the_image
+
+    return nowhere_but_in_the_image.value
+
+@pipeline
+def lacking():
+    return by_packages()
 """
 
 
@@ -197,3 +208,11 @@ def test_what_only_the_sites_image_has_is_left_to_it():
 
     assert on_a_cluster(flow, "sites").compile()["kind"] == "Workflow"
     assert bare(flow, "registrys", registry="registry.example/team").compile()["kind"] == "Workflow"
+
+
+def test_packages_on_the_stock_image_have_to_bring_all(flows, monkeypatch, tmp_path):
+    """That image has nothing more; the site's own may have."""
+    (tmp_path / "packages").mkdir()
+    monkeypatch.setattr(completeness, "installed_aside", lambda *_, **__: contextlib.nullcontext(tmp_path / "packages"))
+    with pytest.raises(errors.DefinitionError, match=r"nowhere_but_in_the_image.*Its packages= do not bring it"):
+        bare(flows.lacking, "stock").compile()

@@ -53,9 +53,9 @@ def test_a_folder_is_written_for_other_builders(tmp_path):
     written = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert written == dict(build_context(base="registry.example/gdal:3.9"))
     dockerfile = written["Dockerfile"].decode()
-    assert set(re.findall(r"^ARG BASE=(.*)$", dockerfile, re.MULTILINE)) == {"registry.example/gdal:3.9"}
-    assert f"ARG COMPILED_AT={compiled_in_image()}\n" in dockerfile
-    assert f"ARG RUNTIME={runtime_archive().digest}\n" in dockerfile
+    assert set(re.findall(r"^ARG PYFLOW_BASE=(.*)$", dockerfile, re.MULTILINE)) == {"registry.example/gdal:3.9"}
+    assert f"ARG PYFLOW_COMPILED_AT={compiled_in_image()}\n" in dockerfile
+    assert f"ARG PYFLOW_RUNTIME={runtime_archive().digest}\n" in dockerfile
     assert not re.findall(r"^ARG \w+$", dockerfile, re.MULTILINE)  # whoever builds need say nothing
     assert written["pyflow/pyflow/packed.py"] == zipfile.ZipFile(io.BytesIO(runtime_archive().data)).read(
         "pyflow/packed.py"

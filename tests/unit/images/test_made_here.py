@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -81,14 +82,41 @@ def test_a_client_finds_its_files_where_they_lie(made):
     assert told == [f"{made}-files/botocore/cacert.pem", str(0o444), "2011-06-15"]
 
 
-def test_a_library_that_was_replaced_is_looked_at_module_by_module(made):
-    """An image that was made of a runtime image may mend its Python: then what was compiled counts for the same source only."""
-    stat = """
+_LOADERS = "print(*(type(module.__spec__.loader).__name__ for module in (csv, calendar)))"
+
+
+def test_a_module_that_was_replaced_is_python_s_own(made):
+    """An image that was made of a runtime image may mend its Python: what was compiled counts for the same source only."""
+    stat = f"""
 import os, types
 usual, other = os.stat, types.SimpleNamespace(st_mtime=1, st_size=1)
-os.stat = lambda path, *more, **names: other if path == os.__file__ else usual(path, *more, **names)
+os.stat = lambda path, *more, **names: other if path == {csv.__file__!r} else usual(path, *more, **names)
 """
-    assert started(made, f"import json\n{_MARKED}", before=stat) == ["['_Library']"]
+    assert started(made, f"import csv, calendar\n{_LOADERS}", before=stat) == ["SourceFileLoader _MadeHere"]
+
+
+def test_another_python_compares_each_source(made):
+    """A newer one, installed into the image, takes what holds for exactly its source, as any image does."""
+    assert started(made, _MARKED, before="import sys; sys.hexversion += 16") == ["['_Library']"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_comes_before_the_library_on_the_path_is_found_first(made, tmp_path, when):
+    """Modules of the author's, and of a base's ``PYTHONPATH``, may have the name of one of the library's, as everywhere."""
+    (tmp_path / "csv.py").touch()
+    (tmp_path / "xml").mkdir()
+    (tmp_path / "xml" / "__init__.py").touch()
+    path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    line = """
+import csv, xml
+print(csv.__file__, xml.__file__)
+try:
+    import xml.etree
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    told = started(made, f"{path}\n{line}") if when == "after" else started(made, line, before=path)
+    assert told == [f"{tmp_path}/csv.py {tmp_path}/xml/__init__.py", "No module named 'xml.etree'"]
 
 
 def test_an_image_without_it_is_told(tmp_path):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import pytest
 
@@ -17,6 +18,7 @@ from pyflow.packing import pack
 from pyflow.runtime import (
     RUN_LIMIT,
     RUN_VARIABLE,
+    committed_outcome,
     indices_word,
     is_lost,
     left_outcome,
@@ -63,6 +65,16 @@ def die(number):
 
 
 @task
+def speak(x):
+    """Every other one is killed, and has said something by then that its process has kept already."""
+    print(f"{x} speaks", flush=True)
+    if x % 2:
+        time.sleep(0.6)
+        print(f"{x} is killed", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task
 def variables():
     return sorted(name for name in os.environ if name.startswith("PYFLOW_") and not name.startswith("PYFLOW_TEST_"))
 
@@ -76,15 +88,15 @@ def read_token():
 def several():
     return [
         double.map([1, 2, 3]), fail.map([0, 1]), nap.map([0, 600]), sleep(600), die.map([signal.SIGKILL, signal.SIGSEGV]), variables(),
-        read_token(),
+        read_token(), speak.map(range(5)),
     ]  # fmt: skip
 
 
 class Place:
     """A run in a folder, and a way to start workers for it."""
 
-    def __init__(self, folder):
-        self.home = Home(store_url=str(folder / "store"), project="p", owner="o")
+    def __init__(self, folder, store=None):
+        self.home = Home(store_url=store or str(folder / "store"), project="p", owner="o")
         self.content = open_home(self.home)
         self.packed = pack(several.trace(), self.content)
         self.id_by_name = {}
@@ -264,7 +276,7 @@ invocations = invocations_asked(sys.argv[1:], os.environ.pop(RUN_VARIABLE))
 begun = []
 open_before = len(os.listdir("/proc/self/fd"))
 try:
-    outcomes = run_once(invocations, choose=choose, on_begun=lambda invocation: begun.append(invocation.slot))
+    outcomes = run_once(invocations, choose=choose, on_begun=lambda invocation, _writer: begun.append(invocation.slot))
     print(begun, [(outcome.slot, outcome.is_committed) for outcome in outcomes])
 except ZeroDivisionError as error:
     print(repr(error))
@@ -304,6 +316,23 @@ def test_a_process_that_dies_while_it_gets_ready_has_begun_and_ended(place):
     assert printed.splitlines() == ["chosen", "doubling 3", told, "[] 0"]
     assert code == 0
     assert is_lost(left_outcome(invocations[1], place.content))
+
+
+@pytest.mark.parametrize("where", ["folder", "bucket"])
+def test_all_that_a_share_prints_is_kept_through_deaths(tmp_path, moto, monkeypatch, where):
+    """Each process of a share begins a log; what a dead one has left is added to its own, and nobody's is written over."""
+    moto.enter(monkeypatch)
+    bucket = import_module("servers").BUCKET  # workers import this module as well, and find no servers
+    place = Place(tmp_path, store=f"s3://{bucket}/deaths" if where == "bucket" else None)
+    invocations = place.invocations("speak", *range(5))
+    process = place.start(invocations)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGKILL
+    ended = [left_outcome(one, place.content) or committed_outcome(one, place.content) for one in invocations]
+    said = [place.log(one) for one in ended]
+    assert said == ["0 speaks\n", "1 speaks\n1 is killed\n", "2 speaks\n", "3 speaks\n3 is killed\n", "4 speaks\n"]
+    logs = place.content.blobs.logs(place.content.keys.run("r1") + "/logs")
+    assert sum(log.size_bytes for log in logs) == len("".join(said))
 
 
 def test_words_and_variable_say_which_invocations():

@@ -87,27 +87,6 @@ def test_marks_before_the_summary_do_not_count() -> None:
     assert read_marks(content, "r").failed == ()
 
 
-def test_the_runs_record_is_found_in_the_same_listing(monkeypatch) -> None:
-    """What a pod looks for before it runs anything comes of one request, however many results and events there are."""
-    content = ContentStore(open_blobs("memory://marks-and-record"), Keys("p", "o"))
-    for key in ("attempts/a", "commits/3", "events/w", "heartbeats/h", "logs/l"):
-        content.blobs.put(f"{content.keys.run('r')}/{key}", [b"x"])
-    mark_failed(content, "r", "3.1")
-    assert not read_marks(content, "r").is_recorded
-    for key in (content.keys.run_info("r"), content.keys.summary("r"), content.keys.references("r")):
-        content.blobs.put(key, [b"{}"])
-    listed, list_all = [], content.blobs.list
-
-    def listing(*asked, **more):
-        for info in list_all(*asked, **more):
-            listed.append(info.key.removeprefix(content.keys.run("r")))
-            yield info
-
-    monkeypatch.setattr(content.blobs, "list", listing)
-    assert read_marks(content, "r").is_recorded
-    assert listed == ["/marks/3.1", "/references.json", "/run.json", "/summary.json"]
-
-
 def test_files_of_a_container_have_places_in_the_shared_volume() -> None:
     """Folders around inputs and outputs are parts of the shared volume, one for those that lie within each other."""
 

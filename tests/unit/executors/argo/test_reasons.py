@@ -63,6 +63,12 @@ def test_a_pod_on_its_way_does_not_wait(message):
         ("workflow shutdown with strategy:  Stop", None, "stopped", "was stopped"),
         ("ImagePullBackOff: no such image", None, "image", "could not start"),
         ("init: Error (exit code 64): … x509: certificate signed by unknown authority", 64, "start", "--s3-ca-secret"),
+        (
+            'ImagePullBackOff: Back-off pulling image "r.example/a/pyflow-runtime:0.1.0-py3.11"',
+            None,
+            "image",
+            "pyflow image push",
+        ),
         ("ErrImagePull: tls: x509: certificate signed by unknown authority", None, "image", "Check the image's name"),
         (
             "main: Error (exit code 73): pyflow: this image has not the runtime of this run",

@@ -112,9 +112,9 @@ def test_a_table_does_not_fit_into_a_variable():
         ({"run_as": "jovyan"}, {}, "argo.run_as must be a user's number"),
         ({"run_as": "1:2147483648"}, {}, "argo.run_as must be a user's number"),
         ({"s3_credentials": "magic"}, {}, "must be one of 'secret', 'workload-identity', 'node'"),
-        ({"image": "a", "registry": "b"}, {}, "both say where tasks run that name no image"),
         ({"registry": "https://registry.example/team"}, {}, "with no https:// before it"),
         ({"registry": "registry.example/team:1"}, {}, "no tag behind it"),
+        ({"registry": "registry.example/My-Team"}, {}, "in lower case"),
         ({"parallelism": 0}, {}, "argo.parallelism must be 1 or more"),
         ({"run_timeout": "soon"}, {}, "argo.run_timeout must be a duration"),
         ({"labels": {"a": 1}}, {}, "argo.labels must hold text only"),
@@ -148,7 +148,8 @@ def test_a_target_is_a_version_that_is_supported(target):
 
 
 @pytest.mark.parametrize(
-    "registry", ["registry.example/team", "registry.example:5000/a/b-c/", "localhost:5000", "team"]
+    "registry",
+    ["registry.example/team", "registry.example:5000/a/b-c/", "localhost:5000", "[::1]:5000/a", "my_team/eo"],
 )
 def test_a_registry_leads_to_the_runtime_image(registry):
     """Tasks that name no image run in it, and so does one that names it; others have to be given pyflow."""
@@ -158,3 +159,7 @@ def test_a_registry_leads_to_the_runtime_image(registry):
     assert [site.has_runtime(wanted, "3.12") for wanted in (None, image, "team/gdal:3.9")] == [True, True, False]
     assert site.bare_image_for(None, "3.12") is None
     assert not ArgoSettings(image=image).has_runtime(None, "3.12")
+    assert not ArgoSettings(registry="").has_runtime(None, "3.12")
+    of_its_own = ArgoSettings(image="team/gdal:3.9", registry=registry)
+    assert of_its_own.image_for(None, "3.12") == "team/gdal:3.9"
+    assert [of_its_own.has_runtime(wanted, "3.12") for wanted in (None, image)] == [False, True]
