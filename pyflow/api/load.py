@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -44,10 +45,9 @@ def load_run(run_id: str, store: str | None = None) -> Run:
             f"load_run() needs the id of a run, as Run.id says it and 'pyflow ls' lists it, got {run_id!r}."
         )
     workplace = open_workplace(Settings(store=store))
-    try:
+    with contextlib.suppress(NotFoundError):
         return open_run(workplace, RunRecord.read(workplace.content, run_id))
-    except NotFoundError:
-        return find_run(run_id, workplace)
+    return find_run(run_id, workplace)
 
 
 def find_run(text: str, workplace: Workplace) -> Run:
