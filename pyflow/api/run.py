@@ -298,6 +298,10 @@ class Run:
             if summary is not None and summary.failures:
                 _, _, kind, message = summary.failures[0]
                 return ExecutorError(f"Run {self.id} could not be carried out: {kind}: {message}")
+            if status == "failed":
+                return ExecutorError(
+                    f"Run {self.id} has failed, and nobody has written why: what ended it could not. Look at what there is:  {self.command('show')}"
+                )
             raise DefinitionError(f"Run {self.id} has not failed: it is {status}.")
         return self._error_of(*failed[0], others=failed[1:])
 

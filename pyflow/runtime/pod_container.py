@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -20,11 +19,23 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pyflow.contract import ExitCode, Invocation, LogSpan, Outcome
+from pyflow.errors import IntegrityError, PyflowError
 from pyflow.jsontext import dump
 from pyflow.packed import PackedContainer
 from pyflow.runtime.attempts import CANCELLED, LOST, TIMED_OUT, lost_outcome
 from pyflow.runtime.program import Program
-from pyflow.runtime.staging import INPUTS, ContainerEnd, StagedContainer, collect, not_staged, stage
+from pyflow.runtime.staging import (
+    INPUTS,
+    ContainerEnd,
+    StagedContainer,
+    brought,
+    collect,
+    followed,
+    move_into,
+    not_staged,
+    stage,
+)
+from pyflow.secrecy import Masker
 from pyflow.store import ContentStore
 
 SHARED: Final = "/pyflow-shared"
@@ -43,6 +54,9 @@ _LOOK_S: Final = 0.2
 _SHIP_S: Final = 1.0
 _GRACE_S: Final = 5.0
 _LAST_WORDS_BYTES: Final = 4096
+_PIECE: Final = 1024 * 1024
+HIDDEN: Final = "PYFLOW_HIDDEN_"
+"""What the names of variables begin with whose values are hidden in what the author's container prints: its secrets."""
 
 
 class Layout(NamedTuple):
@@ -109,21 +123,21 @@ def stage_in_pod(invocation: Invocation, program: Program, content: ContentStore
     folder.mkdir(exist_ok=True)
     try:
         staged = stage(invocation, program, content, folder)
+        for host, path in staged.inputs:
+            target = layout.in_shared(path)
+            assert target is not None
+            _make_open(target.parent)
+            move_into(host, target)
+        for _, path, _ in staged.outputs:
+            target = layout.in_shared(path)
+            assert target is not None
+            _make_open(target.parent)
+        arguments = layout.in_shared(ARGUMENTS)
+        assert arguments is not None
+        arguments.write_text(dump(staged.argv[first_unknown(node) :]))
+        Path(_STAGED).write_text(dump([staged.image, staged.argv, staged.keeps_stdout]))
     except Exception as error:  # noqa: BLE001  loading values runs the author's code
         return not_staged(invocation, error, program, content)
-    for host, path in staged.inputs:
-        target = layout.in_shared(path)
-        assert target is not None
-        _make_open(target.parent)
-        shutil.move(host, target)
-    for _, path, _ in staged.outputs:
-        target = layout.in_shared(path)
-        assert target is not None
-        _make_open(target.parent)
-    arguments = layout.in_shared(ARGUMENTS)
-    assert arguments is not None
-    arguments.write_text(dump(staged.argv[first_unknown(node) :]))
-    Path(_STAGED).write_text(dump([staged.image, staged.argv, staged.keeps_stdout]))
     return None
 
 
@@ -160,6 +174,8 @@ class Collector:
         self._is_cancelled = is_cancelled
         self._key = content.keys.log(invocation.run_id, writer)
         self._log_end = 0
+        self._last_words = bytearray()
+        self._masker = Masker(value for name, value in os.environ.items() if name.startswith(HIDDEN))
         self._terminated_at: float | None = None
         self._started_at = time.time()
         self._timed_out = False
@@ -171,7 +187,7 @@ class Collector:
         assert isinstance(node, PackedContainer)
         timeout_s = self._program.graph.options[node.options].timeout_s
         exit_code = self._wait(timeout_s)
-        self._ship()
+        self._ship(is_end=True)
         self._content.blobs.publish(self._key)
         if self._timed_out:
             return self._lost(TIMED_OUT, f"it ran longer than its timeout of {timeout_s:g} s.", int(ExitCode.TIMEOUT))
@@ -210,35 +226,61 @@ class Collector:
             time.sleep(_LOOK_S)
         return code
 
-    def _ship(self) -> None:
-        """Append what was printed since the last time to the log in the store."""
+    def _ship(self, *, is_end: bool = False) -> None:
+        """Append what was printed since the last time to the log in the store, with secrets hidden."""
         path = _MAIN / "combined"
         if not path.exists():
             return
         with path.open("rb") as printed:
             printed.seek(self._log_end)
-            while piece := printed.read(1024 * 1024):
-                self._content.blobs.append(self._key, piece)
+            while piece := printed.read(_PIECE):
+                if not is_end or len(piece) == _PIECE:
+                    # What a secret may have begun in waits for the rest of it.
+                    piece = piece[: self._masker.ready(piece)]
+                if not piece:
+                    break
+                shown = self._masker.hide(piece)
+                self._content.blobs.append(self._key, shown)
                 self._log_end += len(piece)
+                self._last_words = (self._last_words + shown)[-_LAST_WORDS_BYTES:]
+                printed.seek(self._log_end)
 
     def _collect(self, node: PackedContainer, exit_code: int) -> Outcome:
-        layout = layout_of(node)
         image, argv, keeps_stdout = json.loads(Path(_STAGED).read_text())
-        outputs = []
-        for name, path in node.outputs:
-            host = layout.in_shared(posixpath.normpath(path))
-            assert host is not None
-            outputs.append((name, path, host))
-        staged = StagedContainer(image=image, argv=argv, outputs=outputs, keeps_stdout=keeps_stdout)
         end = ContainerEnd(
             exit_code=exit_code,
             stdout=_read(_MAIN / "stdout") if keeps_stdout else b"",
-            last_words=_read(_MAIN / "combined", _LAST_WORDS_BYTES),
+            last_words=bytes(self._last_words),
             log=self._log(),
             started_at=self._started_at,
             duration_s=time.time() - self._started_at,
         )
+        try:
+            outputs = [(name, path, self._output(node, name, path)) for name, path in node.outputs]
+        except (PyflowError, OSError) as error:
+            return not_staged(self._invocation, error, self._program, self._content, end)
+        staged = StagedContainer(image=image, argv=argv, outputs=outputs, keeps_stdout=keeps_stdout)
         return collect(self._invocation, self._program, self._content, staged, end)
+
+    def _output(self, node: PackedContainer, name: str, path: str) -> Path:
+        """Where an output lies for this container, whose own files no link of the author's may lead to.
+
+        Raises:
+            IntegrityError: It is a link to where this container cannot look.
+        """
+        layout = layout_of(node)
+        place = posixpath.normpath(path)
+        leads_to = followed(place, layout.in_shared)
+        host = layout.in_shared(leads_to)
+        if host is None:
+            raise IntegrityError(
+                f"The container left {path!r} as a link to {leads_to!r}, which nobody can read when it has ended. Let it copy that there."
+            )
+        if leads_to == place:
+            return host
+        aside = Path(SHARED, "stage", "outputs", name, posixpath.basename(place))
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        return brought(host, aside)
 
     def _lost(self, kind: str, reason: str, exit_code: int) -> Outcome:
         return lost_outcome(

@@ -9,9 +9,11 @@ who runs the container brings each input to its place in it, and each output bac
 from __future__ import annotations
 
 import json
+import os
 import posixpath
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final
@@ -32,6 +34,8 @@ INPUTS: Final = "/pyflow/inputs"
 """Where inputs lie in a container whose author did not say."""
 
 _LAST_WORDS: Final = 20
+_MOST_LINKS: Final = 40
+"""As many links as Linux follows for one path (path_resolution(7))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +99,8 @@ def stage(invocation: Invocation, program: Program, content: ContentStore, folde
         StoreError: A value cannot be read.
     """
     node = container_node(invocation, program)
-    staging = _Staging(node, invocation, Resolver(program, content, invocation.run_id, folder / "values"), program)
+    resolver = Resolver(program, content, invocation.run_id, folder / "values")
+    staging = _Staging(node, invocation, resolver, program, folder / "copies")
     for name, expr, path in node.inputs:
         staging.add_input(name, expr, path)
     argv = ["".join(staging.text(piece) for piece in word) for word in node.command]
@@ -105,16 +110,19 @@ def stage(invocation: Invocation, program: Program, content: ContentStore, folde
     ]
     for _, _, host in outputs:
         host.parent.mkdir(parents=True, exist_ok=True)
-    return StagedContainer(
-        image=node.image, argv=argv, inputs=staging.inputs, outputs=outputs, keeps_stdout=node.stdout
-    )
+    # A folder comes before what lies in it.
+    inputs = sorted(staging.inputs, key=lambda laid: laid[1].count("/"))
+    return StagedContainer(image=node.image, argv=argv, inputs=inputs, outputs=outputs, keeps_stdout=node.stdout)
 
 
 class _Staging:
     """The command and the inputs of one container in the making."""
 
-    def __init__(self, node: PackedContainer, invocation: Invocation, resolver: Resolver, program: Program) -> None:
+    def __init__(
+        self, node: PackedContainer, invocation: Invocation, resolver: Resolver, program: Program, copies: Path
+    ) -> None:
         self.inputs: list[tuple[Path, str]] = []
+        self._copies = copies
         self._node = node
         self._indices = invocation.indices
         self._place = program.place(invocation.node)
@@ -147,9 +155,29 @@ class _Staging:
         return self._plain(value)
 
     def _lay(self, value: Path, name: str, path: str | None) -> str:
-        path = path or f"{INPUTS}/{name}/{value.name}"
+        laid = [laid for source, laid in self.inputs if source == value]
+        if path is None and laid:
+            return laid[0]
+        if path is None:
+            # Files of one name may be handed over by one parameter, as ``*files``.
+            taken = {laid for _, laid in self.inputs}
+            places = [f"{INPUTS}/{name}{f'-{n}' if n else ''}/{value.name}" for n in range(len(taken) + 1)]
+            path = next(place for place in places if place not in taken)
+        path = posixpath.normpath(path)
+        if any(value == source or value in source.parents or source in value.parents for source, _ in self.inputs):
+            value = self._copy(value)
         self.inputs.append((value, path))
         return path
+
+    def _copy(self, value: Path) -> Path:
+        """Another one of what lies elsewhere already: the container may write to either."""
+        copy = self._copies / str(len(self.inputs)) / value.name
+        copy.parent.mkdir(parents=True)
+        if value.is_dir():
+            shutil.copytree(value, copy, symlinks=True)
+        else:
+            shutil.copy2(value, copy)
+        return copy
 
     def _plain(self, value: object) -> str:
         # Also numbers of numpy's, and texts of a class of one's own.
@@ -224,7 +252,7 @@ def failed_container(invocation: Invocation, program: Program, end: ContainerEnd
     record = ErrorRecord(
         type="pyflow.errors.TaskError",
         message=text,
-        traceback=f"{text} It was a container{image}, called at {node.at}.",
+        traceback=f"{text}\nIt was a container{image}, called at {node.at}.",
     )
     return _outcome(invocation, end, code, error=record)
 
@@ -258,6 +286,54 @@ def _outcome(invocation: Invocation, end: ContainerEnd, code: ExitCode, **what: 
         log=end.log,
         **what,
     )
+
+
+def move_into(source: Path, target: Path) -> None:
+    """Let a file or folder lie at a place where a folder may be already: then what is in it is added to that."""
+    if target.is_dir() and source.is_dir() and not source.is_symlink():
+        for child in sorted(source.iterdir()):
+            move_into(child, target / child.name)
+        target.chmod(target.stat().st_mode | source.stat().st_mode & 0o777)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise DefinitionError(f"The input {source.name!r} is a file, and at its place {target.name!r} lies a folder.")
+    shutil.move(source, target)
+
+
+def followed(path: str, on_host: Callable[[str], Path | None]) -> str:
+    """Where a path in a container leads, when links are followed as the container would: never by what lies on this side.
+
+    Args:
+        path: In the container, absolute.
+        on_host: Where a path of the container's lies here; None when that cannot be seen.
+
+    Raises:
+        IntegrityError: Links lead to each other without end.
+    """
+    done, waiting, links = "/", posixpath.normpath(path).strip("/").split("/"), 0
+    while waiting:
+        here = posixpath.normpath(posixpath.join(done, waiting.pop(0)))
+        host = on_host(here)
+        if host is None or not host.is_symlink():
+            done = here
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise IntegrityError(f"The container left links at {path!r} that lead to each other without end.")
+        leads_to = os.readlink(host)
+        waiting = [part for part in leads_to.split("/") if part] + waiting
+        done = "/" if leads_to.startswith("/") else done
+    return done
+
+
+def brought(source: Path, host: Path) -> Path:
+    """What a link of the container's led to, under the name that the author has given to the output."""
+    if source.is_dir():
+        shutil.copytree(source, host, symlinks=True)
+    elif source.exists():
+        shutil.copy2(source, host)
+    return host
 
 
 def _lies_at(path: Path) -> bool:

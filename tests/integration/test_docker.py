@@ -12,9 +12,10 @@ from pathlib import Path
 from secrets import token_hex
 
 import pytest
+from integration import container_places
 from integration.docker_tasks import create, double, fail, greedy, read, slow, split, surroundings, text_of
 
-from pyflow import Secret, Volume, configure, errors, pipeline, task
+from pyflow import Secret, Volume, configure, container, errors, pipeline, task
 from pyflow.config import reset
 from pyflow.images import (
     ensure_runtime_image,
@@ -42,7 +43,7 @@ def _as_before():
 def on(tmp_path):
     """Sets a pipeline to run in containers, with a store of this test's own."""
     return lambda flow, **more: flow.with_options(
-        executor="docker", store=str(tmp_path / "store"), progress=False, **more
+        **{"executor": "docker", "store": str(tmp_path / "store"), "progress": False, **more}
     )
 
 
@@ -90,6 +91,39 @@ def test_containers_beside_python_on_every_executor(tmp_path):
         first, second, folder, listed = chosen()
         assert (first, second, listed) == ("Hello you\n", "Hello you\n", "sub\n")
         assert (folder / "sub" / "copy").read_text() == "Hello you\n"
+
+
+@pytest.mark.parametrize("executor", ["docker", "local"])
+def test_files_of_containers_lie_where_they_belong(on, executor):
+    """Files of one name, one file twice, folders in folders, results in inputs, links: each is what its author means."""
+    run = on(container_places.places, executor=executor).submit()
+    found = run.result()
+    assert {**found, "within": set(found["within"].split())} == container_places.EXPECTED
+    assert run.logs("last_words") == "begun\nend"
+
+
+@pytest.mark.parametrize("flow", [container_places.leading_out, container_places.leading_above])
+def test_links_of_a_container_never_lead_to_files_of_this_machine(on, tmp_path, flow):
+    """What a container left is looked for in the container, whatever lies under that path on this side."""
+    (tmp_path / "secret.txt").write_text("of this machine")
+    target = tmp_path / "secret.txt" if flow is container_places.leading_out else tmp_path
+    with pytest.raises(errors.TaskError, match="left nothing of what it is to keep"):
+        on(flow)(str(target))
+
+
+def test_the_last_words_of_a_container_are_in_its_error(on):
+    """Also what came just after something else, and what no line end follows."""
+
+    @container(image="busybox:1.36")
+    def words():
+        return ["sh", "-c", "echo begun; sleep 0.1; printf 'the disk is full' >&2; exit 1"]
+
+    @pipeline
+    def flow():
+        return words()
+
+    with pytest.raises(errors.TaskError, match=r"It printed last:\n  begun\n  the disk is full\nIt was a container"):
+        on(flow)()
 
 
 def test_a_failed_container_tells_why(on):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pyflow.errors import ExecutorError
@@ -31,9 +32,29 @@ from pyflow.runtime import pod_container as inside
 Template = dict[str, Any]
 
 _SHARED_VOLUME: Final = "pyflow-shared"
-# A folder of an image in which a volume would hide what the image needs to run.
+# A folder of an image in which a volume would hide what the image needs to run, or pyflow's own, which has the same mounts.
 _SYSTEM: Final = frozenset(
-    {"/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr", "/var"}
+    {
+        "/",
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/lib",
+        "/lib64",
+        "/proc",
+        "/sbin",
+        "/sys",
+        "/usr",
+        "/usr/bin",
+        "/usr/lib",
+        "/usr/local",
+        "/usr/local/bin",
+        "/usr/local/lib",
+        "/var",
+        "/var/run",
+        "/run",
+    }
 )
 _DEAF: Final = ("sh", "-c", "trap '' TERM; exec \"$@\"", "pyflow")
 # How long pyflow may take to keep outputs when the author's container has ended.
@@ -59,7 +80,7 @@ def container_template(name: str, node: PackedContainer, options: PackedOptions,
         "inputs": inputs_of(["i"], place),
         "initContainers": [_own("stage", [f"s{node.id}", *words], place)],
         "container": _main(node, options, place),
-        "sidecars": [_own("collect", [f"c{node.id}", *words], place)],
+        "sidecars": [_own("collect", [f"c{node.id}", *words], place, hidden=secret_variables(options))],
         **around(options, place),
     }
     template["volumes"] = [{"name": _SHARED_VOLUME, "emptyDir": {}}, *template.get("volumes", ())]
@@ -141,14 +162,23 @@ def _folders(node: PackedContainer) -> list[Template]:
     return mounts
 
 
-def _own(name: str, arguments: list[str], place: Place) -> Template:
-    """One of pyflow's containers."""
+def _own(name: str, arguments: list[str], place: Place, *, hidden: Sequence[Template] = ()) -> Template:
+    """One of pyflow's containers.
+
+    Args:
+        name: Of it.
+        arguments: What it is to do.
+        place: The cluster and the store.
+        hidden: The author's secrets, which it needs to hide them in what is printed.
+    """
     mounts: list[Template] = [{"name": _SHARED_VOLUME, "mountPath": inside.SHARED}, *own_mounts(place.settings)]
     own_folders = {"HOME": inside.SHARED, "TMPDIR": inside.SHARED}
     environment = [
         {"name": e["name"], "value": own_folders[e["name"]]} if e["name"] in own_folders else e
         for e in place.environment()
     ]
+    # Under other names: the author's own may be those of the store's credentials.
+    environment += [{**variable, "name": f"{inside.HIDDEN}{number}"} for number, variable in enumerate(hidden)]
     container = place.python_container(None, arguments)
     # Argo asks a sidecar to end as soon as the author's container has, which may be before Python is there to listen.
     program = [*_DEAF, *container.pop("command"), *container.pop("args")]
@@ -161,6 +191,6 @@ def _own(name: str, arguments: list[str], place: Place) -> Template:
         "env": environment,
         "volumeMounts": mounts,
         # Argo mounts its input artifact, the runtime, in the author's container only; so it gets here.
-        "mirrorVolumeMounts": True,
+        **({"mirrorVolumeMounts": True} if place.artifacts(None) else {}),
         "securityContext": container_security(PackedOptions()),
     }

@@ -13,13 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.contract import Invocation, LogSpan, Outcome
-from pyflow.errors import IntegrityError
-from pyflow.executors.docker.container import Container, State, archive_in, engine_errors
+from pyflow.errors import IntegrityError, PyflowError
+from pyflow.executors.docker.container import Container, EngineError, State, archive_in, engine_errors
 from pyflow.executors.docker.mounts import bind
 from pyflow.executors.docker.place import Place, Recipe
 from pyflow.late import late
 from pyflow.packed import PackedContainer, PackedOptions
-from pyflow.runtime import ContainerEnd, Program, StagedContainer, collect, parents_of, stage, writer_of
+from pyflow.runtime import (
+    ContainerEnd,
+    Program,
+    StagedContainer,
+    brought,
+    collect,
+    followed,
+    move_into,
+    not_staged,
+    parents_of,
+    stage,
+    writer_of,
+)
 from pyflow.secrecy import Masker
 from pyflow.store import ContentStore
 
@@ -44,7 +56,7 @@ class _Private:
         """Where a path of the container's lies on this machine; None when it is in none of the folders."""
         path = posixpath.normpath(path)
         for target in sorted(self.by_target, key=len, reverse=True):
-            if path.startswith(f"{target}/"):
+            if path == target or path.startswith(f"{target}/"):
                 return self.by_target[target] / path[len(target) + 1 :]
         return None
 
@@ -90,8 +102,7 @@ class ContainerAttempt:
             if inside is None:
                 mounts.append(bind(str(source), target, read_only=False))
             else:
-                inside.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(source, inside)
+                move_into(source, inside)
         for folder in self._private.by_target.values():
             self._place.give(str(folder))
         return self._place.task_container(
@@ -110,12 +121,13 @@ class ContainerAttempt:
         for piece in container.output():
             self._log.add(piece)
         state = container.wait()
+        self._log.end_with(container.printed())
         assert self._staged is not None
         end = ContainerEnd(
             exit_code=state.exit_code,
             stdout=container.printed(only_stdout=True) if self._staged.keeps_stdout else b"",
-            last_words=bytes(self._log.last_words),
             log=self._log.close(),
+            last_words=bytes(self._log.last_words),
             started_at=started_at,
             duration_s=time.monotonic() - began,
         )
@@ -126,7 +138,12 @@ class ContainerAttempt:
         assert self._staged is not None
         staged = self._staged
         if end.exit_code == 0:
-            outputs = [(name, path, self._fetched(container, path, host)) for name, path, host in staged.outputs]
+            try:
+                outputs = [(name, path, self._fetched(container, path, host)) for name, path, host in staged.outputs]
+            except EngineError:
+                raise
+            except (PyflowError, OSError) as error:
+                return not_staged(self._invocation, error, self._program, self._content, end)
             staged = replace(staged, outputs=outputs)
         return collect(self._invocation, self._program, self._content, staged, end)
 
@@ -136,12 +153,17 @@ class ContainerAttempt:
         self._place.forget(self._scratch)
 
     def _fetched(self, container: Container, path: str, host: Path) -> Path:
-        inside = self._private.host_path(path)
+        """An output on this machine. Links lead to what lies in the container, and never to what lies here."""
+        place = posixpath.normpath(path)
+        leads_to = followed(place, self._private.host_path)
+        inside = self._private.host_path(leads_to)
         if inside is not None:
-            return inside
-        archive = container.archive(path)
+            return inside if leads_to == place else brought(inside, host)
+        archive = container.archive(leads_to)
         if archive is not None:
             unpack(archive, host.parent)
+            if leads_to != place:
+                os.replace(host.with_name(posixpath.basename(leads_to)), host)
         return host
 
     def _open_folder(self, parent: str) -> None:
@@ -200,6 +222,8 @@ class _Log:
         self._writer = writer_of([invocation])
         self._key = content.keys.log(invocation.run_id, self._writer)
         self._pending = bytearray()
+        self._open = 0
+        """Bytes of a line that has no end yet."""
         self._written_at = 0.0
         self._end = 0
         self.last_words = bytearray()
@@ -207,8 +231,16 @@ class _Log:
     def add(self, piece: bytes) -> None:
         """Something was printed."""
         self._pending += piece
+        at = piece.rfind(b"\n")
+        self._open = self._open + len(piece) if at < 0 else len(piece) - at - 1
         if time.monotonic() - self._written_at >= self._INTERVAL_S:
             self._write()
+
+    def end_with(self, printed: bytes) -> None:
+        """All that was printed: the engine may end a stream before the last line, if nothing ends that."""
+        rest = printed[printed.rfind(b"\n") + 1 :]
+        if len(rest) > self._open:
+            self.add(rest[self._open :])
 
     def close(self) -> LogSpan | None:
         """Write the rest; where it all is, None for nothing."""

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import nbformat
 import pytest
 from argo_world import cluster, needs_argo, only_when_all, project, pyflow, until
+from integration import container_places
 from nbclient import NotebookClient
 
+from pyflow import errors
 from pyflow.api import list_runs
 from pyflow.executors.argo.versions import OLDEST, reads_arguments_from_file, version_of
 
 pytestmark = [*needs_argo, pytest.mark.timeout(400)]
+
+LEAK = """
+    from pyflow import Secret, container, pipeline
+
+    @container(image="busybox:1.36", env={"WORD": Secret("s3-credentials", key="accesskey")})
+    def tells():
+        return ["sh", "-c", "echo begun; sleep 2; printf %s $WORD | cut -c1-4 | tr -d '\\\\n'; printf %s $WORD | cut -c5-; echo ended $WORD; exit 3"]
+
+    @pipeline
+    def telling():
+        return tells()
+"""
 
 FLOW = """
     import os
@@ -145,3 +162,29 @@ def test_a_notebook_shows_a_manifest_as_json(flows, tmp_path):
     (output,) = book.cells[0].outputs
     assert output.data["application/json"]["kind"] == "Workflow"
     assert "'kind': 'Workflow'" in output.data["text/plain"]
+
+
+def test_files_of_containers_lie_where_they_belong(tmp_path, monkeypatch):
+    """Files of one name, one file twice, folders in folders, results in inputs, links: each is what its author means, as in Docker."""
+    flows = project(tmp_path, monkeypatch, Path(container_places.__file__).read_text(encoding="utf-8"))
+    run = flows.places.submit()
+    found = run.result()
+    assert {**found, "within": set(found["within"].split())} == container_places.EXPECTED
+    assert run.logs("last_words") == "begun\nend"
+    # Links lead to what the container has, and not to what lies beside it: credentials, and the key that results are signed with.
+    with pytest.raises(errors.IntegrityError, match="as a link to '/proc/self/environ', which nobody can read"):
+        flows.leading_out("/proc/self/environ")
+    with pytest.raises(errors.IntegrityError, match=r"as a link to '/pyflow-key/secret\.txt'"):
+        flows.leading_above("/pyflow-key")
+
+
+def test_secrets_of_a_container_are_hidden_in_what_it_prints(tmp_path, monkeypatch):
+    """In its log and in its error, also where a value comes in two pieces."""
+    run = project(tmp_path, monkeypatch, LEAK).telling.submit()
+    word = os.environ["AWS_ACCESS_KEY_ID"]
+    with pytest.raises(errors.TaskError, match="exited with code 3") as caught:
+        run.result()
+    assert "ended ***" in str(caught.value)
+    for told in (str(caught.value), run.logs()):
+        assert word not in told
+        assert "*" * len(word) in told
