@@ -31,6 +31,33 @@ VARIABLE: Final = "PYFLOW_PARAMETERS"
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?")
 """Of a CronWorkflow, to which Argo adds the time: 52 characters (its workflow/validate)."""
 
+_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
+_NAMES: Final = re.compile(r"[A-Za-z_][\w.]*")
+_PLAIN: Final = frozenset(
+    [
+        "str",
+        "int",
+        "float",
+        "bool",
+        "list",
+        "dict",
+        "None",
+        "True",
+        "False",
+        "Any",
+        "object",
+        "Literal",
+        "Optional",
+        "Union",
+        "List",
+        "Dict",
+        "Sequence",
+        "Mapping",
+        "Iterable",
+    ]
+)
+"""Names that the annotation of a parameter may have whose values JSON can hold."""
+
 
 @task(name="parameters")
 def given(wanted: list[tuple[str, str]]) -> dict[str, Any]:
@@ -38,6 +65,20 @@ def given(wanted: list[tuple[str, str]]) -> dict[str, Any]:
     listed = json.loads(base64.b64decode(os.environ[VARIABLE]))
     texts = {one["name"]: one.get("value") for one in listed}
     return {name: value_of(texts.get(name), annotation, name) for name, annotation in wanted}
+
+
+def _check_plain(name: str, annotation: str, pipeline: str) -> None:
+    """Refuse what nobody can type on Argo's page, rather than give tasks something else than they are written for.
+
+    Raises:
+        DefinitionError: It is annotated with a type that JSON does not have.
+    """
+    others = {name.rpartition(".")[2] for name in _NAMES.findall(_QUOTED.sub("", annotation))} - _PLAIN
+    if others:
+        raise DefinitionError(
+            f"The parameter {name!r} of pipeline {pipeline!r} is annotated {annotation}. A deployed pipeline takes texts, numbers, lists and "
+            f"dicts, as Argo's own page does: annotate it str, or what else is plain, and let a task make {', '.join(sorted(others))} of it."
+        )
 
 
 def value_of(text: str | None, annotation: str, name: str) -> Any:
@@ -142,6 +183,8 @@ def deploy(
             f"{definition.name!r} is too long for a name on a cluster: at most 52 characters. Give it another by name=."
         )
     graph, parameters = deployable(definition)
+    for parameter in parameters:
+        _check_plain(parameter.name, parameter.annotation, definition.name)
     executor = open_remote("argo", workplace.settings)
     defaults = {p.name: text_of(p.default, p.annotation, p.name) for p in parameters if not p.is_required}
     fixed = _texts([(p.name, p.annotation, p.name in defaults) for p in parameters], values, name) if schedule else {}

@@ -42,6 +42,8 @@ def main() -> int:
     """Do what the arguments say; the exit code."""
     # What ``python -m`` and ``-c`` put on the path is the folder that the container happens to start in.
     sys.path[:] = [entry for entry in sys.path if entry not in {"", os.getcwd()}]
+    # Argo's emissary leaves none, and files of tasks would be everybody's to change.
+    os.umask(0o022)
     try:
         if len(sys.argv) != 4 or not sys.argv[3].isdigit():
             raise ConfigError("This is a worker of pyflow's, which pyflow starts by itself, in pods.")

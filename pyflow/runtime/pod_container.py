@@ -54,6 +54,8 @@ _LOOK_S: Final = 0.2
 _SHIP_S: Final = 1.0
 _GRACE_S: Final = 5.0
 _LAST_WORDS_BYTES: Final = 4096
+_NOT_STARTED: Final = 64
+"""Argo's emissary ends so when it cannot start what it is given (argo-workflows, argoexec)."""
 _PIECE: Final = 1024 * 1024
 HIDDEN: Final = "PYFLOW_HIDDEN_"
 """What the names of variables begin with whose values are hidden in what the author's container prints: its secrets."""
@@ -247,6 +249,9 @@ class Collector:
 
     def _collect(self, node: PackedContainer, exit_code: int) -> Outcome:
         image, argv, keeps_stdout = json.loads(Path(_STAGED).read_text())
+        if exit_code == _NOT_STARTED and not self._log_end:
+            reason = f"its container could not be started: the image {image!r} has no program {argv[0]!r}, or not on its PATH."
+            return self._lost(LOST, reason, exit_code)
         end = ContainerEnd(
             exit_code=exit_code,
             stdout=_read(_MAIN / "stdout") if keeps_stdout else b"",

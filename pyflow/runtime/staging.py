@@ -155,9 +155,6 @@ class _Staging:
         return self._plain(value)
 
     def _lay(self, value: Path, name: str, path: str | None) -> str:
-        laid = [laid for source, laid in self.inputs if source == value]
-        if path is None and laid:
-            return laid[0]
         if path is None:
             # Files of one name may be handed over by one parameter, as ``*files``.
             taken = {laid for _, laid in self.inputs}

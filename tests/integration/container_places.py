@@ -75,6 +75,27 @@ def kept(file: Path, folder: Path) -> list[object]:
     return [file.name, file.read_text(), folder.name, folder.is_dir()]
 
 
+@task
+def made() -> Path:
+    Path("made.txt").write_text("by a task")
+    return Path("made.txt")
+
+
+@task
+def mode_of(file: Path) -> str:
+    return oct(file.stat().st_mode & 0o777)
+
+
+@container(image=IMAGE)
+def nothing_like_it():
+    return ["no-such-program", "at", "all"]
+
+
+@pipeline
+def lacking():
+    return nothing_like_it()
+
+
 @pipeline
 def places():
     one, links = part(1), linked()
@@ -86,6 +107,7 @@ def places():
         "within": within(one, scene()),
         "linked": kept(links.file, links.folder),
         "last words": last_words(),
+        "mode": mode_of(made()),
     }
 
 
@@ -97,6 +119,7 @@ EXPECTED = {
     "within": {"/work/in/extra.txt", "/work/in/b.txt"},
     "linked": ["link", "mine\n", "links", True],
     "last words": "begun\nend",
+    "mode": "0o644",
 }
 
 

@@ -102,6 +102,12 @@ def test_files_of_containers_lie_where_they_belong(on, executor):
     assert run.logs("last_words") == "begun\nend"
 
 
+def test_a_program_that_an_image_lacks_is_told(on):
+    """The container never ran, so that there is nothing to try again."""
+    with pytest.raises(errors.LostTaskError, match=r"has no such program"):
+        on(container_places.lacking)()
+
+
 @pytest.mark.parametrize("flow", [container_places.leading_out, container_places.leading_above])
 def test_links_of_a_container_never_lead_to_files_of_this_machine(on, tmp_path, flow):
     """What a container left is looked for in the container, whatever lies under that path on this side."""

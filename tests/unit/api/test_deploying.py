@@ -86,6 +86,41 @@ def test_unknown_and_missing_values_are_told_together():
         deploying._texts(rows, {"itms": [1]}, "nightly")
 
 
+@pytest.mark.parametrize(
+    ("annotation", "told"),
+    [
+        ("datetime.date", "date"),
+        ("Mode | None", "Mode"),
+        ("tuple[int, int]", "tuple"),
+        ("list[pathlib.Path]", "Path"),
+        ("Cfg", "Cfg"),
+    ],
+)
+def test_parameters_that_nobody_can_type_are_refused(annotation, told):
+    """A task would get a text where it is written for something else."""
+    with pytest.raises(
+        DefinitionError, match=rf"'day' of pipeline 'nightly' is annotated .* let a task make {told} of it"
+    ):
+        deploying._check_plain("day", annotation, "nightly")
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "",
+        "str",
+        "int | None",
+        "Optional[list[float]]",
+        "typing.Literal['Path', \"Mode\", 3]",
+        "dict[str, Any]",
+        "collections.abc.Sequence[str]",
+    ],
+)
+def test_plain_parameters_are_taken(annotation):
+    """What JSON has, however it is annotated."""
+    deploying._check_plain("day", annotation, "nightly")
+
+
 def test_somebody_elses_template_is_not_started(cluster):
     """It says nothing of a graph."""
     cluster.kept["WorkflowTemplate", "other"] = {"metadata": {"name": "other"}}

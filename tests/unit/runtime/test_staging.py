@@ -17,6 +17,8 @@ from pyflow.runtime.staging import (
     ContainerEnd,
     collect,
     committed_outcome,
+    followed,
+    move_into,
     not_staged,
     parents_of,
     stage,
@@ -164,3 +166,42 @@ def test_another_kind_of_node_is_refused(place):
     """Only container tasks are run as containers."""
     with pytest.raises(IntegrityError, match="not a container task"):
         place.stage("number")
+
+
+def test_links_are_followed_as_the_container_would(tmp_path):
+    """A path in a container leads on by what lies in it, whatever lies under that path here; without end it leads nowhere."""
+
+    def on_host(path):
+        return tmp_path / path[len("/work") :].lstrip("/") if path == "/work" or path.startswith("/work/") else None
+
+    for name, leads_to in {
+        "out": "/etc/passwd", "up": "../etc/passwd", "near": "real", "absolute": "/work/real", "above": "/outside", "chain": "near",
+        "round": "about", "about": "/work/round", "dots": "sub/../../work/real",
+    }.items():  # fmt: skip
+        (tmp_path / name).symlink_to(leads_to)
+    (tmp_path / "sub").mkdir()
+    found = {
+        name: followed(f"/work/{name}", on_host)
+        for name in ("out", "up", "near", "absolute", "above/x", "chain", "real", "dots", "sub/x")
+    }
+    assert found == {
+        "out": "/etc/passwd", "up": "/etc/passwd", "near": "/work/real", "absolute": "/work/real", "above/x": "/outside/x",
+        "chain": "/work/real", "real": "/work/real", "dots": "/work/real", "sub/x": "/work/sub/x",
+    }  # fmt: skip
+    with pytest.raises(IntegrityError, match="without end"):
+        followed("/work/round", on_host)
+
+
+def test_a_folder_is_added_to_one_that_is_there(tmp_path):
+    """What lies there stays, what comes is added; a file never takes the place of a folder."""
+    for path in ("there/sub/a", "there/b", "comes/sub/c", "comes/d/e"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    (tmp_path / "comes" / "link").symlink_to("sub")
+    move_into(tmp_path / "comes", tmp_path / "there")
+    found = sorted(str(path.relative_to(tmp_path / "there")) for path in (tmp_path / "there").rglob("*"))
+    assert found == ["b", "d", "d/e", "link", "sub", "sub/a", "sub/c"]
+    assert (tmp_path / "there" / "link").is_symlink()
+    (tmp_path / "file").touch()
+    with pytest.raises(DefinitionError, match="'file' is a file, and at its place 'there' lies a folder"):
+        move_into(tmp_path / "file", tmp_path / "there")
