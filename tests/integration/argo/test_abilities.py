@@ -171,7 +171,7 @@ def test_files_of_containers_lie_where_they_belong(tmp_path, monkeypatch):
     found = run.result()
     assert {**found, "within": set(found["within"].split())} == container_places.EXPECTED
     assert run.logs("last_words") == "begun\nend"
-    with pytest.raises(errors.LostTaskError, match="the image 'busybox:1.36' has no program 'no-such-program'"):
+    with pytest.raises(errors.LostTaskError, match=r"the image 'busybox:1\.36' has no program 'no-such-program'"):
         flows.lacking()
     # Links lead to what the container has, and not to what lies beside it: credentials, and the key that results are signed with.
     with pytest.raises(errors.IntegrityError, match="as a link to '/proc/self/environ', which nobody can read"):
