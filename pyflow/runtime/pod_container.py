@@ -249,7 +249,7 @@ class Collector:
 
     def _collect(self, node: PackedContainer, exit_code: int) -> Outcome:
         image, argv, keeps_stdout = json.loads(Path(_STAGED).read_text())
-        if exit_code == _NOT_STARTED and not self._log_end:
+        if exit_code == _NOT_STARTED and not (_MAIN / "combined").exists():
             reason = f"its container could not be started: the image {image!r} has no program {argv[0]!r}, or not on its PATH."
             return self._lost(LOST, reason, exit_code)
         end = ContainerEnd(

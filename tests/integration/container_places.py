@@ -13,6 +13,7 @@ def scene() -> Path:
     folder = Path(tempfile.mkdtemp(), "scene")
     (folder / "sub").mkdir(parents=True)
     (folder / "b.txt").write_text("b")
+    (folder / "sub" / "c.txt").write_text("c")
     return folder
 
 
@@ -44,6 +45,11 @@ def in_place(folder: Path):
 @container(image=IMAGE, inputs={"folder": "/tmp/scene"}, outputs={"out": "/tmp/scene/listed.txt"})
 def in_place_of_scratch(folder: Path):
     return ["sh", "-c", "ls /tmp/scene > /tmp/l; mv /tmp/l /tmp/scene/listed.txt"]
+
+
+@container(image=IMAGE, inputs={"folder": "/work/scene"}, outputs={"out": "/work/scene/sub/more/listed.txt"})
+def deep_in_place(folder: Path):
+    return ["sh", "-c", "find /work/scene -type f | sort > /tmp/l; mv /tmp/l /work/scene/sub/more/listed.txt"]
 
 
 @container(image=IMAGE, inputs={"file": "/work/in/extra.txt", "folder": "/work/in"}, stdout=True)
@@ -96,6 +102,16 @@ def lacking():
     return nothing_like_it()
 
 
+@container(image=IMAGE)
+def ends_silently():
+    return ["sh", "-c", "exit 64"]
+
+
+@pipeline
+def silent():
+    return ends_silently()
+
+
 @pipeline
 def places():
     one, links = part(1), linked()
@@ -104,6 +120,7 @@ def places():
         "twice": twice(one, one),
         "apart": apart(one, one),
         "in place": [text(in_place(scene())), text(in_place_of_scratch(scene()))],
+        "deep": text(deep_in_place(scene())),
         "within": within(one, scene()),
         "linked": kept(links.file, links.folder),
         "last words": last_words(),
@@ -116,7 +133,8 @@ EXPECTED = {
     "twice": "part 1\npart 1\n",
     "apart": "part 1\nmore\npart 1\n",
     "in place": ["b.txt\nsub\n"] * 2,
-    "within": {"/work/in/extra.txt", "/work/in/b.txt"},
+    "deep": "/work/scene/b.txt\n/work/scene/sub/c.txt\n",
+    "within": {"/work/in/extra.txt", "/work/in/b.txt", "/work/in/sub/c.txt"},
     "linked": ["link", "mine\n", "links", True],
     "last words": "begun\nend",
     "mode": "0o644",

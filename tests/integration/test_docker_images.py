@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -117,6 +118,36 @@ def test_what_the_base_finds_by_its_own_path_is_found(engine, tmp_path, monkeypa
         engine.api.remove_image(ensure_runtime_image(engine, base=base), force=True)
     finally:
         engine.api.tag(usual, *runtime_tag().rsplit(":", 1))
+
+
+def test_links_of_an_image_do_not_lead_inputs_to_this_machine(engine, tmp_path):
+    """A folder of the image is copied for the outputs in it; an input that lies below a link in there goes where the container has it."""
+    image = f"pyflow-test-linked:{uuid4().hex[:8]}"
+    (tmp_path / "here").mkdir()
+    dockerfile = f"FROM {SMALL}\nRUN mkdir /work && ln -s {tmp_path}/here /work/x\n"
+    for line in engine.api.build(fileobj=io.BytesIO(dockerfile.encode()), tag=image, rm=True, decode=True):
+        assert "error" not in line, line
+
+    @task
+    def written() -> Path:
+        Path("words.txt").write_text("as they are")
+        return Path("words.txt")
+
+    @container(image=image, inputs={"words": "/work/x/words.txt"}, outputs={"out": "/work/out.txt"})
+    def copied(words):
+        return ["cp", "/work/x/words.txt", "/work/out.txt"]
+
+    @task
+    def read(file: Path):
+        return file.read_text()
+
+    @pipeline
+    def flow():
+        return read(copied(written()))
+
+    chosen = flow.with_options(executor="docker", store=str(tmp_path / "store"), progress=False)
+    assert chosen() == "as they are"
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_a_registry_takes_images_and_gives_them(engine, tmp_path):

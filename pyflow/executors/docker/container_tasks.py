@@ -93,16 +93,15 @@ class ContainerAttempt:
             PyflowError: An input cannot be had, or is not fit for a container; nothing has run.
         """
         staged = self._staged = stage(self._invocation, self._program, self._content, self._folder)
-        for parent in parents_of(staged):
+        folders = [target for source, target in staged.inputs if source.is_dir()]
+        parents = [*parents_of(staged)]
+        for parent in parents:
+            if not any(f"{parent}/".startswith(f"{folder}/") for folder in folders):
+                self._open_folder(parent)
+        mounts = [mount for source, target in staged.inputs for mount in self._laid(source, target)]
+        for parent in parents:
             self._open_folder(parent)
-        mounts = [bind(str(folder), target, read_only=False) for target, folder in self._private.by_target.items()]
-        for source, target in staged.inputs:
-            self._place.give(str(source))
-            inside = self._private.host_path(target)
-            if inside is None:
-                mounts.append(bind(str(source), target, read_only=False))
-            else:
-                move_into(source, inside)
+        mounts += [bind(str(folder), target, read_only=False) for target, folder in self._private.by_target.items()]
         for folder in self._private.by_target.values():
             self._place.give(str(folder))
         return self._place.task_container(
@@ -114,6 +113,22 @@ class ContainerAttempt:
             mounts=mounts,
             scratch=self._scratch,
         )
+
+    def _laid(self, source: Path, target: str) -> list[Any]:
+        """Let an input lie at its place, in a folder that is private already or as one more; the mount that it needs for that."""
+        self._place.give(str(source))
+        inside = self._inside(target)
+        if inside is not None:
+            move_into(source, inside)
+        elif source.is_dir():
+            self._private.by_target[target] = source
+        else:
+            return [bind(str(source), target, read_only=False)]
+        return []
+
+    def _inside(self, path: str) -> Path | None:
+        """Where a path lies on this machine, if it lies in a private folder, also when links that are there already are followed."""
+        return self._private.host_path(followed(path, self._private.host_path))
 
     def follow(self, container: Container) -> tuple[State, ContainerEnd]:
         """Wait for its end, and keep what it prints."""
@@ -168,9 +183,9 @@ class ContainerAttempt:
 
     def _open_folder(self, parent: str) -> None:
         """Make a folder of the container's writable for an output in it, with what the image has there."""
-        inside = self._private.host_path(parent)
-        if inside is not None or parent == _TMP:
-            (inside or Path(self._scratch)).mkdir(parents=True, exist_ok=True)
+        inside = self._inside(parent)
+        if inside is not None:
+            inside.mkdir(parents=True, exist_ok=True)
             return
         if self._options.writable_root or parent == "/":
             return

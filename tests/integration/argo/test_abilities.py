@@ -173,6 +173,8 @@ def test_files_of_containers_lie_where_they_belong(tmp_path, monkeypatch):
     assert run.logs("last_words") == "begun\nend"
     with pytest.raises(errors.LostTaskError, match=r"the image 'busybox:1\.36' has no program 'no-such-program'"):
         flows.lacking()
+    with pytest.raises(errors.TaskError, match="exited with code 64"):
+        flows.silent()
     # Links lead to what the container has, and not to what lies beside it: credentials, and the key that results are signed with.
     with pytest.raises(errors.IntegrityError, match="as a link to '/proc/self/environ', which nobody can read"):
         flows.leading_out("/proc/self/environ")
