@@ -133,11 +133,11 @@ class Pipeline(Generic[P, R]):
             ending = started.carry_out()
         except KeyboardInterrupt:
             # Pressed twice, or while the author's code ran in this process.
-            raise KeyboardInterrupt(_stopped_text(started.run)) from None
+            raise KeyboardInterrupt(started.run.stopped_text()) from None
         if ending.is_detached:
             raise KeyboardInterrupt(start.detached_text(started.run))
         if ending.is_interrupted:
-            raise KeyboardInterrupt(_stopped_text(started.run))
+            raise KeyboardInterrupt(started.run.stopped_text())
         if not ending.is_success:
             __tracebackhide__ = True  # IPython and pytest leave frames out that say so
             raising.raise_as_it_was(started.run.failure())
@@ -286,10 +286,6 @@ def pipeline(fn: Callable[..., Any] | None = None, /, **options: Unpack[Pipeline
         return Pipeline(Definition(fn=plain, name=name, at=_definition_place(plain, at), **named), binding=binding)
 
     return decorate if fn is None else decorate(fn)
-
-
-def _stopped_text(run: Run) -> str:
-    return f"Run {run.id} was stopped. What had finished is kept: {run.command('show')}"
 
 
 def _definition_place(function: Any, at: Location) -> Location:

@@ -47,6 +47,8 @@ from pyflow.runtime import Place, Program, Resolver
 from pyflow.store import ContentStore, about_error
 from pyflow.uncaught import tell_plainly
 
+_LONGEST_WAIT_S: Final = 3600.0
+"""Some systems count no longer waits."""
 _FIRST_POLL_S: Final = 0.05
 
 
@@ -71,6 +73,7 @@ class Run:
         self._graph = graph
         self._summary: RunSummary | None = None
         self._thread: threading.Thread | None = None
+        self._has_ended = threading.Event()
         self._broken_off_by: Exception | None = None
         self._remote = None if remote is None else Asked(remote, record, content)
 
@@ -156,11 +159,14 @@ class Run:
         """Wait until the run has ended, or the time is up; the status then.
 
         A run that failed raises nothing here: ``result`` does.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed, and the run goes on in this process: it was cancelled. What had finished is kept.
         """
         end = float("inf") if timeout_s is None else time.monotonic() + timeout_s
         if self._thread is not None:
             # It is carried out in this process: no need to ask the store.
-            self._thread.join(timeout_s)
+            self._wait_for_thread(end)
         pause_s = _FIRST_POLL_S
         status = self.status
         while status not in ENDED and (left_s := end - time.monotonic()) > 0:
@@ -169,9 +175,30 @@ class Run:
             status = self.status
         return status
 
-    def carried_out_by(self, thread: threading.Thread) -> None:
-        """The run ends with a thread of this process."""
-        self._thread = thread
+    def _wait_for_thread(self, end: float) -> None:
+        """Wait until it has ended, or for a moment; Ctrl-C cancels the run, and pressed again ends the waiting.
+
+        Not by ``join``: that takes a thread for one that has ended when a signal interrupts it (CPython 3.10 to 3.12).
+        """
+        is_stopped = False
+        while not self._has_ended.is_set() and (left_s := end - time.monotonic()) > 0:
+            try:
+                self._has_ended.wait(min(left_s, _LONGEST_WAIT_S))
+            except KeyboardInterrupt:
+                if is_stopped:
+                    raise
+                is_stopped = True
+                self.cancel()
+        if is_stopped:
+            raise KeyboardInterrupt(self.stopped_text())
+
+    def stopped_text(self) -> str:
+        """What to say when Ctrl-C was pressed."""
+        return f"Run {self.id} was stopped. What had finished is kept: {self.command('show')}"
+
+    def carried_out_by(self, thread: threading.Thread, has_ended: threading.Event) -> None:
+        """The run ends with a thread of this process, which says when it is about to end."""
+        self._thread, self._has_ended = thread, has_ended
 
     def broke_off(self, error: Exception) -> None:
         """The thread that carried it out could not go on: ``result`` raises the same as a plain call of the pipeline."""

@@ -229,19 +229,22 @@ class _Cancellation:
 
 def carry_out_aside(started: Started) -> threading.Thread:
     """Carry a run out in a thread of its own; the process does not end before it has."""
-    thread = threading.Thread(target=_carry_out_alone, args=(started,), name=f"pyflow {started.run.id}")
+    has_ended = threading.Event()
+    thread = threading.Thread(target=_carry_out_alone, args=(started, has_ended), name=f"pyflow {started.run.id}")
     thread.start()
-    started.run.carried_out_by(thread)
+    started.run.carried_out_by(thread, has_ended)
     return thread
 
 
-def _carry_out_alone(started: Started) -> None:
+def _carry_out_alone(started: Started, has_ended: threading.Event) -> None:
     """A thread has nobody to raise to: the run keeps the error for whoever asks for its result, and who never asks reads a line."""
     try:
         started.carry_out()
     except Exception as error:  # noqa: BLE001  raised by the run's result
         started.run.broke_off(error)
         sys.stderr.write(f"Run {started.run.id} could not be carried out: {type(error).__name__}: {error}\n")
+    finally:
+        has_ended.set()
 
 
 def _refuse_while_importing(graph: Graph) -> None:

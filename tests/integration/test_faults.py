@@ -415,9 +415,9 @@ if __name__ == "__main__":
 """
 
 
-def interrupted(tmp_path, *, executor="local", stubborn=False, presses=1):
+def interrupted(tmp_path, *, executor="local", stubborn=False, presses=1, source=SLEEPER):
     """Start a caller, press Ctrl-C once its tasks sleep, again when it has noticed; its code, what it said, and its run."""
-    with start_caller(tmp_path, SLEEPER, "stubborn" if stubborn else "", executor, start_new_session=True) as caller:
+    with start_caller(tmp_path, source, "stubborn" if stubborn else "", executor, start_new_session=True) as caller:
         store = str(tmp_path / "store")
 
         def has_noticed():
@@ -440,6 +440,18 @@ def test_ctrl_c_stops_a_run_and_tells_what_was_kept(tmp_path):
     assert code in {1, 130, -signal.SIGINT}, errors
     assert "KeyboardInterrupt" in errors
     assert run.id in errors
+    assert (run.status, run.result("quick")) == ("cancelled", "kept")
+    assert (tmp_path / "told").read_text() == "cancelled"
+    assert until(lambda: not workers_of(tmp_path))
+
+
+def test_ctrl_c_stops_a_run_that_is_waited_for(tmp_path):
+    """A handle waits for a thread of this process: the run is cancelled as in a plain call, and its exit handler runs."""
+    waits = SLEEPER.replace('(sys.argv[2] == "stubborn")', '.submit(sys.argv[2] == "stubborn").result()')
+    assert waits != SLEEPER
+    code, errors, run = interrupted(tmp_path, source=waits)
+    assert code in {1, 130, -signal.SIGINT}, errors
+    assert f"KeyboardInterrupt: Run {run.id} was stopped. What had finished is kept" in errors
     assert (run.status, run.result("quick")) == ("cancelled", "kept")
     assert (tmp_path / "told").read_text() == "cancelled"
     assert until(lambda: not workers_of(tmp_path))
