@@ -216,6 +216,8 @@ def add_note(error: BaseException, note: str) -> None:
     ``BaseException.add_note`` came with Python 3.11 (PEP 678); before it the list is made by hand,
     and what prints tracebacks there must look for it (``pyflow.uncaught``).
     """
+    if not isinstance(getattr(error, "__notes__", []), list):
+        return  # the author's own attribute of that name: to Python they are no notes either
     if hasattr(error, "add_note"):
         error.add_note(note)
     else:

@@ -88,6 +88,9 @@ def sequence_of(hint: Any) -> tuple[Any, tuple[Any, ...]] | None:
 
 def mapping_of(hint: Any) -> tuple[Any, Any] | None:
     """The types of keys and values; None for a type that is no mapping."""
+    if is_union(hint):
+        found = [mapping_of(plain(member)) for member in get_args(hint) if not allows_none(member)]
+        return found[0] if len(found) == 1 else None
     origin = get_origin(hint) or hint
     if not any(origin is kind for kind in _MAPPINGS):
         return None

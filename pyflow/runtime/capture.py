@@ -73,10 +73,12 @@ class Spool:
 
     def begin(self) -> int:
         """An attempt begins to print; where in the log that will be."""
-        if self._is_taken:
-            # The attempt before may have closed the descriptors; these are two system calls, and each a microsecond.
-            _point_at(self._fd)
         return self._log_end
+
+    def end(self) -> None:
+        """An attempt has printed. It may have closed the descriptors, and the next file of a store that is opened would take their place."""
+        if self._is_taken or self._show is not None:
+            _point_at(self._fd)  # two system calls, and each a microsecond
 
     def ship(self, *, is_end: bool = False) -> None:
         """Append what is new to the log in the store."""
@@ -171,6 +173,7 @@ class _Capture:
         return lambda: self._spool.span(self._start)
 
     def __exit__(self, *_raised: object) -> None:
+        self._spool.end()
         _flush_python()
         sys.stdout, sys.stderr = map(_opened, self._streams)
         self._spool.ship(is_end=True)

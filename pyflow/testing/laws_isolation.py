@@ -250,6 +250,34 @@ def output_of_any_kind_is_kept(stage: Stage) -> None:
     holds(" binary" in log and "lone" in log and log.endswith("x" * 3_000_000), "all is in the log")
 
 
+def streams_that_a_task_closes_are_there_for_the_next(stage: Stage) -> None:
+    """``with open(1, "w")`` closes standard output behind itself: what comes after it is kept, and nothing else takes its place."""
+
+    @task
+    def closing(x: int) -> int:
+        with open(1, "w") as out:
+            out.write("said below Python\n")
+        os.close(2)
+        return x
+
+    @task
+    def saying(x: int, _: int) -> int:
+        print("item", x, flush=True)
+        os.write(2, b"and below Python\n")
+        return x
+
+    @pipeline(parallelism=1)
+    def both() -> Any:
+        first = closing(1)
+        return saying.map([1, 2, 3], _=first)
+
+    run = stage.finish(both)
+    same(run.result(), [1, 2, 3], "the results")
+    same(run.logs("closing"), "said below Python\n", "the log of what closes its streams")
+    expected = "".join(f"item {number}\nand below Python\n" for number in (1, 2, 3))
+    same(run.logs("saying"), expected, "the logs behind it")
+
+
 def files_travel_between_tasks(stage: Stage) -> None:
     """A ``Path`` that is returned arrives as a file of the consumer's own, with name, content and mode."""
 
@@ -375,6 +403,7 @@ LAWS = (
     what_is_printed_is_kept,
     each_attempt_has_its_log,
     output_of_any_kind_is_kept,
+    streams_that_a_task_closes_are_there_for_the_next,
     files_travel_between_tasks,
     folders_travel_between_tasks,
     a_path_given_to_a_pipeline_is_uploaded,

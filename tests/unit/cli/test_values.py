@@ -99,6 +99,7 @@ T = typing.TypeVar("T", bound=int)
         (['["2026-01-31"]'], list[dt.date], [dt.date(2026, 1, 31)]),
         (['{"a": 1}'], dict[str, float], {"a": 1.0}),
         (["a=1", "b=2"], dict[str, int], {"a": 1, "b": 2}),
+        (["a=1", "b=2"], dict[str, int] | None, {"a": 1, "b": 2}),
         (["1=x"], Mapping[int, str], {1: "x"}),
         (["a=[1]"], dict, {"a": [1]}),
         (["2026-01-31"], dt.date, dt.date(2026, 1, 31)),
