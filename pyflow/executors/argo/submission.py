@@ -24,15 +24,16 @@ def make_workflow(job: Job, settings: ArgoSettings) -> dict[str, Json]:
         size=job.graph_size,
         home=job.home,
         settings=settings,
-        runtime=_travelling(job.content),
+        runtime=_travelling(job.content, settings),
     )
 
 
-def _travelling(content: ContentStore) -> Travelling:
+def _travelling(content: ContentStore, settings: ArgoSettings) -> Travelling:
     """Pyflow's runtime in the store: a cluster needs no image of ours, and all pods run the version that made the run."""
     archive = compiled_archive(runtime_folder())
     key = content.keys.runtime(archive.digest)
     found = content.blobs.info(key)
     if found is None or found.size_bytes != archive.size_bytes:
         content.blobs.put(key, [archive.read()])
-    return Travelling(key=key, sha256=archive.digest, in_image=compiled_in_image())
+    # Without a registry no pod looks there, and the name is a digest of hundreds of files.
+    return Travelling(key=key, sha256=archive.digest, in_image=compiled_in_image() if settings.registry else "")

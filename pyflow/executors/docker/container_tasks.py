@@ -93,13 +93,13 @@ class ContainerAttempt:
             PyflowError: An input cannot be had, or is not fit for a container; nothing has run.
         """
         staged = self._staged = stage(self._invocation, self._program, self._content, self._folder)
-        folders = [target for source, target in staged.inputs if source.is_dir()]
-        parents = [*parents_of(staged)]
-        for parent in parents:
-            if not any(f"{parent}/".startswith(f"{folder}/") for folder in folders):
+        folders = tuple(f"{target}/" for source, target in staged.inputs if source.is_dir())
+        in_inputs = [parent for parent in parents_of(staged) if f"{parent}/".startswith(folders)]
+        for parent in parents_of(staged):
+            if parent not in in_inputs:
                 self._open_folder(parent)
         mounts = [mount for source, target in staged.inputs for mount in self._laid(source, target)]
-        for parent in parents:
+        for parent in in_inputs:
             self._open_folder(parent)
         mounts += [bind(str(folder), target, read_only=False) for target, folder in self._private.by_target.items()]
         for folder in self._private.by_target.values():
