@@ -10,9 +10,10 @@ An artifact is written down as JSON, in packed graphs and outcomes:
 
 from __future__ import annotations
 
+import functools
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -30,6 +31,9 @@ _HOLD_TEXT: Final = frozenset({"pickle", "function", "json", "text", "bytes"})
 
 # A list of inline items stays within one chunk, so that reading one item never costs more than that.
 _SEQUENCE_LIMIT: Final = 16 * 1024 * 1024
+
+_MOST_AT_HAND: Final = 1024 * 1024
+"""Larger values are read again when they are needed again: mapped from a folder, they cost no memory."""
 
 
 class Artifact:
@@ -126,6 +130,18 @@ def load(artifact: Json, content: ContentStore, *, scratch: Path | None = None) 
     if artifact.get("kind") == "sequence":
         return [load(item, content, scratch=scratch) for item in load_items(artifact, content)]
     return decode(_payload_of(artifact, content), scratch=scratch)
+
+
+def loader(artifact: Json, content: ContentStore) -> Callable[[], object]:
+    """A function that loads a value of one's own, each time anew; what is small is read from the store once.
+
+    Raises:
+        IntegrityError: The bytes are not the ones that were kept.
+    """
+    if size_of(artifact) > _MOST_AT_HAND:
+        return functools.partial(load, artifact, content)
+    data = bytes(_payload_of(artifact, content))
+    return lambda: decode(memoryview(data))
 
 
 def size_of(artifact: Json) -> int:

@@ -7,11 +7,13 @@ What the bytes look like is told in ``header``, which codec makes them in ``code
 that they are the ones that were written, is the store's affair: nothing here is to be decoded unverified.
 """
 
+from pyflow.payload.classes import classes_of_its_own
 from pyflow.payload.coding import decode, encode, encode_function
 from pyflow.payload.explain import LargeCaptureWarning
 from pyflow.payload.header import KINDS, Header, read_header
 from pyflow.payload.model import Payload
 from pyflow.payload.plain import NOT_SMALL, encode_small
+from pyflow.payload.state import is_stateless
 from pyflow.payload.trail import spell_key
 
 __all__ = [
@@ -20,10 +22,12 @@ __all__ = [
     "LargeCaptureWarning",
     "NOT_SMALL",
     "Payload",
+    "classes_of_its_own",
     "decode",
     "encode",
     "encode_function",
     "encode_small",
+    "is_stateless",
     "read_header",
     "spell_key",
 ]

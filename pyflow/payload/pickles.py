@@ -30,6 +30,7 @@ from pyflow.digest import Buffer
 from pyflow.errors import EnvironmentMismatchError, IntegrityError
 from pyflow.payload import restore
 from pyflow.payload.arrays import reduce_array
+from pyflow.payload.classes import know
 from pyflow.payload.files import Section, exists, place_section, read_section
 from pyflow.payload.header import padding
 from pyflow.payload.model import Body, Payload, Request, length_of, make_payload
@@ -100,7 +101,7 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return reduce_array(obj)
         if isinstance(obj, BaseException) and _is_unlike_its_args(kind):
             return _reduce_exception(obj)
-        return _with_slots(obj, super().reducer_override(obj))
+        return _filled_once(obj, _with_slots(obj, super().reducer_override(obj)))
 
     def _travels(self, path: Path) -> bool:
         if self._request.keeps_paths or not exists(path):
@@ -229,6 +230,15 @@ def _with_slots(obj: Any, reduced: Any) -> Any:
         return reduced  # it is made as a named tuple again, which brings its own
     make, (metaclass, name, bases, namespace, *more), *rest = reduced
     return make, (metaclass, name, bases, {**namespace, "__slots__": obj.__dict__["__slots__"]}, *more), *rest
+
+
+def _filled_once(obj: Any, reduced: Any) -> Any:
+    """What rebuilds a class by value without overwriting one that is there already (see ``classes``)."""
+    if not (isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) == 6):
+        return reduced
+    know(obj)
+    make, arguments, state, items, pairs, setter = reduced
+    return make, arguments, (setter, state), items, pairs, restore.fill_class
 
 
 def _reduce_code(code: CodeType) -> tuple[Any, ...]:

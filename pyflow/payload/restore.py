@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from pyflow.errors import IntegrityError
 from pyflow.late import late
+from pyflow.payload import classes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +111,11 @@ def cached_property(
     made = functools.cached_property(function)
     made.attrname, made.__doc__ = name, doc
     return made
+
+
+def fill_class(cls: type, state: tuple[Callable[[type, Any], object], Any]) -> None:
+    """Give a class that travelled by value what it consists of, by the function that came with that."""
+    classes.fill(cls, state)
 
 
 def attribute(module: str, path: str) -> object:

@@ -34,6 +34,7 @@ from pyflow.failpoints import reached
 from pyflow.jsontext import Json
 from pyflow.late import late
 from pyflow.packed import PackedCall, PackedOptions
+from pyflow.payload import classes_of_its_own
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.isolation import isolated
 from pyflow.runtime.preview import preview
@@ -112,7 +113,7 @@ class _Attempt:
             environment = self._environment()
         except ConfigError as error:
             return self._ended_with(self._failed(error, ExitCode.ENVIRONMENT))
-        with isolated(environment):
+        with isolated(environment), classes_of_its_own():
             with self._site.capture() as log_span:
                 ended = self._produce()
             self._log = log_span()

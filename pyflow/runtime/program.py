@@ -6,10 +6,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pyflow.artifacts import load, load_items
+from pyflow.artifacts import load, load_items, loader
 from pyflow.errors import IntegrityError, NotFoundError, PyflowError
 from pyflow.jsontext import Json
-from pyflow.packed import PackedBranch, PackedCall, PackedGraph, PackedMap, PackedNode, PackedRegion, packed_regions_of
+from pyflow.packed import (
+    PackedBranch,
+    PackedCall,
+    PackedFunction,
+    PackedGraph,
+    PackedMap,
+    PackedNode,
+    PackedRegion,
+    packed_regions_of,
+)
+from pyflow.payload import is_stateless
 from pyflow.runtime.builtins import BUILTINS
 from pyflow.store import ContentStore
 
@@ -39,7 +49,7 @@ class Program:
         self.digest = digest
         self._spots: dict[int, _Spot] = dict(_spots(graph.region, (), ()))
         self._places: dict[int, Place] = {}
-        self._functions: dict[int, Callable[..., Any]] = {}
+        self._functions: dict[int, Callable[[], Any]] = {}
         self._retry_types: dict[int, tuple[type[BaseException], ...]] = {}
         self._sequences: OrderedDict[str, Any] = OrderedDict()
         if graph.on_exit is not None:
@@ -71,16 +81,19 @@ class Program:
         return found
 
     def function(self, node: PackedCall, content: ContentStore) -> Callable[..., Any]:
-        """The function that a node calls, unpickled once in a process."""
-        function = self._functions.get(node.function)
-        if function is None:
-            packed = self.graph.functions[node.function]
-            try:
-                loaded: Any = BUILTINS[packed.builtin] if packed.builtin else load(packed.artifact, content)
-            except (IntegrityError, NotFoundError) as error:
-                raise IntegrityError(f"The code of task {node.name!r} cannot be used. {error}") from error
-            function = self._functions[node.function] = loaded
+        """The function that a node calls: made anew for each attempt, unless it cannot tell that it was called before."""
+        try:
+            make = self._functions.get(node.function) or self._maker(self.graph.functions[node.function], content)
+            function: Callable[..., Any] = make()
+        except (IntegrityError, NotFoundError) as error:
+            raise IntegrityError(f"The code of task {node.name!r} cannot be used. {error}") from error
+        if node.function not in self._functions:
+            self._functions[node.function] = (lambda: function) if is_stateless(function) else make
         return function
+
+    def _maker(self, packed: PackedFunction, content: ContentStore) -> Callable[[], Any]:
+        builtin = packed.builtin
+        return loader(packed.artifact, content) if builtin is None else lambda: BUILTINS[builtin]
 
     def retry_types(self, node: PackedCall, content: ContentStore) -> tuple[type[BaseException], ...]:
         """The errors after which a node may be tried again."""

@@ -99,6 +99,60 @@ def changes_do_not_leak(stage: Stage) -> None:
     same((os.getcwd(), dict(os.environ), list(sys.path)), caller, "what the caller sees")
 
 
+class _Settings:
+    """Travels by value, as a class of a notebook does, once it is called a class of ``__main__``."""
+
+    mode = "fast"
+    seen: list[int] = []  # noqa: RUF012  what every object shares is what is tried here
+
+    def now(self) -> Any:
+        return self.mode, list(self.seen)
+
+
+def changes_of_code_do_not_leak(stage: Stage) -> None:
+    """Defaults, variables around a function, attributes of functions and of classes are for each call as they were sent."""
+    around: list[int] = []
+    count = 0
+
+    def helper() -> None:
+        return None
+
+    settings: Any = type("Settings", (), {**vars(_Settings), "__module__": "__main__"})
+
+    @task
+    def spoil(i: int, default: list[int] = []) -> Any:  # noqa: B006  the same
+        nonlocal count
+        count += 1
+        around.append(i)
+        default.append(i)
+        helper.calls = getattr(helper, "calls", 0) + 1  # type: ignore[attr-defined]
+        settings.seen.append(i)
+        settings.mode += "er"
+        settings.added = getattr(settings, "added", 0) + 1
+        return count, around, default, helper.calls, settings().now(), settings.added  # type: ignore[attr-defined]
+
+    @task
+    def change(given: Any) -> Any:
+        type(given).mode = "changed"
+        type(given).seen.append(9)
+        return given, given.now()
+
+    @pipeline(parallelism=1)
+    def spoiling() -> Any:
+        return spoil.map([1, 2, 3]), change(settings()), change(settings())
+
+    def state() -> Any:
+        of_class = {name: value for name, value in vars(settings).items() if name != "__slotnames__"}  # pickle's own
+        return count, list(around), repr(spoil.fn.__defaults__), dict(vars(helper)), list(settings.seen), of_class
+
+    before = state()
+    spoilt, *changed = stage.run(spoiling)
+    same(spoilt, [(1, [i], [i], 1, ("faster", [i]), 1) for i in (1, 2, 3)], "what each item has seen")
+    same([seen for _, seen in changed], [("changed", [9])] * 2, "what each call has seen of the class of its argument")
+    same([type(given) is settings for given, _ in changed], [True, True], "the class of the results is the caller's")
+    same(state(), before, "what the caller sees")
+
+
 _LOCKING = """
 import logging
 import threading
@@ -398,6 +452,7 @@ LAWS = (
     tasks_stand_where_the_caller_stands,
     workers_can_be_used_again,
     changes_do_not_leak,
+    changes_of_code_do_not_leak,
     locks_of_the_caller_stay_with_it,
     env_is_set_for_its_task_only,
     what_is_printed_is_kept,
