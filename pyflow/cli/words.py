@@ -19,9 +19,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from pyflow.cli.failures import Wrong
-from pyflow.cli.hints import allows_none, is_flag, takes_many, type_text
-from pyflow.cli.scalars import FALSE, TRUE, Unfit
-from pyflow.cli.values import parse
+from pyflow.typed import FALSE, TRUE, Unfit, allows_none, is_flag, parse, takes_many, type_text
 
 _MAX_SHOWN: Final = 100
 

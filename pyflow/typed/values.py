@@ -1,4 +1,4 @@
-"""Words of a command line → values, as a parameter's annotation says.
+"""What somebody has typed → values, as a parameter's annotation says: words of a command line, a field of a page.
 
 Each kind of type has one function from text to a value, and one for what JSON gives. Where no
 annotation says otherwise, JSON is taken as JSON and everything else as text. What an annotation says is read
@@ -14,8 +14,8 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, get_args, get_origin
 
-from pyflow.cli.hints import SEQUENCES, allows_none, is_union, mapping_of, plain, sequence_of, type_text, word_of
-from pyflow.cli.scalars import NOTHING, Unfit, choice, flag, from_json, is_json, json_or_text, reads_text, value_of
+from pyflow.typed.hints import SEQUENCES, allows_none, is_union, mapping_of, plain, sequence_of, type_text, word_of
+from pyflow.typed.scalars import NOTHING, Unfit, choice, flag, from_json, is_json, json_or_text, reads_text, value_of
 
 # Which member of a union is asked first: what takes any text comes last.
 _LATE: Final[dict[Any, int]] = {str: 8, pathlib.Path: 8, bytes: 8, Any: 9, object: 9}
@@ -48,6 +48,28 @@ class _From(str):
     """A word of the command line inside of a list, as against a text that JSON gave."""
 
     __slots__ = ()
+
+
+def parse_one(text: str, hint: Any) -> Any:
+    """The value of a parameter that was typed into one field: a text as it stands, everything else as JSON.
+
+    Where a text is one of several types, JSON's quotes around it make it one: ``"null"``.
+
+    Args:
+        text: What was typed.
+        hint: Its type, as for ``parse``.
+
+    Raises:
+        Unfit: It is no value of that type.
+    """
+    hint = plain(hint)
+    if hint is str:
+        return text
+    if is_json(text, '"'):
+        return _convert(from_json(text), hint)
+    if mapping_of(hint) is not None and not is_json(text, "{") and not (allows_none(hint) and text == "null"):
+        raise Unfit("is not an object in JSON")
+    return _from_text(text, hint)
 
 
 def _from_text(text: str, hint: Any) -> Any:  # noqa: C901, PLR0911  a line for each kind of type
@@ -188,8 +210,11 @@ def _mapped(value: Any, mapping: tuple[Any, Any]) -> dict[Any, Any]:
     if not isinstance(value, dict):
         raise Unfit("is not an object in JSON")
     key_hint, value_hint = mapping
-    # Keys of JSON are always text.
-    return {_from_text(key, key_hint): _item_of(key, inner, value_hint) for key, inner in value.items()}
+    # Keys of JSON are always text, and stay so unless the type says otherwise.
+    is_said = plain(key_hint) not in {Any, object}
+    return {
+        _from_text(key, key_hint) if is_said else key: _item_of(key, inner, value_hint) for key, inner in value.items()
+    }
 
 
 def _item_of(key: str, value: Any, hint: Any) -> Any:

@@ -17,9 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, Typed
 
 import pytest
 
-from pyflow.cli.hints import is_flag, type_text
-from pyflow.cli.scalars import Unfit
-from pyflow.cli.values import parse
+from pyflow.typed import Unfit, is_flag, parse, type_text
 
 
 class Colour(enum.Enum):
