@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pyflow.errors import ExecutorError
 from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.objects import with_name
 
@@ -25,6 +26,8 @@ class FakeCluster:
         self.denied: set[str] = set()
         self.warned: list[str] = []
         self.printed: list[str] = []
+        self.refused: set[tuple[str, str]] = set()
+        """A verb and a kind that this cluster does not take, as a server without the right, or with a check of its own."""
 
     def version(self) -> str:
         self._try("version", "")
@@ -39,7 +42,7 @@ class FakeCluster:
         return copy.deepcopy(made)
 
     def lint(self, manifest: Mapping[str, Any]) -> None:
-        self._try("lint", "")
+        self._try("lint", manifest.get("kind", "Workflow"))
 
     def get(self, name: str) -> Any:
         self._try("get", name)
@@ -107,6 +110,8 @@ class FakeCluster:
         self.calls.append((verb, what))
         if self.fails is not None:
             raise self.fails
+        if (verb, what) in self.refused:
+            raise ExecutorError(f"{self.where} refuses to {verb} {what}.")
 
 
 def pod(

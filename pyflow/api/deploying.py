@@ -7,151 +7,74 @@ they are results like all others: committed, signed, parts of them taken, mapped
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pyflow.api.home import Workplace
 from pyflow.api.opening import open_run
+from pyflow.api.parameters import Row, check_size, check_texts, given, row_of, text_of, texts_of
 from pyflow.api.run import Run
-from pyflow.api.start import packed_job, started_elsewhere
-from pyflow.errors import DefinitionError
-from pyflow.executors import Deployed, Job, open_remote
-from pyflow.graph import Graph, Parameter
+from pyflow.api.start import kept_job, packed_job, started_elsewhere
+from pyflow.errors import DefinitionError, ExecutorError, NotFoundError
+from pyflow.executors import Deployed, Job, RemoteExecutor, open_remote
+from pyflow.graph import Graph
 from pyflow.jsontext import dump
-from pyflow.tracing import Definition, task, trace, trace_template
-
-VARIABLE: Final = "PYFLOW_PARAMETERS"
-"""Where a pod finds what the run was given: base64 of Argo's own list of names and values."""
+from pyflow.tracing import Definition, trace, trace_template
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?")
 """Of a CronWorkflow, to which Argo adds the time: 52 characters (its workflow/validate)."""
 
-_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
-_NAMES: Final = re.compile(r"[A-Za-z_][\w.]*")
-_PLAIN: Final = frozenset(
-    [
-        "str",
-        "int",
-        "float",
-        "bool",
-        "list",
-        "dict",
-        "None",
-        "True",
-        "False",
-        "Any",
-        "object",
-        "Literal",
-        "Optional",
-        "Union",
-        "List",
-        "Dict",
-        "Sequence",
-        "Mapping",
-        "Iterable",
-    ]
-)
-"""Names that the annotation of a parameter may have whose values JSON can hold."""
-
-
-@task(name="parameters")
-def given(wanted: list[tuple[str, str]]) -> dict[str, Any]:
-    """The values that this run was started with, by name; each is checked against the type that its annotation says."""
-    listed = json.loads(base64.b64decode(os.environ[VARIABLE]))
-    texts = {one["name"]: one.get("value") for one in listed}
-    return {name: value_of(texts.get(name), annotation, name) for name, annotation in wanted}
-
-
-def _check_plain(name: str, annotation: str, pipeline: str) -> None:
-    """Refuse what nobody can type on Argo's page, rather than give tasks something else than they are written for.
-
-    Raises:
-        DefinitionError: It is annotated with a type that JSON does not have.
-    """
-    others = {name.rpartition(".")[2] for name in _NAMES.findall(_QUOTED.sub("", annotation))} - _PLAIN
-    if others:
-        raise DefinitionError(
-            f"The parameter {name!r} of pipeline {pipeline!r} is annotated {annotation}. A deployed pipeline takes texts, numbers, lists and "
-            f"dicts, as Argo's own page does: annotate it str, or what else is plain, and let a task make {', '.join(sorted(others))} of it."
-        )
-
-
-def value_of(text: str | None, annotation: str, name: str) -> Any:
-    """A parameter's value from what somebody typed: JSON, or for texts the text itself.
-
-    Raises:
-        ValueError: It is not of the type that the annotation says.
-    """
-    if text is None:
-        raise ValueError(f"The parameter {name!r} was not given a value.")
-    if annotation == "str":
-        return text
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    kind = {"int": int, "float": float, "bool": bool, "list": list, "dict": dict}.get(annotation.partition("[")[0])
-    if kind is float and type(value) is int:
-        value = float(value)
-    if kind is not None and type(value) is not kind:
-        raise ValueError(f"The parameter {name!r} must be of type {annotation}, got {text[:200]!r}.")
-    return value
-
-
-def text_of(value: Any, annotation: str, name: str) -> str:
-    """What to type for a value.
-
-    Raises:
-        DefinitionError: It is not plain: JSON cannot hold it.
-    """
-    if annotation == "str" and isinstance(value, str):
-        return value
-    try:
-        return json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise DefinitionError(
-            f"The parameter {name!r} of a deployed pipeline takes plain values (texts, numbers, lists, dicts), got {type(value).__name__}. "
-            "Store it first, and give its address."
-        ) from error
-
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A pipeline that a cluster keeps."""
+    """A pipeline that a cluster keeps, by its name: when it is deployed anew, by whomever, this is the new one."""
 
     name: str
     """Of the template, and of the schedule if there is one."""
     schedule: str | None
+    """As it was when this was made."""
     _workplace: Workplace
     _deployed: Deployed
 
     def run(self, **values: Any) -> Run:
-        """Start a run with these values; those that are left out have their defaults.
+        """Start a run of what is deployed now; values that are left out have their defaults.
 
         Raises:
-            DefinitionError: A parameter is unknown, missing, or not plain.
-            ExecutorError: The cluster does not take it.
+            DefinitionError: A parameter is unknown, missing, not plain, or of another type.
+            ExecutorError: There is none any more, it belongs elsewhere, or the cluster does not take the run.
         """
-        return self.run_with_texts(_texts(self._deployed.parameters, values, self.name))
+        executor, deployed = self._there()
+        return self._start(executor, deployed, texts_of(deployed.parameters, values, self.name))
 
     def run_with_texts(self, texts: Mapping[str, str]) -> Run:
         """Start a run with values as somebody types them in Argo's own page: JSON, or a text where there is none.
 
         Raises:
-            DefinitionError: A parameter is unknown or missing.
-            ExecutorError: The cluster does not take it.
+            DefinitionError: A parameter is unknown, missing, or of another type.
+            ExecutorError: There is none any more, it belongs elsewhere, or the cluster does not take the run.
         """
-        _check(self._deployed.parameters, texts, self.name)
+        executor, deployed = self._there()
+        check_texts(deployed.parameters, texts, self.name)
+        return self._start(executor, deployed, texts)
+
+    def _there(self) -> tuple[RemoteExecutor, Deployed]:
+        """What the cluster keeps under the name now: somebody may have deployed it anew."""
         executor = open_remote("argo", self._workplace.settings)
-        begun = executor.start(self._deployed, texts)
+        deployed = executor.deployed(self.name)
+        _check_home(deployed, self._workplace)
+        return executor, deployed
+
+    def _start(self, executor: RemoteExecutor, deployed: Deployed, texts: Mapping[str, str]) -> Run:
+        check_size(deployed.parameters, {**deployed.defaults, **texts}, self.name)
+        # Read first: what cannot be recorded is not started.
+        job = kept_job(self._workplace, deployed)
+        begun = executor.start(deployed, texts)
         arguments = ", ".join(f"{name}={text[:40]}" for name, text in texts.items())[:200]
-        record = started_elsewhere(self._workplace, self._deployed, begun, arguments)
-        return open_run(self._workplace, record)
+        return open_run(self._workplace, started_elsewhere(job, begun, arguments), job.graph)
 
     def remove(self) -> None:
         """Take it off the cluster. Runs that have ended stay; one that the schedule has started goes with it if it still goes on.
@@ -171,7 +94,7 @@ def deploy(
     timezone: str | None,
     values: Mapping[str, Any],
 ) -> Deployment:
-    """Put a pipeline on the cluster, or a new version in the place of an earlier one of its name.
+    """Put a pipeline on the cluster, or a new version in the place of an earlier one of its name, which stays when this raises.
 
     Raises:
         DefinitionError: Its body needs a value that is only given later, or a name or value cannot be used.
@@ -182,53 +105,95 @@ def deploy(
         raise DefinitionError(
             f"{definition.name!r} is too long for a name on a cluster: at most 52 characters. Give it another by name=."
         )
-    graph, parameters = deployable(definition)
-    for parameter in parameters:
-        _check_plain(parameter.name, parameter.annotation, definition.name)
-    executor = open_remote("argo", workplace.settings)
-    defaults = {p.name: text_of(p.default, p.annotation, p.name) for p in parameters if not p.is_required}
-    fixed = _texts([(p.name, p.annotation, p.name in defaults) for p in parameters], values, name) if schedule else {}
+    graph, rows, defaults = deployable(definition)
+    _check_for_schedule(schedule, timezone, values, name)
+    fixed = {} if schedule is None else texts_of(rows, values, name)
+    check_size(rows, {**defaults, **fixed}, name)
     deployed = Deployed(
         name=name,
         pipeline=definition.name,
-        parameters=[(p.name, p.annotation, not p.is_required) for p in parameters],
+        parameters=rows,
         defaults=defaults,
         schedule=schedule,
         timezone=timezone,
         scheduled=fixed,
     )
+    executor = open_remote("argo", workplace.settings)
     job = packed_job(graph, workplace, executor)
-    _pin(job, name)
-    return Deployment(name, schedule, workplace, executor.deploy(job, deployed))
+    with _pinned(job, name):
+        kept = executor.deploy(job, deployed)
+    return Deployment(name, schedule, workplace, kept)
 
 
-def _pin(job: Job, name: str) -> None:
+def _check_for_schedule(schedule: str | None, timezone: str | None, values: Mapping[str, Any], name: str) -> None:
+    """Refuse what is said of runs that start by themselves where none do.
+
+    Raises:
+        DefinitionError: Something is.
+    """
+    if schedule is not None or not (values or timezone):
+        return
+    what = f"Values ({', '.join(values)}) are" if values else "A timezone is"
+    raise DefinitionError(
+        f"{what} for the runs of {name!r} that start by themselves, and it has no schedule. Give one, schedule='0 6 * * *', or leave them "
+        "out: whoever starts a run gives values, and the function says the defaults."
+    )
+
+
+@contextmanager
+def _pinned(job: Job, name: str) -> Iterator[None]:
     """Let nobody collect what runs of a deployed pipeline will need, though there may be no run of it for long.
 
-    Whatever looks like a digest below ``deployments`` is kept, so the packed graph itself is what is written.
+    Whatever looks like a digest below ``deployments`` is kept, so the packed graph itself is what is written. Until the cluster
+    has taken the new one, what the one before needs stays pinned as well, and for good if the cluster has not.
     """
+    blobs, key = job.content.blobs, job.content.keys.deployment(name)
     packed = json.loads(job.graph.to_bytes())
-    text = dump({"graph": job.graph_digest, "size": job.graph_size, "packed": packed})
-    job.content.blobs.put(job.content.keys.deployment(name), [text.encode()])
+    text = dump({"graph": job.graph_digest, "size": job.graph_size, "packed": packed}).encode()
+    try:
+        before = bytes(blobs.get(key))
+    except NotFoundError:
+        before = b""
+    blobs.put(key, [text, b"\n", before] if before else [text])
+    try:
+        yield
+    except BaseException:
+        if before:
+            blobs.put(key, [before])
+        else:
+            blobs.delete([key])
+        raise
+    if before:
+        blobs.put(key, [text])
 
 
-def deployable(definition: Definition) -> tuple[Graph, tuple[Parameter, ...]]:
-    """The graph of a pipeline that gets its parameters from its first task, and what they are."""
+def deployable(definition: Definition) -> tuple[Graph, list[Row], dict[str, str]]:
+    """The graph of a pipeline that gets its parameters from its first task, what they are, and their defaults as texts.
+
+    Raises:
+        DefinitionError: The body needs the value of a parameter, or one has a name, type or default that cannot be used.
+    """
     template = trace_template(definition)
     parameters = tuple(template.parameters)
     if not parameters:
-        return template, ()
+        return template, [], {}
     if any(p.name == "json" for p in parameters):
         raise DefinitionError(
             f"Pipeline {definition.name!r} has a parameter 'json', a name that Argo keeps for itself. Call it otherwise."
         )
-    wanted = [(p.name, p.annotation) for p in parameters]
+    rows = [row_of(p, definition.name) for p in parameters]
+    wanted = [(name, annotation) for name, annotation, _ in rows]
 
     def body() -> Any:
         values: Any = given(wanted)
         return definition.fn(**{name: values[name] for name, _ in wanted})
 
-    return trace(replace(definition, fn=body)), parameters
+    defaults = {
+        p.name: text_of(p.default, annotation, p.name)
+        for p, (_, annotation, has_default) in zip(parameters, rows, strict=True)
+        if has_default
+    }
+    return trace(replace(definition, fn=body)), rows, defaults
 
 
 def load_deployment(name: str, workplace: Workplace) -> Deployment:
@@ -241,20 +206,25 @@ def load_deployment(name: str, workplace: Workplace) -> Deployment:
     return Deployment(deployed.name, deployed.schedule, workplace, deployed)
 
 
-def _texts(parameters: Iterable[tuple[str, str, bool]], values: Mapping[str, Any], where: str) -> dict[str, str]:
-    """What to type for each value."""
-    rows = list(parameters)
-    _check(rows, values, where)
-    annotations = {name: annotation for name, annotation, _ in rows}
-    return {name: text_of(value, annotations[name], name) for name, value in values.items()}
+def _check_home(deployed: Deployed, workplace: Workplace) -> None:
+    """Refuse to start what keeps its runs elsewhere than the settings here say: nobody would find them.
+
+    Raises:
+        ExecutorError: It does.
+    """
+    here = workplace.home.to_wire()
+    names = [
+        one for one in ("store", "project", "owner") if _plain(deployed.home.get(one, here[one])) != _plain(here[one])
+    ]
+    if names:
+        kept = ", ".join(f"{one} {deployed.home[one]}" for one in names)
+        said = ", ".join(f"{one} {here[one]}" for one in names)
+        wanted = " ".join(f"PYFLOW_{one.upper()}={deployed.home[one]}" for one in names)
+        raise ExecutorError(
+            f"{deployed.name!r} was not started: it was deployed for {kept}, and the settings here say {said}. Start it where it was deployed, "
+            f"or set {wanted}."
+        )
 
 
-def _check(parameters: Iterable[tuple[str, str, bool]], values: Mapping[str, Any], where: str) -> None:
-    """Complain about all that is unknown or missing, at once."""
-    known = {name: has_default for name, _, has_default in parameters}
-    unknown = [name for name in values if name not in known]
-    missing = [name for name, has_default in known.items() if not has_default and name not in values]
-    if unknown or missing:
-        parts = [f"has no parameter {', '.join(map(repr, unknown))}"] if unknown else []
-        parts += [f"needs a value for {', '.join(map(repr, missing))}"] if missing else []
-        raise DefinitionError(f"{where!r} {' and '.join(parts)}. It takes: {', '.join(known) or 'none'}.")
+def _plain(place: Any) -> str:
+    return str(place).rstrip("/")

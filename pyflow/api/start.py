@@ -175,10 +175,14 @@ def _begin(executor: Executor, job: Job) -> Begun:
     return Begun(new_run_id(job.graph.name, time.time()))
 
 
-def started_elsewhere(workplace: Workplace, deployed: Deployed, begun: Begun, arguments: str) -> RunRecord:
-    """The record of a run of what a place keeps; one of its pods may have written it first."""
+def kept_job(workplace: Workplace, deployed: Deployed) -> Job:
+    """What a place keeps, as a run that has no name yet.
+
+    Raises:
+        StoreError: Its graph is not to be had.
+    """
     graph = PackedGraph.from_bytes(workplace.content.read_blob(deployed.graph_digest, deployed.graph_size))
-    job = Job(
+    return Job(
         run_id="",
         graph=graph,
         graph_digest=deployed.graph_digest,
@@ -187,9 +191,13 @@ def started_elsewhere(workplace: Workplace, deployed: Deployed, begun: Begun, ar
         content=workplace.content,
         capacity=Capacity(cpus=float("inf")),
     )
+
+
+def started_elsewhere(job: Job, begun: Begun, arguments: str) -> RunRecord:
+    """The record of a run of what a place keeps; one of its pods may have written it first."""
     record = _record(job, "argo", arguments, begun)
-    if record.create(workplace.content):
-        _note_beginning(workplace.content, record, begun)
+    if record.create(job.content):
+        _note_beginning(job.content, record, begun)
     return record
 
 

@@ -40,6 +40,8 @@ class Deployed:
     """The parameters of the runs that start by themselves."""
     graph_digest: str = ""
     graph_size: int = 0
+    home: dict[str, str] = field(default_factory=dict)
+    """Where its runs are kept, as ``Home.to_wire`` says it."""
 
 
 @dataclass(frozen=True, slots=True)

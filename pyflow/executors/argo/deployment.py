@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pyflow.errors import ExecutorError
@@ -48,6 +49,18 @@ def schedule_of(deployed: Deployed) -> dict[str, Json]:
     }  # fmt: skip
 
 
+def on_trial(schedule: Mapping[str, Json], template: Mapping[str, Json]) -> dict[str, Json]:
+    """The same schedule with the template's text in the place of its name, so that it can be checked before the template is there."""
+    cron = schedule["spec"]
+    given = {one["name"]: one for one in cron["workflowSpec"].get("arguments", {}).get("parameters", [])}
+    spec = dict(template["spec"])
+    wanted = spec.get("arguments", {}).get("parameters", [])
+    if wanted:
+        spec["arguments"] = {"parameters": [{**one, **given.get(one["name"], {})} for one in wanted]}
+    # A name of its own: the Kubernetes API refuses to make, even on trial, what is there.
+    return {**schedule, "metadata": {"generateName": "pyflow-"}, "spec": {**cron, "workflowSpec": spec}}
+
+
 def deployed_of(template: Json) -> Deployed:
     """What a template says of itself.
 
@@ -58,7 +71,9 @@ def deployed_of(template: Json) -> Deployed:
     if not packed:
         raise ExecutorError(f"The template {template['metadata']['name']!r} was not put there by pyflow.")
     said = json.loads(base64.urlsafe_b64decode(packed))
-    return Deployed(**{**said, "parameters": [tuple(one) for one in said["parameters"]]})
+    # A later pyflow may have written more.
+    known = {name: value for name, value in said.items() if name in Deployed.__slots__}
+    return Deployed(**{**known, "parameters": [tuple(one) for one in said["parameters"]]})
 
 
 def _packed(deployed: Deployed) -> str:

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from pyflow.contract import ErrorRecord, ExitCode
 from pyflow.errors import ExecutorError
 from pyflow.executors.argo.cluster import Cluster, Kind
-from pyflow.executors.argo.deployment import deployed_of, schedule_of, template_of
+from pyflow.executors.argo.deployment import deployed_of, on_trial, schedule_of, template_of
 from pyflow.executors.argo.diagnosis import findings
 from pyflow.executors.argo.estimate import ESTIMATE
 from pyflow.executors.argo.failure import MissingError
@@ -111,18 +111,26 @@ class ArgoExecutor:
         self._cluster.stop(record.place["workflow"])
 
     def deploy(self, job: Job, deployed: Deployed) -> Deployed:
-        """Keep the workflow of a job as a template, with a schedule if there is one; those of that name are replaced."""
+        """Keep the workflow of a job as a template, with a schedule if there is one; those of that name are replaced, both or neither."""
         check_store(job.content, job.home.store_url)
         check_key(self._settings, trusts_store=job.content.trust.trusts_store)
-        done = replace(deployed, graph_digest=job.graph_digest, graph_size=job.graph_size)
+        home = {name: str(value) for name, value in job.home.to_wire().items()}
+        done = replace(deployed, graph_digest=job.graph_digest, graph_size=job.graph_size, home=home)
         made = self._make(job, self._settings_there(job.graph))
         template = verified(template_of(dict(made), done))
         schedule = None if done.schedule is None else verified(schedule_of(done))
-        self._cluster.apply("WorkflowTemplate", template)
         if schedule is not None:
-            self._cluster.apply("CronWorkflow", schedule)
-        else:
-            self._remove("CronWorkflow", done.name)
+            self._cluster.lint(on_trial(schedule, template))
+        before = self._kept("WorkflowTemplate", done.name)
+        self._cluster.apply("WorkflowTemplate", template)
+        try:
+            if schedule is not None:
+                self._cluster.apply("CronWorkflow", schedule)
+            else:
+                self._remove("CronWorkflow", done.name)
+        except BaseException:
+            self._put_back("WorkflowTemplate", done.name, before)
+            raise
         return done
 
     def deployed(self, name: str) -> Deployed:
@@ -149,6 +157,20 @@ class ArgoExecutor:
     def _remove(self, kind: Kind, name: str) -> None:
         with contextlib.suppress(MissingError):
             self._cluster.remove(kind, name)
+
+    def _kept(self, kind: Kind, name: str) -> Json:
+        """What the cluster keeps under a name; None for nothing."""
+        try:
+            return self._cluster.read(kind, name)
+        except MissingError:
+            return None
+
+    def _put_back(self, kind: Kind, name: str, before: Json) -> None:
+        """Let the cluster keep again what it kept before."""
+        if before is None:
+            self._remove(kind, name)
+        else:
+            self._cluster.apply(kind, before)
 
     def findings(self) -> Iterator[Finding]:
         """What the cluster says of itself and of who asks."""

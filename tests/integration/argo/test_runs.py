@@ -69,6 +69,10 @@ FLOW = """
 
     TAGS = "{{workflow.name}} {{workflow.bogus}} {{=1+1}} $(HOME)"
 
+    @pipeline(name="nightly")
+    def earlier(items: list, n=1):
+        return double.map(items)
+
     @pipeline
     def nightly(items: list, note: str, rate: float = 0.5, is_dry: bool = False, more: "str | Literal['{{workflow.bogus}} $(HOME)']" = TAGS):
         return double.map(items), note, rate, is_dry, more
@@ -191,9 +195,12 @@ def test_a_deleted_workflow_ends_its_run(flows):
 
 def test_a_deployed_pipeline_takes_its_parameters_from_anywhere(flows):
     """From Python, the command line and Argo's own way; whatever is in a text or a default arrives unchanged, and all are listed."""
+    earlier = flows.earlier.deploy()
     deployment = flows.nightly.deploy()
+    with pytest.raises(errors.ExecutorError, match="not cron"):
+        flows.earlier.deploy(schedule="not cron", values={"items": []})
     hostile = "{{workflow.name}} $(HOME) \"q\" 'x' --flag é\n2"
-    first = deployment.run(items=[1, 2], note=hostile)
+    first = earlier.run(items=[1, 2], note=hostile)
     second = pyflow("start", "nightly", "items=[3]", "note=7", "rate=2", "is_dry=true")
     assert second.returncode == 0, second.stderr
     third = cluster().start("nightly", {"items": "[]", "note": ""})["metadata"]["uid"]
@@ -210,6 +217,10 @@ def test_a_deployed_pipeline_takes_its_parameters_from_anywhere(flows):
     assert [run.result() for run in runs] == [
         ([2, 4], hostile, 0.5, False, flows.TAGS), ([6], "7", 2.0, True, flows.TAGS), ([], "", 0.5, False, flows.TAGS),
     ]  # fmt: skip
+    refused = pyflow("start", "nightly", "items=[3]", "note=7", "rate=x")
+    assert "'rate' is of type float, and 'x' is not a number" in refused.stderr
+    refused = pyflow("start", "nightly", "items=[3]", "note=7", env={**os.environ, "PYFLOW_PROJECT": "another"})
+    assert "'nightly' was not started: it was deployed for project" in refused.stderr
     with pytest.raises(errors.DefinitionError, match="has no parameter 'itms' and needs a value for 'items'"):
         load_deployment("nightly", open_workplace(Settings())).run(itms=[1], note="")
     deployment.remove()

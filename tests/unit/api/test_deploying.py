@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
+import time
 
 import pytest
 from fake_cluster import FakeCluster
 from servers import BUCKET
 
 from pyflow import pipeline, task
-from pyflow.api import deploying, load_deployment, open_workplace
+from pyflow.api import load_deployment, open_workplace
 from pyflow.config import Settings
 from pyflow.errors import DefinitionError, ExecutorError, PyflowError
 from pyflow.executors.argo import executor as argo_executor
@@ -41,84 +40,14 @@ def cluster(monkeypatch):
     return made
 
 
-def parameters(**values):
-    return base64.b64encode(json.dumps([{"name": n, "value": v} for n, v in values.items()]).encode()).decode()
-
-
-def test_a_deployed_graph_runs_with_values_given_later(monkeypatch, tmp_path):
-    """The first task reads them; a map over one of them, and a default, are nothing special."""
-    graph, found = deploying.deployable(nightly.definition)
-    assert [p.name for p in found] == ["items", "note", "rate"]
-    assert next(node.name for node in graph.walk()) == "parameters"
-    monkeypatch.setenv(deploying.VARIABLE, parameters(items="[1, 2, 3]", note="{{x}} 7", rate="2"))
-    values = deploying.given.fn([(p.name, p.annotation) for p in found])
-    assert values == {"items": [1, 2, 3], "note": "{{x}} 7", "rate": 2.0}
-
-
-@pytest.mark.parametrize(
-    ("text", "annotation", "value"),
-    [("7", "str", "7"), ("7", "int", 7), ("7", "float", 7.0), ("true", "bool", True), ("abc", "", "abc"), ("7", "", 7)],
-)
-def test_a_value_is_read_by_its_type(text, annotation, value):
-    """What somebody types in Argo's own page has no quotes."""
-    found = deploying.value_of(text, annotation, "x")
-    assert (found, type(found)) == (value, type(value))
-    assert deploying.value_of(deploying.text_of(value, annotation, "x"), annotation, "x") == value
-
-
-@pytest.mark.parametrize(("text", "annotation"), [("seven", "int"), ("[1]", "dict"), (None, "str")])
-def test_a_value_of_another_type_fails_the_run(text, annotation):
-    """In its first task, with the name of the parameter."""
-    with pytest.raises(ValueError, match="The parameter 'x'"):
-        deploying.value_of(text, annotation, "x")
-
-
-def test_a_value_that_is_not_plain_is_refused():
-    """The message says what to do instead."""
-    with pytest.raises(DefinitionError, match="takes plain values"):
-        deploying.text_of(object(), "", "x")
-
-
-def test_unknown_and_missing_values_are_told_together():
-    """Before the cluster is asked."""
-    rows = [("items", "list", False), ("rate", "float", True)]
-    with pytest.raises(DefinitionError, match="'nightly' has no parameter 'itms' and needs a value for 'items'"):
-        deploying._texts(rows, {"itms": [1]}, "nightly")
-
-
-@pytest.mark.parametrize(
-    ("annotation", "told"),
-    [
-        ("datetime.date", "date"),
-        ("Mode | None", "Mode"),
-        ("tuple[int, int]", "tuple"),
-        ("list[pathlib.Path]", "Path"),
-        ("Cfg", "Cfg"),
-    ],
-)
-def test_parameters_that_nobody_can_type_are_refused(annotation, told):
-    """A task would get a text where it is written for something else."""
-    with pytest.raises(
-        DefinitionError, match=rf"'day' of pipeline 'nightly' is annotated .* let a task make {told} of it"
-    ):
-        deploying._check_plain("day", annotation, "nightly")
-
-
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        "",
-        "str",
-        "int | None",
-        "Optional[list[float]]",
-        "typing.Literal['Path', \"Mode\", 3]",
-        "dict[str, Any]",
-        "collections.abc.Sequence[str]",
-    ],
-)
-def test_plain_parameters_are_taken(annotation):
-    """What JSON has, however it is annotated."""
-    deploying._check_plain("day", annotation, "nightly")
+@pytest.fixture
+def team(cluster, monkeypatch, moto):
+    """What a project's settings say, with a bucket to keep its runs in."""
+    moto.enter(monkeypatch)
+    return {
+        "store": f"s3://{BUCKET}/team-{time.monotonic_ns()}",
+        "argo": {"trust_bucket": True, "image": "team/science:3"},
+    }
 
 
 def test_somebody_elses_template_is_not_started(cluster):
@@ -151,3 +80,118 @@ def test_what_a_deployment_needs_is_not_collected(cluster, monkeypatch, moto):
     assert Collector(content, grace=None).collect().blobs == 0
     kept.remove()
     assert Collector(content, grace=None).collect().blobs > 0
+
+
+@pipeline(name="handle")
+def first(a: int = 1):
+    return double(a)
+
+
+@pipeline(name="handle")
+def second(a: int = 1):
+    return double(double(a))
+
+
+def test_a_handle_starts_what_is_deployed_now(cluster, team):
+    """A colleague may have deployed the pipeline anew: the run's record names what runs, so that its result can be read."""
+    old = first.with_options(**team).deploy()
+    new = second.with_options(**team).deploy()
+    run = old.run(a=5)
+    assert run.record.graph_digest == new._deployed.graph_digest != old._deployed.graph_digest
+    assert run.graph.to_bytes() == new.run(a=5).graph.to_bytes()
+
+
+def test_parameters_are_those_of_what_is_deployed_now(cluster, team):
+    """A handle of an earlier version does not keep its parameters."""
+    old = first.with_options(**team).deploy()
+    nightly.with_options(name="handle", **team).deploy()
+    with pytest.raises(DefinitionError, match="'handle' has no parameter 'a' and needs a value for 'items', 'note'"):
+        old.run(a=5)
+
+
+@pytest.mark.parametrize("refused", [("lint", "CronWorkflow"), ("apply", "CronWorkflow")])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_deploy_that_fails_leaves_what_was_there(cluster, team, refused, is_there):
+    """A schedule that the cluster does not take changes neither the template nor what the collector of garbage must keep."""
+    if is_there:
+        second.with_options(**team).deploy()
+    cluster.refused.add(refused)
+    before = dict(cluster.kept)
+    with pytest.raises(ExecutorError, match="refuses"):
+        first.with_options(**team).deploy(schedule="not cron")
+    specs = [{key: one["spec"] for key, one in kept.items()} for kept in (before, cluster.kept)]
+    assert specs[0] == specs[1]
+    content = open_workplace(Settings(store=team["store"])).content
+    if is_there:
+        digest = load_deployment("handle", open_workplace(Settings(store=team["store"])))._deployed.graph_digest
+        assert Collector(content, grace=None).collect().blobs >= 1
+        assert content.has_blob(digest)
+    else:
+        assert not list(content.blobs.list(content.keys.deployment("handle")))
+
+
+def test_what_is_checked_before_anything_is_replaced_needs_no_template(cluster, team, monkeypatch):
+    """The schedule is looked at with the new template's text in it: the one on the cluster may have other parameters, or not be there."""
+    looked = []
+    monkeypatch.setattr(cluster, "lint", looked.append)
+    nightly.with_options(**team).deploy(schedule="@daily", values={"items": [1], "note": "x"})
+    (trial,) = looked
+    assert (trial["kind"], trial["spec"]["schedules"]) == ("CronWorkflow", ["@daily"])
+    assert "workflowTemplateRef" not in trial["spec"]["workflowSpec"]
+    given = {one["name"]: one["value"] for one in trial["spec"]["workflowSpec"]["arguments"]["parameters"]}
+    assert given == {"items": "[1]", "note": "x", "rate": "0.5"}
+
+
+def test_values_without_a_schedule_are_refused(cluster, team):
+    """They are for runs that start by themselves; who starts a run would wonder where they are."""
+    with pytest.raises(
+        DefinitionError, match=r"Values \(a, zzz\) are for the runs of 'handle' that start by themselves"
+    ):
+        first.with_options(**team).deploy(values={"a": 77, "zzz": 1})
+    with pytest.raises(DefinitionError, match="A timezone is for the runs"):
+        first.with_options(**team).deploy(timezone="Europe/Berlin")
+    assert not cluster.kept
+
+
+def test_scheduled_values_are_checked_by_their_types(cluster, team):
+    """Before they fail at night."""
+    with pytest.raises(DefinitionError, match="'a' is of type int, and 'five' is not of type int"):
+        first.with_options(**team).deploy(schedule="@daily", values={"a": "five"})
+    assert not cluster.kept
+
+
+def test_a_template_of_another_project_is_not_started(cluster, team):
+    """Its runs go into the store of who deployed it, where nobody here would find them."""
+    first.with_options(**team).deploy()
+    for other, told in (
+        ({"store": f"s3://{BUCKET}/elsewhere"}, f"set PYFLOW_STORE={team['store']}"),
+        ({"store": team["store"], "project": "another"}, "set PYFLOW_PROJECT="),
+        ({"store": team["store"], "owner": "somebody"}, "set PYFLOW_OWNER="),
+    ):
+        deployment = load_deployment("handle", open_workplace(Settings(**other)))
+        with pytest.raises(ExecutorError, match=f"'handle' was not started: .*{told}"):
+            deployment.run_with_texts({})
+    assert not cluster.workflows
+
+
+def test_what_cannot_be_recorded_is_not_started(cluster, team):
+    """A template whose graph is gone from the store makes no run that nobody can look at."""
+    kept = first.with_options(**team).deploy()
+    content = open_workplace(Settings(store=team["store"])).content
+    content.blobs.delete([content.keys.blob(kept._deployed.graph_digest)])
+    with pytest.raises(PyflowError, match="holds nothing under"):
+        kept.run()
+    assert not cluster.workflows
+
+
+def test_parameters_that_no_pod_can_be_started_with_are_refused(cluster, team):
+    """All of them travel in one variable, and Linux has a limit for those."""
+    kept = nightly.with_options(**team).deploy()
+    kept.run(items=[], note="x" * 90_000)
+    with pytest.raises(DefinitionError, match=r"can be started with 96,000\. The longest is 'note'"):
+        kept.run(items=[], note="x" * 100_000)
+    with pytest.raises(DefinitionError, match="The longest is 'note'"):
+        kept.run_with_texts({"items": "[]", "note": "<" * 20_000})
+    with pytest.raises(DefinitionError, match="The longest is 'note'"):
+        nightly.with_options(**team).deploy(schedule="@daily", values={"items": [], "note": "x" * 100_000})
+    assert len(cluster.workflows) == 1
