@@ -6,17 +6,22 @@ import os
 import sys
 from collections.abc import Mapping
 
+from pyflow.store import environment
+
 
 class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that is a generator takes three times as long
-    """Within the block the environment has ``env`` on top; afterwards environment, folder and path are as before."""
+    """Within the block the environment has ``env`` on top, but not for stores; afterwards environment, folder and path are as before."""
 
-    __slots__ = ("_environment", "_folder", "_path", "_with")
+    __slots__ = ("_environment", "_folder", "_kept", "_path", "_with")
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._with = env
 
     def __enter__(self) -> None:
         self._environment = _snapshot()
+        # Of one block in another the outer counts: what the inner finds is a task's already.
+        self._kept = environment.kept
+        environment.kept = self._environment if self._kept is None else self._kept
         self._folder = os.getcwd()
         self._path = sys.path.copy()
         if self._with:
@@ -27,6 +32,7 @@ class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that 
             sys.path[:] = self._path
         if _snapshot() != self._environment:
             _restore(self._environment)
+        environment.kept = self._kept
         _return_to(self._folder)
 
 

@@ -62,7 +62,6 @@ class Attendant:
             self._spool,
             writer,
             program=program,
-            secrets_are_set=True,
             time_limit=self._time_limit,
             permit=self._permit,
         )

@@ -35,7 +35,7 @@ from pyflow.runtime.staging import (
     not_staged,
     stage,
 )
-from pyflow.secrecy import Masker
+from pyflow.secrecy import PLACED, Masker
 from pyflow.store import ContentStore
 
 SHARED: Final = "/pyflow-shared"
@@ -57,8 +57,6 @@ _LAST_WORDS_BYTES: Final = 4096
 _NOT_STARTED: Final = 64
 """Argo's emissary ends so when it cannot start what it is given (argo-workflows, argoexec)."""
 _PIECE: Final = 1024 * 1024
-HIDDEN: Final = "PYFLOW_HIDDEN_"
-"""What the names of variables begin with whose values are hidden in what the author's container prints: its secrets."""
 
 
 class Layout(NamedTuple):
@@ -177,7 +175,7 @@ class Collector:
         self._key = content.keys.log(invocation.run_id, writer)
         self._log_end = 0
         self._last_words = bytearray()
-        self._masker = Masker(value for name, value in os.environ.items() if name.startswith(HIDDEN))
+        self._masker = Masker(value for name, value in os.environ.items() if name.startswith(PLACED))
         self._terminated_at: float | None = None
         self._started_at = time.time()
         self._timed_out = False

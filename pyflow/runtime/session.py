@@ -46,7 +46,6 @@ class Session:
         blobs: The store, when it is open already.
         program: A graph that is here already; its code is not.
         starts_once: See ``Site``.
-        secrets_are_set: The place has set the variables of secrets already, as clusters do.
         time_limit: See ``Site``.
         permit: See ``Site``.
     """
@@ -60,7 +59,6 @@ class Session:
         blobs: BlobStore | None = None,
         program: Program | None = None,
         starts_once: bool = False,
-        secrets_are_set: bool = False,
         time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext(),
         permit: Callable[[], None] = lambda: None,
     ) -> None:
@@ -81,7 +79,7 @@ class Session:
             capture=spool.capture,
             origins={},
             starts_once=starts_once,
-            secrets=SecretFinder(os.environ.get("PYFLOW_SECRETS", ""), secrets_are_set),
+            secrets=SecretFinder(os.environ.get("PYFLOW_SECRETS", "")),
             masker=spool.masker,
             time_limit=time_limit,
             permit=permit,

@@ -394,9 +394,7 @@ def _masker_for(invocation: Invocation, content: ContentStore) -> Masker:
     node = Program(graph, invocation.graph_digest).place(invocation.node).node
     wanted = graph.options[node.options].secret_env if isinstance(node, (PackedCall, PackedContainer)) else {}
     try:
-        return Masker(
-            SecretFinder(os.environ.get("PYFLOW_SECRETS", ""), is_set=True).values(wanted, os.environ).values()
-        )
+        return Masker(SecretFinder(os.environ.get("PYFLOW_SECRETS", "")).values(wanted, os.environ).values())
     except ConfigError:
         return Masker()  # then the task has not had them either
 

@@ -1,7 +1,8 @@
 """Where the value of a ``Secret`` is looked up, by whoever runs the task.
 
 First in a folder, as clusters mount secrets: ``<folder>/<name>/<key>``, or ``<folder>/<name>`` for a secret without keys. Then
-in the environment: ``NAME_KEY``, or ``NAME``. In containers and pods the place has set the task's variable already.
+in the environment: ``NAME_KEY``, or ``NAME``. A cluster sets a variable for each of a task's in its pods, under a name of its own
+(``PLACED``): the task's may be that of a credential of pyflow's, such as ``AWS_ACCESS_KEY_ID``.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pyflow.errors import ConfigError
+
+PLACED: Final = "PYFLOW_SECRET_"
+"""What stands before the name of a task's variable where the place has put its secret already."""
 
 
 class SecretFinder(NamedTuple):
@@ -19,11 +23,9 @@ class SecretFinder(NamedTuple):
 
     Args:
         folder: The folder of the setting ``secrets``; empty: there is none.
-        is_set: Whether a variable that the environment has already is the secret: where the place has set it.
     """
 
     folder: str = ""
-    is_set: bool = False
 
     def values(self, wanted: Mapping[str, list[str | None]], environment: Mapping[str, str]) -> dict[str, str]:
         """The values of secrets, by the variables that they are for.
@@ -37,7 +39,7 @@ class SecretFinder(NamedTuple):
         """
         found, missing = {}, []
         for variable, (name, key) in wanted.items():
-            value = environment.get(variable) if self.is_set else None
+            value = environment.get(PLACED + variable)
             if value is None:
                 value = self._in_folder(str(name), key)
             if value is None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pyflow.errors import SecretError
+from pyflow.secrecy.find import PLACED
 
 _LOOKS_SECRET: Final = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 
@@ -43,8 +44,9 @@ class Guard:
         is_open = "*" in names
         self._spellings: dict[str, tuple[bytes, ...]] = {}
         self._text_by_name: dict[str, str] = {}
-        for name in () if is_open else environment:
-            if looks_secret(name) and name not in names and len(value := environment[name]) >= LEAST_LENGTH:
+        for variable, value in () if is_open else environment.items():
+            name = variable.removeprefix(PLACED)
+            if looks_secret(name) and name not in names and len(value) >= LEAST_LENGTH:
                 self._add(name, value)
 
     def learn(self, values: Mapping[str, str]) -> None:

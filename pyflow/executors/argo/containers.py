@@ -28,6 +28,7 @@ from pyflow.executors.argo.text import BRACE, escaped, plain
 from pyflow.executors.argo.versions import reads_arguments_from_file, version_of
 from pyflow.packed import PackedContainer, PackedOptions
 from pyflow.runtime import pod_container as inside
+from pyflow.secrecy import PLACED
 
 Template = dict[str, Any]
 
@@ -80,7 +81,7 @@ def container_template(name: str, node: PackedContainer, options: PackedOptions,
         "inputs": inputs_of(["i"], place),
         "initContainers": [_own("stage", [f"s{node.id}", *words], place)],
         "container": _main(node, options, place),
-        "sidecars": [_own("collect", [f"c{node.id}", *words], place, hidden=secret_variables(options))],
+        "sidecars": [_own("collect", [f"c{node.id}", *words], place, hidden=secret_variables(options, PLACED))],
         **around(options, place),
     }
     template["volumes"] = [{"name": _SHARED_VOLUME, "emptyDir": {}}, *template.get("volumes", ())]
@@ -103,11 +104,14 @@ def _main(node: PackedContainer, options: PackedOptions, place: Place) -> Templa
             "must know it before. Begin the command with a fixed word, as in ['sh', '-c', ...] or ['env', value]."
         )
     command, *arguments = [escaped(word) for word in words]
+    texts = {"HOME": inside.TMP, "TMPDIR": inside.TMP, **options.env}
     environment = [
         BRACE,
-        {"name": "HOME", "value": inside.TMP},
-        {"name": "TMPDIR", "value": inside.TMP},
-        *({"name": _variable(name), "value": escaped(text)} for name, text in options.env.items()),
+        *(
+            {"name": _variable(name), "value": escaped(t)}
+            for name, t in texts.items()
+            if name not in options.secret_env
+        ),
         *secret_variables(options),
     ]
     if known < len(node.command):
@@ -177,8 +181,7 @@ def _own(name: str, arguments: list[str], place: Place, *, hidden: Sequence[Temp
         {"name": e["name"], "value": own_folders[e["name"]]} if e["name"] in own_folders else e
         for e in place.environment()
     ]
-    # Under other names: the author's own may be those of the store's credentials.
-    environment += [{**variable, "name": f"{inside.HIDDEN}{number}"} for number, variable in enumerate(hidden)]
+    environment += hidden
     container = place.python_container(None, arguments)
     # Argo asks a sidecar to end as soon as the author's container has, which may be before Python is there to listen.
     program = [*_DEAF, *container.pop("command"), *container.pop("args")]

@@ -17,6 +17,7 @@ from pyflow.executors.argo.text import all_plain, json_text, plain
 from pyflow.jsontext import Json
 from pyflow.packed import PackedOptions
 from pyflow.runtime import sharing
+from pyflow.secrecy import PLACED
 
 Template = dict[str, Any]
 
@@ -66,7 +67,7 @@ def pod_template(name: str, options: PackedOptions, place: Place, *, tells: int,
     attempt = "{{retries}}" if retry else "0"
     container = {
         **place.python_container(options.image, ["{{inputs.parameters.n}}", "{{inputs.parameters.i}}", attempt]),
-        "env": [*place.environment(), *secret_variables(options)],
+        "env": [*place.environment(), *secret_variables(options, PLACED)],
         "resources": resources(options),
         "volumeMounts": [SCRATCH.mount, *own_mounts(place.settings), *mounts_of(options).mounts],
         "securityContext": container_security(options),
@@ -220,11 +221,11 @@ def _merged(base: Json, over: Json) -> Json:
     return over
 
 
-def secret_variables(options: PackedOptions) -> list[Template]:
-    """Variables whose values Kubernetes takes from Secrets."""
+def secret_variables(options: PackedOptions, prefix: str = "") -> list[Template]:
+    """Variables whose values Kubernetes takes from Secrets; in containers of pyflow's own they have a prefix."""
     return [
         {
-            "name": plain(variable, what="variable"),
+            "name": plain(prefix + variable, what="variable"),
             "valueFrom": {"secretKeyRef": {"name": name, "key": key if key is not None else variable}},
         }
         for variable, (name, key) in options.secret_env.items()

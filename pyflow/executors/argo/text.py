@@ -11,7 +11,7 @@ from typing import Final
 from pyflow.errors import ExecutorError
 from pyflow.jsontext import Json, dump
 
-BRACE: Final = {"name": "LB", "value": "{"}
+BRACE: Final = {"name": "PYFLOW_BRACE", "value": "{"}
 """The variable that every container needs whose texts were ``escaped``; it stands before the others."""
 
 _OPENING: Final = re.compile(r"\{(?=\{)")
@@ -25,9 +25,9 @@ def encoded(value: Json) -> str:
 def escaped(text: str) -> str:
     """Text for a command, arguments or variables of a container, which gets it unchanged.
 
-    Kubernetes reads ``$$`` as ``$`` and puts the value of ``LB`` for ``$(LB)``, when Argo has looked for its braces already.
+    Kubernetes reads ``$$`` as ``$`` and puts the value of ``BRACE`` for its name in ``$(…)``, when Argo has looked for its braces already.
     """
-    return _OPENING.sub("$(LB)", text.replace("$", "$$"))
+    return _OPENING.sub(f"$({BRACE['name']})", text.replace("$", "$$"))
 
 
 def json_text(value: Json) -> str:

@@ -10,11 +10,12 @@ import contextlib
 import marshal
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pyflow.late import late
+from pyflow.store.environment import Variables, in_force, variables
 from pyflow.version import VERSION
 
 if TYPE_CHECKING:
@@ -67,27 +68,27 @@ class Client(Protocol):
     def close(self) -> None: ...  # noqa: D102
 
 
-_Environment: TypeAlias = "frozenset[tuple[str, str]]"
-
 _lock = threading.Lock()
-_client_by_environment: dict[_Environment, Client] = {}
+_client_by_environment: dict[Variables, Client] = {}
 _threads_asking: list[int] = []
 """Whoever is between sending a request and having read its answer, once for each."""
 _nobody_begins = threading.RLock()
 """Held during a fork: whoever began a request meanwhile might take a connection that is the child's."""
 
 
-def client(*, after: Client | None = None) -> Client:
-    """The client of this process for the ``AWS_*`` variables as they are now.
+def client(environment: Mapping[bytes, bytes] | None = None, *, after: Client | None = None) -> Client:
+    """The client of this process for the ``AWS_*`` variables of an environment.
 
     Args:
+        environment: None: that of the process as it is now.
         after: One that is not to be used any more, for its credentials are too old.
     """
-    environment = frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    wanted = variables(environment)
     with _lock:
-        found = _client_by_environment.get(environment)
+        found = _client_by_environment.get(wanted)
         if found is None or found is after:
-            found = _client_by_environment[environment] = _make()
+            with in_force(wanted):
+                found = _client_by_environment[wanted] = _make()
         return found
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pyflow.errors import StoreError, StoreUnavailableError
 from pyflow.late import late
+from pyflow.store import environment
 from pyflow.store.s3.client import Client, asking, client
 from pyflow.store.s3.failure import Cure, Verdict, code_of, judge, reported
 
@@ -56,6 +57,7 @@ class Requests:
         self._patience = patience
         self._sleep = sleep
         self._has_answered = False
+        self._opened_in = environment.kept
 
     def ask(self, doing: str, request: Callable[[Client], T]) -> T:
         """What a request answers, which is sent again while that may help.
@@ -74,7 +76,7 @@ class Requests:
             attempt += 1
             try:
                 with asking():
-                    answer = request(client(after=old_client))
+                    answer = request(self._client(after=old_client))
                 self._has_answered = True
                 return answer
             except reported() as error:
@@ -82,7 +84,7 @@ class Requests:
                 cure = Cure.NONE if verdict.cure is Cure.RENEWAL and old_client is not None else verdict.cure
                 self._has_answered = self._has_answered or isinstance(error, exceptions.ClientError)
                 if cure is Cure.RENEWAL:
-                    old_client = client()
+                    old_client = self._client()
                     continue
                 took_s = time.monotonic() - began
                 if cure is Cure.NONE:
@@ -91,6 +93,11 @@ class Requests:
                     tried = f" It was tried {attempt} times in {took_s:.3g} s." if attempt > 1 else ""
                     raise StoreUnavailableError(self._words(doing, verdict, tried)) from error
             self._sleep(self._pause_s(attempt, self._limit_s(cure, patience) - took_s))
+
+    def _client(self, *, after: Client | None = None) -> Client:
+        """The client for the environment that counts here, which is not that of a task unless the task has opened the store."""
+        kept = environment.kept
+        return client(None if kept is self._opened_in else kept, after=after)
 
     def ask_or_none(self, doing: str, codes: Container[str], request: Callable[[Client], T]) -> T | None:
         """The same; None when the store answers with one of these codes."""

@@ -37,24 +37,24 @@ PROVIDED = """
 
     @task(
         volumes={{**THERE, "/mnt/claim": Volume.claim(NAME, read_only=False)}},
-        env={{"TOKEN": Secret(NAME, key="password")}},
+        env={{"TOKEN": Secret(NAME, key="password"), "AWS_ACCESS_KEY_ID": Secret(NAME, key="password"), "HOME": "/mnt/config"}},
         service_account=NAME,
         tolerations=[{{"key": "gpu", "operator": "Exists"}}],
         labels={{"team": "birds"}},
     )
     def uses():
         Path("/mnt/claim/note.txt").write_text("kept")
-        same = Path("/mnt/secret/password").read_text() == os.environ["TOKEN"]
+        same = Path("/mnt/secret/password").read_text() == os.environ["TOKEN"] == os.environ["AWS_ACCESS_KEY_ID"]
         try:
             Path("/mnt/config/level").write_text("x")
         except OSError:
             has_token = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
-            return same, Path("/mnt/config/level").read_text(), has_token
+            return same, Path.home().joinpath("level").read_text(), has_token, bytes(20_000)
 
-    @container(image="busybox:1.36", volumes=THERE, env={{"TOKEN": Secret(NAME, key="password")}}, stdout=True, run_as_root=True, writable_root=True,
+    @container(image="busybox:1.36", volumes=THERE, env={{"TOKEN": Secret(NAME, key="password"), "TMPDIR": "/scratch"}}, stdout=True, run_as_root=True, writable_root=True,
                inputs={{"first": "/data/words.txt"}})
     def as_root(first):
-        return ["sh", "-c", 'id -u; touch /made && test "$(cat /mnt/secret/password)" = "$TOKEN" && cat /mnt/config/level "$1"', "sh", first]
+        return ["sh", "-c", 'id -u; echo $TMPDIR; touch /made && test "$(cat /mnt/secret/password)" = "$TOKEN" && cat /mnt/config/level "$1"', "sh", first]
 
     @container(image="busybox:1.36", outputs={{"folder": "/work/tiles"}}, volumes={{"/mnt/claim": Volume.claim(NAME)}})
     def tiles():
@@ -108,14 +108,14 @@ def provided(tmp_path: Path) -> Any:
 
 
 def test_what_a_cluster_provides_is_there(tmp_path, monkeypatch, provided):
-    """Claims, Secrets and ConfigMaps as volumes, a Secret as a variable, labels and annotations of the site, a task's own account, with its token, and tolerations, a container as root, a folder that a container made."""
+    """Claims, Secrets and ConfigMaps as volumes, a Secret as a variable, also one by which pyflow finds its own credentials, labels and annotations of the site, a task's own account, with its token, and tolerations, a container as root, a folder that a container made."""
     flows = project(tmp_path, monkeypatch, PROVIDED.format(name=provided))
     of_site = {"labels": {"site": "earth"}, "annotations": {"example.org/owner": "a b"}, "pod_gc": "Never"}
     run = flows.everything.with_options(argo={**prepared(), **of_site}).submit()
     assert run.wait(200) == "succeeded", run.failure()
     used, said, found = run.result()
-    assert used == (True, "debug\n", True)
-    assert said == "0\ndebug\n-- words\n"
+    assert used == (True, "debug\n", True, bytes(20_000))
+    assert said == "0\n/scratch\ndebug\n-- words\n"
     assert found == [("a", "0o777"), ("a/b.txt", "0o750"), ("empty", "0o705")]
     pods = json.loads(
         kubectl("get", "pods", "-l", f"workflows.argoproj.io/workflow={run.record.place['workflow']}", "-o", "json")

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from servers import BUCKET
 
 from pyflow import first_of, pipeline, task, when
 from pyflow.artifacts import load
@@ -176,6 +177,37 @@ def test_what_a_task_changes_is_put_back(tmp_path, monkeypatch):
         gone.rmdir()
         raise KeyError
     assert (dict(os.environ), Path.cwd(), list(sys.path)) == before
+
+
+@pytest.mark.parametrize("how", ["option", "code"])
+def test_variables_of_a_task_do_not_lead_pyflow_elsewhere(moto, monkeypatch, tmp_path, how):
+    """A task may have an endpoint and credentials of its own: what it is handed and returns is in the store of the run."""
+    moto.enter(monkeypatch)
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "of-a-satellite"}
+    home = Home(store_url=f"s3://{BUCKET}/{tmp_path.name}", project="p", owner="o")
+
+    @task
+    def turned(data):
+        os.environ.update(nowhere)
+        return data[::-1], os.environ["AWS_ENDPOINT_URL"]
+
+    @pipeline
+    def body():
+        made = give(b"ab" * 10_000)
+        return turned.with_options(env=nowhere if how == "option" else {})(made)
+
+    folder = tmp_path / "s3"
+    folder.mkdir()
+    spool = Spool(folder / "spool")
+    session = Session(folder, spool, "w1")
+    session.spool = spool
+    for invocation in invocations(home, body).values():
+        outcome = run(session, invocation)
+        assert outcome.is_committed, outcome.error
+    assert load(outcome.result, open_home(home)) == (b"ba" * 10_000, "http://127.0.0.1:9")
+    assert os.environ["AWS_ENDPOINT_URL"] != "http://127.0.0.1:9"
+    session.close()
+    spool.close()
 
 
 # Capture

@@ -28,10 +28,9 @@ def test_the_folder_comes_before_the_environment(tmp_path):
 
 
 def test_where_the_place_has_set_the_variable_it_is_taken(tmp_path):
-    """Clusters put the value under the task's own variable; elsewhere that is just a variable of the same name."""
-    environment = {"A": "set by the cluster", "DB_PASSWORD": "other"}
-    assert SecretFinder(is_set=True).values({"A": ["db", "password"]}, environment) == {"A": "set by the cluster"}
-    assert SecretFinder().values({"A": ["db", "password"]}, environment) == {"A": "other"}
+    """Clusters put the value under a name made of the task's variable, which itself may be there for somebody else."""
+    environment = {"PYFLOW_SECRET_A": "set by the cluster", "A": "pyflow's own", "DB_PASSWORD": "other"}
+    assert SecretFinder().values({"A": ["db", "password"]}, environment) == {"A": "set by the cluster"}
 
 
 def test_all_that_is_missing_is_told_at_once(tmp_path):

@@ -104,7 +104,10 @@ def test_options_become_fields() -> None:
         "requests": {"cpu": "1500m", "memory": "1024Mi", "ephemeral-storage": "2048Mi"},
         "limits": {"memory": "1024Mi", "ephemeral-storage": "2048Mi", "nvidia.com/gpu": "1"},
     }
-    assert {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}} in container["env"]
+    assert {
+        "name": "PYFLOW_SECRET_TOKEN",
+        "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}},
+    } in container["env"]
     mounts = {m["mountPath"]: (m["name"], m.get("readOnly")) for m in container["volumeMounts"]}
     assert mounts["/mnt/a"] == ("shared-data", True)
     assert mounts["/mnt/b"] == ("v1", False)
@@ -263,7 +266,7 @@ def test_escaped_text_comes_back_as_it_was(text: str) -> None:
     """What Kubernetes makes of an escaped text is the text, and Argo finds no tag in it."""
     found = escaped(text)
     assert "{{" not in found
-    assert re.sub(r"\$\$|\$\(LB\)", lambda m: "$" if m[0] == "$$" else "{", found) == text
+    assert re.sub(r"\$\$|\$\(PYFLOW_BRACE\)", lambda m: "$" if m[0] == "$$" else "{", found) == text
     assert json.loads(json_text({"k": text})) == {"k": text}
 
 
@@ -383,11 +386,31 @@ def test_a_known_command_is_escaped() -> None:
     container = pod["container"]
     assert container["command"] == ["sh"]
     assert container["args"][1] == escaped(f"echo {HOSTILE} > /work/out.txt")
-    assert container["env"][0] == {"name": "LB", "value": "{"}
-    assert {"name": "A", "value": "$$(B)$(LB){c}}"} in container["env"]
+    assert container["env"][0] == {"name": "PYFLOW_BRACE", "value": "{"}
+    assert {"name": "A", "value": "$$(B)$(PYFLOW_BRACE){c}}"} in container["env"]
     assert "{{" not in json.dumps(container)
     assert [m["mountPath"] for m in container["volumeMounts"]] == ["/tmp", "/pyflow/inputs", "/work"]
-    assert not any("AWS" in e["name"] or "PYFLOW" in e["name"] for e in container["env"])
+    assert not any("AWS" in e["name"] or "PYFLOW_P" in e["name"] for e in container["env"])
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "HOME", "TMPDIR", "LB", "PYFLOW_UID"])
+@pytest.mark.parametrize("value", ["mine", Secret("mine", key="id")])
+def test_a_variable_may_have_a_name_that_pyflow_uses(name: str, value: str | Secret) -> None:
+    """No container of a pod has two variables of one name, and pyflow's own keep theirs."""
+
+    @pipeline
+    def main():
+        return shout.with_options(env={name: value})("a", 3), give.with_options(env={name: value})(1)
+
+    templates = templates_of(manifest_of(main))
+    theirs = next(v for v in templates["c0"]["container"]["env"] if v["name"] == name)
+    assert theirs == {"name": name, "value": "mine"} or theirs["valueFrom"]["secretKeyRef"]["name"] == "mine"
+    for template in (templates["c0"], templates["p0"]):
+        for pod in [template["container"], *template.get("initContainers", ()), *template.get("sidecars", ())]:
+            names = [variable["name"] for variable in pod["env"]]
+            assert len(names) == len(set(names))
+    own = next((v for v in templates["p0"]["container"]["env"] if v["name"] == name), {})
+    assert own.get("valueFrom", {}).get("secretKeyRef", {}).get("name") != "mine"
 
 
 def test_words_that_only_run_time_knows_come_from_a_file() -> None:
