@@ -20,7 +20,7 @@ from typing import Final
 
 from pyflow.artifacts import keep
 from pyflow.contract import ErrorRecord, ExitCode, Invocation, LogSpan, Outcome
-from pyflow.errors import DefinitionError, IntegrityError
+from pyflow.errors import DefinitionError, IntegrityError, NotSerializableError
 from pyflow.jsontext import Json, dump
 from pyflow.packed import PackedContainer
 from pyflow.runtime.execution import loading_exit_code
@@ -217,7 +217,7 @@ def collect(
             text = f"The container ended well, but left nothing of what it is to keep: {', '.join(missing)}."
             return failed_container(invocation, program, end, ExitCode.TASK_RAISED, text)
         value = _value(node, staged, end)
-        result = keep(value, content, what=f"the result of container task {node.name!r}")
+        result = _kept(value, node, staged, content)
         outcome = _outcome(
             invocation, end, ExitCode.COMMITTED, result=result, preview=preview(value), environment=node.image[:200]
         )
@@ -254,13 +254,38 @@ def failed_container(invocation: Invocation, program: Program, end: ContainerEnd
     return _outcome(invocation, end, code, error=record)
 
 
+def _kept(value: object, node: PackedContainer, staged: StagedContainer, content: ContentStore) -> Json:
+    """The artifact of the result.
+
+    Raises:
+        NotSerializableError: A file cannot travel; the message names it as the author does.
+    """
+    try:
+        return keep(value, content, what=f"the result of container task {node.name!r}")
+    except NotSerializableError as error:
+        text = str(error)
+        for _, path, host in staged.outputs:
+            text = text.replace(str(host), posixpath.normpath(path))
+        raise NotSerializableError(text) from None
+
+
 def _value(node: PackedContainer, staged: StagedContainer, end: ContainerEnd) -> object:
     if node.stdout:
-        return end.stdout.decode(errors="replace")
+        return _text(end.stdout)
     paths = {name: host for name, _, host in staged.outputs}
     if len(paths) == 1:
         return next(iter(paths.values()))
     return paths or None
+
+
+def _text(printed: bytes) -> str:
+    try:
+        return printed.decode()
+    except UnicodeDecodeError as error:
+        raise DefinitionError(
+            f"What the container wrote to standard output is no text in UTF-8: byte {error.start} of {len(printed)} is 0x{printed[error.start]:02x}. "
+            "Let it write a file, and keep that by outputs= in the place of stdout=True."
+        ) from None
 
 
 def _exit_text(program: Program, invocation: Invocation, end: ContainerEnd) -> str:

@@ -102,6 +102,23 @@ def test_files_of_containers_lie_where_they_belong(on, executor):
     assert run.logs("last_words") == "begun\nend"
 
 
+def test_standard_output_arrives_to_the_letter_or_not_at_all(on):
+    """Long lines, no line end and odd characters arrive; what is no UTF-8 fails the task."""
+    text = "x" * 100_000 + "\\r\\0\\nä"
+
+    @container(image="busybox:1.36", stdout=True)
+    def says(words):
+        return ["printf", words]
+
+    @pipeline
+    def flow(words):
+        return says(words)
+
+    assert on(flow)(text) == "x" * 100_000 + "\r\0\nä"
+    with pytest.raises(errors.DefinitionError, match="no text in UTF-8, or"):
+        on(flow)("a\\377")
+
+
 def test_a_program_that_an_image_lacks_is_told(on):
     """The container never ran, so that there is nothing to try again."""
     with pytest.raises(errors.LostTaskError, match=r"has no such program"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.contract import Invocation, LogSpan, Outcome
-from pyflow.errors import IntegrityError, PyflowError
+from pyflow.errors import DefinitionError, IntegrityError, PyflowError
 from pyflow.executors.docker.container import Container, EngineError, State, archive_in, engine_errors
 from pyflow.executors.docker.mounts import bind
 from pyflow.executors.docker.place import Place, Recipe
@@ -44,6 +44,7 @@ _TMP: Final = "/tmp"  # noqa: S108  the container's
 _MOST_COPIED: Final = 64 * 2**20
 """A folder of the image that holds more is not made writable for an output in it."""
 _LAST_WORDS: Final = 8 * 1024
+_REPLACED: Final = "\ufffd".encode()
 
 
 @dataclass(slots=True)
@@ -154,6 +155,8 @@ class ContainerAttempt:
         staged = self._staged
         if end.exit_code == 0:
             try:
+                if staged.keeps_stdout:
+                    _check_stdout(end.stdout)
                 outputs = [(name, path, self._fetched(container, path, host)) for name, path, host in staged.outputs]
             except EngineError:
                 raise
@@ -198,6 +201,19 @@ class ContainerAttempt:
             unpack(iter([there]), folder)
             folder /= posixpath.basename(parent)
         self._private.by_target[parent] = folder
+
+
+def _check_stdout(printed: bytes) -> None:
+    """Refuse what the engine may have changed: what is no UTF-8 stands in its JSON as U+FFFD.
+
+    Raises:
+        DefinitionError: Such a character is in it.
+    """
+    if _REPLACED in printed:
+        raise DefinitionError(
+            "What the container wrote to standard output is no text in UTF-8, or holds the character U+FFFD itself, which the Docker engine "
+            "does not tell apart. Let it write a file, and keep that by outputs= in the place of stdout=True."
+        )
 
 
 _content_by_folder: dict[tuple[str, str], bytes | None] = {}

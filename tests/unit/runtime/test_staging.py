@@ -144,6 +144,15 @@ def test_standard_output_is_a_text(place):
     assert place.collect("nothing", place.stage("nothing"), ContainerEnd(exit_code=0)).result == {"json": None}
 
 
+def test_standard_output_that_is_no_text_is_refused(place):
+    """Nothing is put in the place of bytes that are no UTF-8: the task fails, for good, and is told what works."""
+    outcome = place.collect("say", place.stage("say"), ContainerEnd(exit_code=0, stdout=b"a\xff\0"))
+    assert outcome.exit_code == 71
+    assert (
+        "no text in UTF-8: byte 1 of 3 is 0xff. Let it write a file, and keep that by outputs=" in outcome.error.message
+    )
+
+
 def test_a_failure_tells_code_and_last_words(place):
     """An exit code other than 0 is the task's failure, and may be tried again."""
     end = ContainerEnd(exit_code=3, last_words=b"no such thing\n")
