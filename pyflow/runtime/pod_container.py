@@ -9,6 +9,7 @@ What lies where is decided here for both sides, the one that makes the manifest 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import posixpath
@@ -57,6 +58,7 @@ _LAST_WORDS_BYTES: Final = 4096
 _NOT_STARTED: Final = 64
 """Argo's emissary ends so when it cannot start what it is given (argo-workflows, argoexec)."""
 _PIECE: Final = 1024 * 1024
+_UMASK: Final = 0o022
 
 
 class Layout(NamedTuple):
@@ -112,8 +114,29 @@ def first_unknown(node: PackedContainer) -> int:
     return next((index for index, word in enumerate(words) if word is None), len(words))
 
 
-def stage_in_pod(invocation: Invocation, program: Program, content: ContentStore) -> Outcome | None:
-    """Bring the inputs to their places; the outcome when that fails."""
+class _Staged(NamedTuple):
+    """What ``stage`` tells ``collect``."""
+
+    image: str
+    argv: list[str]
+    keeps_stdout: bool
+    writer: str
+    """Name of the log: whoever follows it has been told before there was anything in it."""
+
+    @classmethod
+    def told(cls) -> _Staged:
+        return cls(*json.loads(Path(_STAGED).read_text()))
+
+
+def stage_in_pod(invocation: Invocation, program: Program, content: ContentStore, writer: str) -> Outcome | None:
+    """Bring the inputs to their places; the outcome when that fails.
+
+    Args:
+        invocation: The attempt.
+        program: The graph.
+        content: The store.
+        writer: Name of the log that the container beside the author's is to write.
+    """
     node = program.place(invocation.node).node
     assert isinstance(node, PackedContainer)
     layout = layout_of(node)
@@ -135,7 +158,7 @@ def stage_in_pod(invocation: Invocation, program: Program, content: ContentStore
         arguments = layout.in_shared(ARGUMENTS)
         assert arguments is not None
         arguments.write_text(dump(staged.argv[first_unknown(node) :]))
-        Path(_STAGED).write_text(dump([staged.image, staged.argv, staged.keeps_stdout]))
+        Path(_STAGED).write_text(dump([*_Staged(staged.image, staged.argv, staged.keeps_stdout, writer)]))
     except Exception as error:  # noqa: BLE001  loading values runs the author's code
         return not_staged(invocation, error, program, content)
     return None
@@ -155,7 +178,6 @@ class Collector:
         invocation: The attempt.
         program: The graph.
         content: The store.
-        writer: Name of the log.
         is_cancelled: Whether somebody asked the run to end.
     """
 
@@ -164,15 +186,14 @@ class Collector:
         invocation: Invocation,
         program: Program,
         content: ContentStore,
-        writer: str,
         is_cancelled: Callable[[], bool],
     ) -> None:
         self._invocation = invocation
         self._program = program
         self._content = content
-        self._writer = writer
         self._is_cancelled = is_cancelled
-        self._key = content.keys.log(invocation.run_id, writer)
+        self._staged = _Staged.told()
+        self._key = content.keys.log(invocation.run_id, self._staged.writer)
         self._log_end = 0
         self._last_words = bytearray()
         self._masker = Masker(value for name, value in os.environ.items() if name.startswith(PLACED))
@@ -246,7 +267,7 @@ class Collector:
                 printed.seek(self._log_end)
 
     def _collect(self, node: PackedContainer, exit_code: int) -> Outcome:
-        image, argv, keeps_stdout = json.loads(Path(_STAGED).read_text())
+        image, argv, keeps_stdout, _ = self._staged
         if exit_code == _NOT_STARTED and not (_MAIN / "combined").exists():
             reason = f"its container could not be started: the image {image!r} has no program {argv[0]!r}, or not on its PATH."
             return self._lost(LOST, reason, exit_code)
@@ -279,11 +300,12 @@ class Collector:
             raise IntegrityError(
                 f"The container left {path!r} as a link to {leads_to!r}, which nobody can read when it has ended. Let it copy that there."
             )
-        if leads_to == place:
-            return host
-        aside = Path(SHARED, "stage", "outputs", name, posixpath.basename(place))
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        return brought(host, aside)
+        if leads_to != place:
+            aside = Path(SHARED, "stage", "outputs", name, posixpath.basename(place))
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            host = brought(host, aside)
+        _close(host)
+        return host
 
     def _lost(self, kind: str, reason: str, exit_code: int) -> Outcome:
         return lost_outcome(
@@ -296,7 +318,16 @@ class Collector:
         )
 
     def _log(self) -> LogSpan | None:
-        return LogSpan(writer=self._writer, start=0, end=self._log_end) if self._log_end else None
+        return LogSpan(writer=self._staged.writer, start=0, end=self._log_end) if self._log_end else None
+
+
+def _close(path: Path) -> None:
+    """Let nobody else write to a file or folder: Argo's emissary leaves no umask, and elsewhere a container has the usual one."""
+    found = [path, *path.rglob("*")] if path.is_dir() else [path]
+    for each in found:
+        with contextlib.suppress(OSError):  # what cannot be read is told when it is kept
+            if not each.is_symlink():
+                each.chmod(each.stat().st_mode & ~_UMASK)
 
 
 def _signal_main(number: int) -> None:

@@ -147,7 +147,7 @@ class Work:
         self._note_expansion(node, share)
         invocation = self._place.invocation(node, share.outer, self._attempt)
         self._note_begun(invocation, self._place.writer)
-        outcome = stage_in_pod(invocation, self._program, self._content)
+        outcome = stage_in_pod(invocation, self._program, self._content, self._place.writer)
         if outcome is None:
             return int(ExitCode.COMMITTED)
         self._note_end(outcome)
@@ -157,7 +157,7 @@ class Work:
         """Beside the author's container: keep what it leaves."""
         invocation = self._place.invocation(node, share.outer, self._attempt)
         outcome = Collector(
-            invocation, self._program, self._content, self._place.writer,
+            invocation, self._program, self._content,
             lambda: read_marks(self._content, self._place.run_id).is_cancelled,
         ).run()  # fmt: skip
         self._note_end(outcome)

@@ -22,7 +22,7 @@ LEAK = """
 
     @container(image="busybox:1.36", env={"WORD": Secret("s3-credentials", key="accesskey")})
     def tells():
-        return ["sh", "-c", "echo begun; sleep 2; printf %s $WORD | cut -c1-4 | tr -d '\\\\n'; printf %s $WORD | cut -c5-; echo ended $WORD; exit 3"]
+        return ["sh", "-c", "echo begun; sleep 8; printf %s $WORD | cut -c1-4 | tr -d '\\\\n'; printf %s $WORD | cut -c5-; echo ended $WORD; exit 3"]
 
     @pipeline
     def telling():
@@ -184,8 +184,10 @@ def test_files_of_containers_lie_where_they_belong(tmp_path, monkeypatch):
 
 
 def test_secrets_of_a_container_are_hidden_in_what_it_prints(tmp_path, monkeypatch):
-    """In its log and in its error, also where a value comes in two pieces."""
+    """In its log, which is seen while it runs, and in its error, also where a value comes in two pieces."""
     run = project(tmp_path, monkeypatch, LEAK).telling.submit()
+    until(lambda: run.logs() == "begun\n")
+    assert run.status == "running"
     word = os.environ["AWS_ACCESS_KEY_ID"]
     with pytest.raises(errors.TaskError, match="exited with code 3") as caught:
         run.result()

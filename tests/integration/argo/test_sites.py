@@ -116,7 +116,7 @@ def test_what_a_cluster_provides_is_there(tmp_path, monkeypatch, provided):
     used, said, found = run.result()
     assert used == (True, "debug\n", True, bytes(20_000))
     assert said == "0\n/scratch\ndebug\n-- words\n"
-    assert found == [("a", "0o777"), ("a/b.txt", "0o750"), ("empty", "0o705")]
+    assert found == [("a", "0o755"), ("a/b.txt", "0o750"), ("empty", "0o705")]
     pods = json.loads(
         kubectl("get", "pods", "-l", f"workflows.argoproj.io/workflow={run.record.place['workflow']}", "-o", "json")
     )
