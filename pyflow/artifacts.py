@@ -21,7 +21,7 @@ from pyflow.digest import Buffer
 from pyflow.errors import IntegrityError, NotSerializableError
 from pyflow.jsontext import Json, dump
 from pyflow.payload import NOT_SMALL, Payload, decode, encode, encode_small
-from pyflow.store import ContentStore
+from pyflow.store import MARKER, ContentStore
 
 INLINE_LIMIT: Final = 8 * 1024
 """Payloads up to this size ride in the record that speaks of them (design: the store)."""
@@ -187,7 +187,7 @@ def _keep_item(item: object, content: ContentStore, limit: int, what: str, part:
         if isinstance(small, str):
             content.guard.check_text(small, what)
         return {"json": small}
-    return keep_payload(encode(item, what=what, part=part), content, what=what, inline_limit=limit)
+    return keep_payload(encode(item, what=what, part=part, leaves_out=MARKER), content, what=what, inline_limit=limit)
 
 
 def _payload_of(artifact: Json, content: ContentStore) -> memoryview:

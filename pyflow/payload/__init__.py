@@ -10,6 +10,7 @@ that they are the ones that were written, is the store's affair: nothing here is
 from pyflow.payload.classes import classes_of_its_own
 from pyflow.payload.coding import decode, encode, encode_function
 from pyflow.payload.explain import LargeCaptureWarning
+from pyflow.payload.files import LeftOutWarning
 from pyflow.payload.header import KINDS, Header, read_header
 from pyflow.payload.model import Payload
 from pyflow.payload.plain import NOT_SMALL, encode_small
@@ -20,6 +21,7 @@ __all__ = [
     "KINDS",
     "Header",
     "LargeCaptureWarning",
+    "LeftOutWarning",
     "NOT_SMALL",
     "Payload",
     "classes_of_its_own",

@@ -32,10 +32,18 @@ class LeadsOutsideError(ValueError):
     """A folder holds something that cannot travel with it; the message names it."""
 
 
-def pack_folder(folder: Path, scratch: Path | None) -> Buffer:
+def pack_folder(folder: Path, scratch: Path | None, *, without: str = "") -> tuple[Buffer, list[Path]]:
     """A tar archive of what is in a folder: the same bytes for the same content, names and permission bits.
 
     The archive is a temporary file without a name, mapped; it goes when the buffer goes.
+
+    Args:
+        folder: What is packed.
+        scratch: Where the archive is, without a name; the system's own folder when None.
+        without: Folders within that hold a file of this name are left out.
+
+    Returns:
+        The archive, and the folders that were left out.
 
     Raises:
         LeadsOutsideError: A link leads out of the folder, or there is a socket, pipe or device.
@@ -43,12 +51,13 @@ def pack_folder(folder: Path, scratch: Path | None) -> Buffer:
     """
     if scratch is not None:
         scratch.mkdir(parents=True, exist_ok=True)
+    left_out: list[Path] = []
     with tempfile.TemporaryFile(dir=scratch) as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8") as tar:
-            for path in _walk(folder):
+            for path in _walk(folder, without, left_out):
                 _add(tar, folder, path)
         file.flush()
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), left_out
 
 
 def unpack_folder(data: memoryview, folder: Path) -> None:
@@ -72,15 +81,19 @@ def unpack_folder(data: memoryview, folder: Path) -> None:
             _target(member, folder).chmod(member.mode & _PERMISSIONS | stat.S_IRWXU)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """What is in a folder, at any depth, each folder before what is in it, names in order."""
+def _walk(folder: Path, without: str, left_out: list[Path]) -> Iterator[Path]:
+    """What is in a folder, at any depth, each folder before what is in it, names in order; what is left out is listed."""
     with os.scandir(folder) as found:
         entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
     for entry in entries:
         path = folder / entry.name
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_folder and without and os.path.lexists(path / without):
+            left_out.append(path)
+            continue
         yield path
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(path)
+        if is_folder:
+            yield from _walk(path, without, left_out)
 
 
 def _add(tar: tarfile.TarFile, folder: Path, path: Path) -> None:

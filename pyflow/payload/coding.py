@@ -22,6 +22,7 @@ def encode(
     part: str = "",
     scratch: Path | None = None,
     holes: Holes | None = None,
+    leaves_out: str = "",
 ) -> Payload:
     """The payload of any value that can be rebuilt elsewhere, equal and of the same type.
 
@@ -36,11 +37,12 @@ def encode(
         scratch: A folder for the archive of a folder, which has no name there; the system's own when None.
         holes: Gives a number for objects that are not part of the payload: ``decode`` puts ``fill[number]`` in
             their places. It is asked about each object that is not of a simple built-in type.
+        leaves_out: Folders in a folder that hold a file of this name do not travel; there is a ``LeftOutWarning``.
 
     Raises:
         NotSerializableError: The value, or a part of it that the message names, cannot be turned into bytes.
     """
-    request = Request(what, (name or _name_in(what)) + part, scratch, holes)
+    request = Request(what, (name or _name_in(what)) + part, scratch, holes, leaves_out=leaves_out)
     payload = encode_by_type(value, request)
     if payload is not None:
         return payload

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pyflow.digest import Buffer
-from pyflow.errors import IntegrityError, NotSerializableError
+from pyflow.errors import IntegrityError, NotSerializableError, warn_author
 from pyflow.late import late
 from pyflow.payload.archive import LeadsOutsideError, pack_folder, unpack_folder
 from pyflow.payload.model import Body, Payload, Request, make_payload
@@ -30,6 +30,10 @@ else:
 PERMISSIONS: Final = 0o777
 _MIN_MAPPED: Final = 64 * 1024  # a process may hold some 65,000 maps (vm.max_map_count), so little files are read
 _WRITE_SIZE: Final = 16 * 1024 * 1024
+
+
+class LeftOutWarning(UserWarning):
+    """A folder travels without a store that lies in it: with it each run would double the store."""
 
 
 class Section(NamedTuple):
@@ -74,7 +78,10 @@ def read_section(path: Path, request: Request) -> Section:
         # What the author calls it, even when that is a link; "." and ".." are called what they lead to.
         name = path.name if _is_name(path.name) else resolved.name or "root"
         if stat.S_ISDIR(mode):
-            return Section("folder", name, stat.S_IMODE(mode) & PERMISSIONS, pack_folder(resolved, request.scratch))
+            data, left_out = pack_folder(resolved, request.scratch, without=request.leaves_out)
+            for folder in left_out:
+                _warn_of_left_out(path, folder.relative_to(resolved), request)
+            return Section("folder", name, stat.S_IMODE(mode) & PERMISSIONS, data)
         if stat.S_ISREG(mode):
             return Section("file", name, stat.S_IMODE(mode) & PERMISSIONS, _read_file(resolved))
     raise NotSerializableError(
@@ -155,6 +162,11 @@ def _explained(path: Path, request: Request) -> Iterator[None]:
         ) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreadable(path, request, f"cannot be read: {error}") from error
+
+
+def _warn_of_left_out(path: Path, folder: Path, request: Request) -> None:
+    text = f"hands over the folder {str(path)!r} without {str(folder)!r} in it, which is a store of pyflow's."
+    warn_author(request.sentence(text), LeftOutWarning)
 
 
 def _unreadable(path: Path, request: Request, why: str) -> NotSerializableError:

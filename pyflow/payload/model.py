@@ -34,6 +34,8 @@ class Request(NamedTuple):
     holes: Holes | None = None
     keeps_paths: bool = False
     """True when paths inside the value stay plain values, whatever lies there."""
+    leaves_out: str = ""
+    """Folders in a folder that hold a file of this name do not travel."""
 
     def sentence(self, rest: str) -> str:
         """A sentence that begins with what is being encoded."""

@@ -139,12 +139,15 @@ class Attendant:
 
     @contextlib.contextmanager
     def _time_limit(self, timeout_s: float | None) -> Iterator[None]:
-        """Let the parent count the time within the block."""
+        """Let the parent count the time within the block, and end it; one that has caught that ends here."""
+        began = time.monotonic()
         self._tell({"limit": timeout_s})
         try:
             yield
         finally:
             self._tell({"limit": None})
+        if timeout_s is not None and _Ended.is_asked and time.monotonic() - began >= timeout_s:
+            raise SystemExit(128 + signal.SIGTERM)
 
     def _look_after(self) -> None:
         """Ship what is printed, and tell how much memory there is, until the process ends."""

@@ -9,12 +9,14 @@ other end closes, the process that started this one is gone, and this one goes t
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import select
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
@@ -52,7 +54,8 @@ def main() -> None:
     if not os.environ.get("PYTHONBREAKPOINT"):
         sys.breakpointhook = _no_debugger
     threading.Thread(target=_watch, args=(lifeline_fd, spool), daemon=True).start()
-    _Server(Session(folder, spool, writer, starts_once=True), commands_fd, outcomes_fd, backlog_fd).serve()
+    session = Session(folder, spool, writer, starts_once=True, time_limit=_time_limit)
+    _Server(session, commands_fd, outcomes_fd, backlog_fd).serve()
 
 
 class _Told:
@@ -213,6 +216,17 @@ def _end(_signal: int, _frame: FrameType | None) -> None:
     """Let the author's ``finally`` blocks run, and no more tasks."""
     _Ended.is_asked = True
     raise SystemExit(128 + signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _time_limit(timeout_s: float | None) -> Iterator[None]:
+    """Let the block count as ended when it was asked to end and came to an end by itself: it has caught that.
+
+    Whoever has sent this process what it runs counts the time.
+    """
+    yield
+    if timeout_s is not None and _Ended.is_asked:
+        raise SystemExit(128 + signal.SIGTERM)
 
 
 def _end_as_asked() -> None:

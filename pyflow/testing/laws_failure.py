@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -310,6 +311,23 @@ def a_timeout_ends_a_task(stage: Stage) -> None:
     same((error.node, error.attempt), ("slow", 2), "node and attempt")
 
 
+def a_timeout_cannot_be_caught(stage: Stage) -> None:
+    """A task that catches what should have ended it, and returns something, has failed all the same."""
+
+    @task(timeout=2)
+    def stubborn() -> str:
+        with contextlib.suppress(BaseException):  # what a bare except does
+            time.sleep(60)
+        return "as if nothing had happened"
+
+    @pipeline
+    def catching() -> Any:
+        return stubborn()
+
+    error = raises(TaskTimeoutError, lambda: stage.run(catching), "stubborn", "2 s")
+    same((error.node, error.attempt), ("stubborn", 1), "node and attempt")
+
+
 def a_timeout_ends_children_too(stage: Stage) -> None:
     """What a task has started ends with it."""
     stage.asks("has_processes")
@@ -438,6 +456,7 @@ LAWS = (
     exits_are_not_tried_again,
     pauses_between_attempts_grow,
     a_timeout_ends_a_task,
+    a_timeout_cannot_be_caught,
     a_timeout_ends_children_too,
     a_failure_stops_what_comes_after,
     independent_branches_may_go_on,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from pyflow import pipeline, task, when
 from pyflow.errors import LostTaskError
+from pyflow.payload import LeftOutWarning
 
 HUGE = 10**5000
 
@@ -45,9 +47,13 @@ def ends_itself(path):
     return "second"
 
 
-@task(batch=2, timeout=8)
-def holds_on(seconds):
+@task(batch=2, timeout=8, retries=1, backoff="10ms")
+def holds_on(seconds, path):
     """Ends well, though late, when it is asked to end."""
+    attempt = Path(path, str(seconds))
+    if attempt.exists():
+        return "tried again"
+    attempt.touch()
     try:
         time.sleep(seconds)
     except SystemExit:
@@ -100,9 +106,9 @@ def test_a_worker_that_is_told_to_end_is_lost(tmp_path) -> None:
         pipeline(lambda: ends_itself.with_options(retries=0)(path))()
 
 
-def test_an_item_that_ends_at_the_last_moment_takes_no_other_along() -> None:
-    """An item that its time-out interrupts may still return; the next of its batch then has all of its own time."""
-    assert pipeline(lambda: holds_on.map([600.0, 3.0]))() == ["late", "slept"]
+def test_an_item_that_ends_late_takes_no_other_along(tmp_path) -> None:
+    """An item that returns when its time-out interrupts it has failed, and the next of its batch has all of its own time."""
+    assert pipeline(lambda: holds_on.map([600.0, 3.0], path=str(tmp_path)))() == ["tried again", "slept"]
 
 
 def test_a_failing_condition_says_that_it_was_one() -> None:
@@ -139,3 +145,25 @@ def test_a_class_with_slots_of_a_script_comes_back(tmp_path, defined) -> None:
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout == "True True True 3 False\n", done.stderr
+
+
+@pytest.mark.parametrize("executor", ["inprocess", "local"])
+def test_a_folder_travels_without_the_store_in_it(tmp_path, monkeypatch, executor):
+    """The folder of a project with its store in it may be handed over again and again; the store does not grow by itself."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.txt").write_text("data")
+
+    @task
+    def names(folder):
+        return sorted(path.name for path in folder.iterdir())
+
+    @pipeline
+    def listing(folder):
+        return names(folder)
+
+    found = []
+    for _ in range(3):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LeftOutWarning)
+            found.append(listing.with_options(executor=executor, store=".pyflow")(Path()))
+    assert found == [["data.txt"]] * 3

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pyflow.errors import IntegrityError, NotSerializableError
-from pyflow.payload import Payload, decode, encode
+from pyflow.payload import LeftOutWarning, Payload, decode, encode
 from pyflow.payload.header import write_header
 
 
@@ -310,3 +310,30 @@ def test_a_large_file_is_mapped_and_not_read(tmp_path):
         file.truncate(64 * 1024**3)
     payload = encode(source)
     assert payload.size > 64 * 1024**3
+
+
+def test_folders_of_a_kind_stay_behind(tmp_path):
+    """A folder in a folder that holds a file of the name that was given does not travel, and a warning says so."""
+    folder = tmp_path / "project"
+    for name in ("data/raw", "data/.store", "other"):
+        (folder / name).mkdir(parents=True)
+    (folder / "data" / ".store" / "marker.json").write_text("{}")
+    (folder / "data" / ".store" / "large").write_bytes(bytes(100))
+    (folder / "data" / "raw" / "x").write_text("x")
+    with pytest.warns(LeftOutWarning, match=r"Argument 'src' hands over the folder '.*' without 'data/\.store' in it"):
+        payload = encode(folder, what="argument 'src'", leaves_out="marker.json")
+    found = decode(memoryview(bytearray(b"".join(payload.parts))), scratch=tmp_path / "scratch")
+    assert sorted(str(path.relative_to(found)) for path in found.rglob("*")) == [
+        "data",
+        "data/raw",
+        "data/raw/x",
+        "other",
+    ]
+
+
+def test_a_folder_of_the_kind_itself_travels(tmp_path):
+    """Who hands over such a folder itself means it."""
+    (tmp_path / "marker.json").write_text("{}")
+    payload = encode(tmp_path, leaves_out="marker.json")
+    found = decode(memoryview(bytearray(b"".join(payload.parts))))
+    assert [path.name for path in found.iterdir()] == ["marker.json"]
