@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import threading
 import time
@@ -13,6 +12,7 @@ from typing import Any, Final
 from pyflow.api.asked import Asked
 from pyflow.api.home import command
 from pyflow.api.logs import AttemptLog, LogReader
+from pyflow.api.names import slot_indices, split_name, which_indices
 from pyflow.api.raising import raise_as_it_was, rebuild
 from pyflow.artifacts import Artifact
 from pyflow.bundle import install
@@ -162,7 +162,12 @@ class Run:
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed, and the run goes on in this process: it was cancelled. What had finished is kept.
+            TypeError: The time is no number of seconds.
         """
+        if isinstance(timeout_s, str):
+            raise TypeError(
+                f"wait() waits for a number of seconds, as wait(timeout_s=60), and was given {timeout_s!r}."
+            )
         end = float("inf") if timeout_s is None else time.monotonic() + timeout_s
         if self._thread is not None:
             # It is carried out in this process: no need to ask the store.
@@ -234,7 +239,10 @@ class Run:
             NotFoundError: There is no such node, or no result of it.
         """
         found, indices = self._find(node, index)
-        slots = self.slots_of(self.view(), node, index)
+        view = self.view()
+        slots = self.slots_of(view, node, index)
+        if not slots and view.status in ENDED:
+            self.check_item(view, node, index)
         if not any(slot.status == "succeeded" for slot in slots):
             raise NotFoundError(self._why_missing(node, slots[0] if slots else SlotView("")))
         wire = self._resolver().outcome(found, indices).result
@@ -247,6 +255,9 @@ class Run:
             node: Of this node only; None: of all, in the order in which they started.
             index: Of this item of a map only.
             follow: Go on while the run goes on.
+
+        Raises:
+            NotFoundError: There is no such node, or, when the run has ended, no such item of it.
         """
         if follow:
             reader = LogReader(self._content, self.id)
@@ -260,7 +271,10 @@ class Run:
     def _slots_or_all(self, view: RunView, node: str | None, index: int | None) -> list[SlotView]:
         if node is None:
             return [slot for n in view.nodes.values() for slot in n.slots.values()]
-        return self.slots_of(view, node, index)
+        slots = self.slots_of(view, node, index)
+        if not slots and view.status in ENDED and self.slots_of(view, split_name(node)[0]):
+            self.check_item(view, node, index)  # of a node that has not run there is nothing to be seen
+        return slots
 
     def unpack_code(self, folder: Path) -> Path | None:
         """Unpack the local code that travelled with the run; the folder to put on ``sys.path``, None without any."""
@@ -287,9 +301,7 @@ class Run:
         Raises:
             NotFoundError: There is no such node.
         """
-        base, indices = split_name(node)
-        if index is not None:
-            indices = (*indices, index)
+        base, indices = split_name(node, index)
         nodes = [n for n in view.nodes.values() if n.name == base]
         if not nodes:
             raise NotFoundError(f"Run {self.id} has no node {base!r}.{suggestion(base, list(view.by_name()))}")
@@ -301,10 +313,15 @@ class Run:
         Raises:
             NotFoundError: There is no such node, or no such item of it.
         """
-        base, indices = split_name(node)
-        if (indices or index is not None) and not self.slots_of(view, node, index):
+        base, indices = split_name(node, index)
+        if indices and not self.slots_of(view, node, index):
+            depths = {len(n.maps) for n in view.nodes.values() if n.name == base}
+            if len(indices) > max(depths):
+                raise NotFoundError(f"Run {self.id}: {which_indices(base, depths, len(indices))}")
             count = len(self.slots_of(view, base))
-            raise NotFoundError(f"Node {node!r} of run {self.id} has no such item: there are {count}.")
+            name = base if index is None else node
+            item = "no such item" if index is None else f"no item {index}"
+            raise NotFoundError(f"Node {name!r} of run {self.id} has {item}: there are {count}.")
 
     def failure(self, status: Status | None = None) -> BaseException:
         """The error that the run ended with, ready to be raised.
@@ -421,9 +438,7 @@ class Run:
 
     def _find(self, name: str, index: int | None, *, whole_maps: bool = False) -> tuple[int, tuple[int, ...]]:
         """Node and index vector of a name, with ``fit[3]`` meaning item 3."""
-        base, indices = split_name(name)
-        if index is not None:
-            indices = (*indices, index)
+        base, indices = split_name(name, index)
         nodes = [n for n in self.graph.walk() if n.name == base]
         if self.graph.on_exit is not None and self.graph.on_exit.name == base:
             nodes.append(self.graph.on_exit)
@@ -435,33 +450,10 @@ class Run:
         for node in nodes:
             if depths[node.id] == len(indices) and (whole_maps or not isinstance(node, PackedMap)):
                 return node.id, indices
-        raise NotFoundError(f"Run {self.id}: {_which_indices(base, set(depths.values()), len(indices))}")
-
-
-def _which_indices(name: str, depths: set[int], given: int) -> str:
-    """What to write instead of a name with too many or too few indices."""
-    depth = max(depths)
-    if depth == 0:
-        return f"{name!r} is not an item of a map, so it has no item to ask for. Leave the index out."
-    maps = "a map" if depth == 1 else f"{depth} maps, one inside of the other"
-    example = name + "[0]" * depth if "/" not in name else "[0]/".join(name.split("/", depth))
-    indices = "no index" if given == 0 else "1 index" if given == 1 else f"{given} indices"
-    return f"{name!r} is an item of {maps}, and the name gives {indices}. The first one is {example!r}."
+        raise NotFoundError(f"Run {self.id}: {which_indices(base, set(depths.values()), len(indices))}")
 
 
 _TOP: Final = Place(None, (), ())  # type: ignore[arg-type]
-
-
-def split_name(name: str) -> tuple[str, tuple[int, ...]]:
-    """``scene[3]/fit[2]`` → ``scene/fit`` and (3, 2)."""
-    name = str(name)  # whoever asks for node 0 is told which nodes there are
-    indices = tuple(int(n) for n in re.findall(r"\[(\d+)\]", name))
-    return re.sub(r"\[\d+\]", "", name), indices
-
-
-def slot_indices(slot: str) -> tuple[int, ...]:
-    """The index vector in a slot."""
-    return parse_slot(slot)[1]
 
 
 def _failed_slots(view: RunView) -> list[tuple[str, SlotView]]:

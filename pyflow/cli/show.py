@@ -19,6 +19,7 @@ from pyflow.progress import COLOUR, SYMBOL
 from pyflow.runs import ENDED, NodeView, RunView, SlotView, Status, is_caller_alive, slot_name
 from pyflow.terminal import clean, coloured, columns, counted, cut, duration_text, one_line, padded, size_text
 
+_MOST_NOTES: Final = 3
 _MOST_ITEMS: Final = 10
 _NAME: Final = 34
 
@@ -176,7 +177,8 @@ class Report:
         for slot in bad[:_MOST_ITEMS]:
             reason = _reason(slot)
             name = slot_name(node, slot.slot, self._names) if node is not None and node.maps else ""
-            lines.append(one_line(f"{name}: {reason}" if name and reason else name or reason, 400))
+            told = [f"{name}: {reason}" if name and reason else name or reason, *_notes(slot, reason)]
+            lines += [one_line(line, 400) for line in told]
         if len(bad) > _MOST_ITEMS:
             lines.append(f"… and {len(bad) - _MOST_ITEMS} more")
         return [line for line in lines if line]
@@ -210,7 +212,9 @@ class Report:
 
 
 def _is_hidden(node: NodeView) -> bool:
-    return node.is_helper or node.kind == "branch" or (node.kind == "select" and not node.slots)
+    """Whether the author need not see it: what pyflow added is of interest only when it was that which failed."""
+    is_helper = node.is_helper and node.status not in {"failed", "lost"}
+    return is_helper or node.kind == "branch" or (node.kind == "select" and not node.slots)
 
 
 def _is_elsewhere(run: Run) -> bool:
@@ -269,6 +273,12 @@ def _reason(slot: SlotView) -> str:
     kind = str(slot.error.get("type", "")).rpartition(".")[2]
     message = str(slot.error.get("message", ""))
     return f"{kind}: {message}" if message else kind
+
+
+def _notes(slot: SlotView, reason: str) -> list[str]:
+    """What stands behind an error's message in its traceback: which condition it was, which part of a result."""
+    _, found, notes = str((slot.error or {}).get("traceback", "")).rpartition(f"{reason}\n")
+    return notes.splitlines()[:_MOST_NOTES] if found else []
 
 
 def _error_wire(slot: SlotView) -> dict[str, Any]:

@@ -188,7 +188,8 @@ class _Attempt:
             try:
                 return resolver.holds(what, self._place, self._invocation.indices)
             except Exception as error:
-                add_note(error, f"This was raised by the condition at {at}, on the result of {self._node.name!r}.")
+                whose = "" if self._program.graph.is_helper(self._node) else f", on the result of {self._node.name!r}"
+                add_note(error, f"This was raised by the condition at {at}{whose}.")
                 raise
         expr = {"ref": self._node.id, "path": what, "at": at}
         items: Any = resolver.value(expr, self._place, self._invocation.indices)

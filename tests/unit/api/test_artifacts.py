@@ -74,7 +74,7 @@ def test_an_artifact_that_is_not_there(run) -> None:
     """Asking for the artifact of something that has no result says so."""
     with pytest.raises(NotFoundError, match=r"has no node 'number'\. Did you mean 'numbers'"):
         run.artifact("number")
-    with pytest.raises(NotFoundError, match="has no result"):
+    with pytest.raises(NotFoundError, match="has no item 9: there are 4"):
         run.artifact("times", 9)
 
 

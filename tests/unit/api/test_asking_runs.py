@@ -81,3 +81,47 @@ def test_enough_of_an_id_is_one(run):
     assert load_run("latest").id == other.id
     with pytest.raises(errors.NotFoundError, match=f"2 runs are called '20': .*{other.id}"):
         load_run("20")
+
+
+@pipeline
+def mapped():
+    return good.with_options(name="one")(), after.map([0, 10, 20])
+
+
+@pytest.mark.parametrize("ask", ["result", "artifact", "logs"])
+@pytest.mark.parametrize(
+    ("node", "index", "error", "message"),
+    [
+        ("after", 3, errors.NotFoundError, "Node 'after' of run .* has no item 3: there are 3"),
+        ("after", -1, errors.NotFoundError, "counted from 0 on: there is none with index=-1"),
+        ("after", True, TypeError, "counted by whole numbers, from 0 on, and index=True is none"),
+        ("after", 1.0, TypeError, "and index=1.0 is none"),
+        ("after[1]", 1, errors.NotFoundError, "'after' is an item of a map, and the name gives 2 indices"),
+        ("one", 0, errors.NotFoundError, "'one' is not an item of a map"),
+    ],
+)
+def test_an_item_that_is_none_is_refused(ask, node, index, error, message):
+    """Whatever is asked for, the same sentence says which items there are."""
+    run = mapped.with_options(executor="inprocess", progress=False).submit()
+    run.wait()
+    with pytest.raises(error, match=message):
+        getattr(run, ask)(node, index)
+
+
+def test_items_are_found_by_whole_numbers_of_any_kind():
+    """An index may be what an array gives."""
+
+    class Number:
+        def __index__(self):
+            return 2
+
+    run = mapped.with_options(executor="inprocess", progress=False).submit()
+    assert run.result("after", Number()) == 20
+    assert run.result("after[2]") == 20
+
+
+def test_waiting_takes_seconds():
+    """A text, which options take, is refused in words."""
+    run = mapped.with_options(executor="inprocess", progress=False).submit()
+    with pytest.raises(TypeError, match=r"waits for a number of seconds, as wait\(timeout_s=60\), and was given '1m'"):
+        run.wait("1m")

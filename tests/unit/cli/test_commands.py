@@ -265,6 +265,38 @@ def test_show_of_a_run_that_succeeded(ran):
         assert node["work_s"] >= 0
 
 
+CONDITIONS = """
+from pyflow import first_of, pipeline, task, when
+
+@task
+def give(x):
+    return x
+
+@pipeline
+def one():
+    with when(give("text") > 0.5):
+        found = give(1)
+    return first_of(found, default=0)
+
+@pipeline
+def two():
+    with when(give(1) < give("text")):
+        found = give(1)
+    return first_of(found, default=0)
+"""
+
+
+@pytest.mark.parametrize(("name", "node"), [("one", "give"), ("two", "when.condition")])
+def test_show_of_a_condition_that_failed(pyflow, name, node):
+    """The error of a condition is shown with where the condition stands, whoever has looked whether it holds."""
+    Path("conditions.py").write_text(CONDITIONS)
+    pyflow("run", "--executor", "inprocess", "--no-progress", f"conditions.py:{name}")
+    lines = pyflow("show", "latest").out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith(f"  ✗ {node} "))
+    assert lines[at + 1].startswith("    TypeError: '")
+    assert re.match(r"    This was raised by the condition at .*conditions\.py:\d+", lines[at + 2])
+
+
 def test_show_is_plain_where_there_is_no_terminal(ran):
     """No escape sequence is written to a pipe."""
     assert "\x1b" not in ran("show", "latest").out + ran("ls").out + ran("logs", "latest").out
