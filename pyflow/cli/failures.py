@@ -89,6 +89,14 @@ def exit_code_of_run(error: BaseException) -> int:
     return BROKEN if isinstance(error, (StoreError, ExecutorError)) else FAILED
 
 
+def is_of_output(error: BaseException) -> bool:
+    """Whether an error came of printing, as on a disk that is full, and of nothing else."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return isinstance(error, OSError) and trace is not None and trace.tb_frame.f_code is click.echo.__code__
+
+
 def tell(error: BaseException) -> None:
     """Say on standard error what went wrong: one paragraph, with a traceback only where it is the author's."""
     if isinstance(error, UserCodeError):

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from pyflow.cli.failures import INTERRUPTED, UserCodeError, exit_code_of, tell, warn_plainly
+from pyflow.cli.failures import BROKEN, INTERRUPTED, UserCodeError, exit_code_of, is_of_output, tell, warn_plainly
 
 
 class Group(click.Group):
@@ -54,6 +54,17 @@ class Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, told) for name, (_, told) in self._places.items()])
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line; output that nothing can be written to any more is told in a sentence."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if not is_of_output(error):
+                raise
+            _leave_output()
+            click.echo(f"Error: what this command prints could not be written: {error.strerror}.", err=True)
+            sys.exit(BROKEN)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run one command."""
         warn_plainly()
@@ -65,9 +76,16 @@ class Group(click.Group):
             click.echo(str(error) or "Interrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from error
         except BrokenPipeError as error:
-            # Whoever read our output has had enough, as ``pyflow ls | head`` does; Python must not write more to it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read our output has had enough, as ``pyflow ls | head`` does.
+            _leave_output()
             raise click.exceptions.Exit(0) from error
         except (UserCodeError, Exception) as error:
+            if is_of_output(error):
+                raise
             tell(error)
             raise click.exceptions.Exit(exit_code_of(error)) from error
+
+
+def _leave_output() -> None:
+    """Let Python write no more to standard output, as it would at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

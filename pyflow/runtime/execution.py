@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -104,6 +104,7 @@ class _Attempt:
         self._place = program.place(invocation.node)
         self._node: PackedCall = _call(self._place)
         self._options: PackedOptions = program.graph.options[self._node.options]
+        self._process = os.getpid()
         self._started_at = time.time()
         self._usage = Usage()
         self._log: LogSpan | None = None
@@ -150,11 +151,27 @@ class _Attempt:
                 value = finish(function(*args, **kwargs))
                 reached("call.after")
         except BaseException as error:  # noqa: BLE001  an attempt ends with an outcome, whatever the author raises
+            self._leave_if_forked(error)
             return self._failed(error, self._raised(error))
+        self._leave_if_forked(None)
         try:
             return self._keep(value, resolver)
         except Exception as error:  # noqa: BLE001  pickling and iterating run the author's code
             return self._failed(error, loading_exit_code(error, otherwise=ExitCode.TASK_RAISED_FOR_GOOD))
+
+    def _leave_if_forked(self, error: BaseException | None) -> None:
+        """End this process here if the task has forked it: what it returns or raises is not the attempt's."""
+        if os.getpid() == self._process:
+            return
+        how = "returned from it" if error is None else f"raised {type(error).__name__} in it"
+        print(
+            f"A process that task {self._node.name!r} forked {how}, and ends here. End it with os._exit().",
+            file=sys.stderr,
+        )
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(os.EX_SOFTWARE)
 
     def _arguments(self, resolver: Resolver) -> tuple[list[Any], dict[str, Any]]:
         place, indices = self._place, self._invocation.indices

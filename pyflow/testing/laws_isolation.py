@@ -153,6 +153,29 @@ def changes_of_code_do_not_leak(stage: Stage) -> None:
     same(state(), before, "what the caller sees")
 
 
+def a_forked_child_is_not_the_task(stage: Stage) -> None:
+    """A process that a task has forked, and that returns or raises as the task does, gives no result in its place."""
+
+    @task
+    def fork(raises: bool) -> Any:
+        child = os.fork()
+        if child == 0:
+            if raises:
+                raise SystemExit(0)
+            return "the child's"
+        _, status = os.waitpid(child, 0)
+        return "the parent's", os.waitstatus_to_exitcode(status)
+
+    @pipeline
+    def forking() -> Any:
+        return [fork(raises) for raises in (True, False)]
+
+    run = stage.finish(forking)
+    same(run.result(), [("the parent's", os.EX_SOFTWARE)] * 2, "the results")
+    holds("forked raised SystemExit in it, and ends here" in run.logs("fork"), "the log says what became of the first")
+    holds("forked returned from it, and ends here" in run.logs("fork-2"), "the log says what became of the second")
+
+
 _LOCKING = """
 import logging
 import threading
@@ -453,6 +476,7 @@ LAWS = (
     workers_can_be_used_again,
     changes_do_not_leak,
     changes_of_code_do_not_leak,
+    a_forked_child_is_not_the_task,
     locks_of_the_caller_stay_with_it,
     env_is_set_for_its_task_only,
     what_is_printed_is_kept,

@@ -139,6 +139,21 @@ def workers():
     return [int(path.read_text()) for path in Path().glob("slow-*")]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "words", [("ls", "--json"), ("graph", "flow.py:wait"), ("--help",), ("run", "flow.py:wait", "--help")]
+)
+def test_output_that_cannot_be_written_is_told(words):
+    """On a disk that is full a command ends with a sentence, and not with a traceback of its own."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*PYFLOW, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert (
+        done.stderr.splitlines()[-1] == "Error: what this command prints could not be written: No space left on device."
+    )
+    assert "Traceback" not in done.stderr
+
+
 def test_classes_and_local_modules_of_the_file():
     """Objects of the file's classes come back, here and in another command, with the modules it imports."""
     done = pyflow("run", "flow.py:train", "--rate", "2", "--no-progress")
