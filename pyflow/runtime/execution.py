@@ -164,13 +164,10 @@ class _Attempt:
         if os.getpid() == self._process:
             return
         how = "returned from it" if error is None else f"raised {type(error).__name__} in it"
-        print(
-            f"A process that task {self._node.name!r} forked {how}, and ends here. End it with os._exit().",
-            file=sys.stderr,
-        )
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
+        text = f"A process that task {self._node.name!r} forked {how}, and ends here. End it with os._exit().\n"
+        with suppress(OSError, ValueError):  # it may have closed what it got
+            sys.stderr.write(text)
+            sys.stderr.flush()
         os._exit(os.EX_SOFTWARE)
 
     def _arguments(self, resolver: Resolver) -> tuple[list[Any], dict[str, Any]]:
