@@ -29,7 +29,7 @@ _WRITE_SIZE: Final = 16 * 1024 * 1024
 
 
 class LeadsOutsideError(ValueError):
-    """A folder holds something that cannot travel with it; the message names it."""
+    """A folder holds something that cannot travel with it; the message names it, and says what would work."""
 
 
 def pack_folder(folder: Path, scratch: Path | None, *, without: str = "") -> tuple[Buffer, list[Path]]:
@@ -111,7 +111,10 @@ def _add(tar: tarfile.TarFile, folder: Path, path: Path) -> None:
             info.size = os.fstat(file.fileno()).st_size
             tar.addfile(info, file)
     else:
-        raise LeadsOutsideError(f"{info.name!r} is neither a file, a folder nor a link")
+        raise LeadsOutsideError(
+            f"{info.name!r} is neither a file, a folder nor a link (a socket, a pipe or a device). "
+            "Hand over a folder without it."
+        )
 
 
 def _inner_link(folder: Path, link: Path) -> str:
@@ -119,7 +122,10 @@ def _inner_link(folder: Path, link: Path) -> str:
     raw, here = os.fspath(link.readlink()), link.parent
     target = os.path.normpath(here / raw)
     if not (_is_inside(target, str(folder)) and _is_inside(os.path.realpath(link), os.path.realpath(folder))):
-        raise LeadsOutsideError(f"the link {os.fspath(link.relative_to(folder))!r} leads outside, to {raw!r}")
+        raise LeadsOutsideError(
+            f"the link {os.fspath(link.relative_to(folder))!r} leads outside, to {raw!r}. "
+            "A folder travels with what is in it: copy the target into it, or make the link relative and inside."
+        )
     relative = os.path.relpath(target, here)
     return raw if relative == os.path.normpath(raw) else relative
 

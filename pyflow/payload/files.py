@@ -157,8 +157,7 @@ def _explained(path: Path, request: Request) -> Iterator[None]:
         ) from error
     except LeadsOutsideError as error:
         raise NotSerializableError(
-            request.sentence(f"hands over the folder {str(path)!r}, in which {error}. ")
-            + "A folder travels with what is in it: copy the target into it, or make the link relative and inside."
+            request.sentence(f"hands over the folder {str(path)!r}, in which {error}")
         ) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreadable(path, request, f"cannot be read: {error}") from error

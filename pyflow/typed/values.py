@@ -40,7 +40,7 @@ def parse(words: Sequence[str], hint: Any) -> Any:
     if len(words) > 1 and mapping_of(hint) is not None:
         return _convert({k: v for word in words for k, v in _pairs(word, hint).items()}, hint)
     if len(words) > 1:
-        raise Unfit(f"was given {len(words)} times and takes one value")
+        raise Unfit(f"are {len(words)} values where it takes one")
     return _from_text(words[0], hint)
 
 

@@ -97,7 +97,7 @@ def test_positional_only_parameters():
         (("--path", "x", "--no-flag=1"), "--no-flag takes no value, got '1'."),
         (("--path", "x", "--executor"), "--executor needs a value."),
         (("-p", "x"), "Parameters are given by name, and '-p' has none."),
-        (("--path", "a", "--path", "b"), "--path is of type Path, and 'a b' was given 2 times and takes one value."),
+        (("--path", "a", "--path", "b"), "--path is of type Path, and 'a b' are 2 values where it takes one."),
     ],
 )
 def test_wrong_words(words, said):

@@ -144,7 +144,7 @@ def test_value(words, hint, value):
         (["soon"], dt.timedelta, "is not a duration (an example: 30m)"),
         (["{}"], Config, "does not fit: Config.__init__() missing 1 required positional argument: 'lr'"),
         (['{"lr": "x"}'], Config, "has lr='x', which is not of type float"),
-        (["1", "2"], int, "was given 2 times and takes one value"),
+        (["1", "2"], int, "are 2 values where it takes one"),
         (["x"], int | None, "is not a whole number"),
         (["soon"], dt.date | None, "is not one (an example: 2026-01-31)"),
         (["x"], int | float, "fits none of these"),
