@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -69,13 +70,19 @@ class Started:
             where=self.run.record.where,
         )
         try:
-            return self.executor.run(replace(self.job, watchers=displays))
+            ending = self.executor.run(replace(self.job, watchers=displays))
         except BaseException as error:
             self._leave(error)
             raise
         finally:
             for display in displays:
                 display.close()
+        if ending.is_to_end:
+            if not ending.is_success:
+                print(self.run.stopped_text(), file=sys.stderr, flush=True)  # noqa: T201  nobody else can say it now
+            # The signal that asked for it ends this process, as it would have without a run.
+            os.kill(os.getpid(), signal.SIGTERM)
+        return ending
 
     def _read_log(self, writer: str, start: int, end: int) -> bytes:
         content = self.job.content

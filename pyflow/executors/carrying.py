@@ -45,7 +45,7 @@ def carry_out(job: Job, launcher: Launcher, interrupts: Interrupts) -> Ending:
                 _run_exit_handler(job, driver, ending, time.monotonic() - began)
         finally:
             launcher.close()
-        ending.is_interrupted = interrupts.count > 0
+        ending.is_interrupted, ending.is_to_end = interrupts.count > 0, interrupts.is_to_end
         _close(job, journal, ending, time.monotonic() - began)
     finally:
         syncer.close()

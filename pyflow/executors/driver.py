@@ -85,7 +85,9 @@ class Ending:
     is_success: bool = False
     is_cancelled: bool = False
     is_interrupted: bool = False
-    """Somebody pressed Ctrl-C."""
+    """Somebody pressed Ctrl-C, or this process was asked to end."""
+    is_to_end: bool = False
+    """This process was asked to end (SIGTERM), and is to end now."""
     is_detached: bool = False
     """The run goes on; its caller has stopped watching."""
     failures: list[Failure] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Ctrl-C while a run is driven: once asks it to stop, twice ends it at once."""
+"""Ctrl-C and SIGTERM while a run is driven: once asks it to stop, twice ends it at once."""
 
 from __future__ import annotations
 
@@ -10,33 +10,44 @@ from types import FrameType
 
 
 class Interrupts:
-    """How often somebody has pressed Ctrl-C since the run began."""
+    """How often somebody has pressed Ctrl-C, or asked this process to end, since the run began."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.is_to_end = False
+        """This process was asked to end (SIGTERM), and nobody else in it has heard that."""
         self.raises_at_once = False
         """Set while the author's code runs in this thread, which only an exception can stop."""
 
-    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Count, and raise where waiting would not help."""
         self.count += 1
+        self.is_to_end = self.is_to_end or number == signal.SIGTERM
         if self.raises_at_once or self.count > 1:
             raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def counted_interrupts() -> Iterator[Interrupts]:
-    """Within the block Ctrl-C is counted. Outside of the main thread, which alone gets signals, nothing changes."""
+def counted_interrupts(*, ends_runs: bool = False) -> Iterator[Interrupts]:
+    """Within the block Ctrl-C is counted. Outside of the main thread, which alone gets signals, nothing changes.
+
+    Args:
+        ends_runs: The run ends with this process. So SIGTERM is counted, too, where the process would end by it at once: by
+            whoever has called ``carry_out``, who sees to that end when the run has ended.
+    """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return
-    before = signal.getsignal(signal.SIGINT)
-    if before is None or before is signal.SIG_IGN:
-        yield interrupts
-        return
-    signal.signal(signal.SIGINT, interrupts.on_signal)
+    before = {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+    if before[signal.SIGINT] in {None, signal.SIG_IGN}:
+        before = {}
+    if ends_runs and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        before[signal.SIGTERM] = signal.SIG_DFL
+    for number in before:
+        signal.signal(number, interrupts.on_signal)
     try:
         yield interrupts
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -45,7 +45,7 @@ class InprocessExecutor:
     def run(self, job: Job) -> Ending:
         """Carry the run out; returns when nothing of it runs any more."""
         job = replace(job, capacity=Capacity(cpus=float("inf"), tasks=1))
-        with counted_interrupts() as interrupts:
+        with counted_interrupts(ends_runs=True) as interrupts:
             launcher: Launcher = InprocessLauncher(job.content, interrupts)
             if self._containers is not None:
                 launcher = self._containers.launcher(job, launcher)
@@ -73,7 +73,7 @@ class LocalExecutor:
         tasks = min(job.capacity.tasks, job.graph.parallelism or float("inf"))
         job = replace(job, capacity=Capacity(cpus=machine_cpus(), memory_mib=machine_memory_mib(), tasks=tasks))
         masker = Masker(secrets_of(job.graph, self.secrets))
-        with counted_interrupts() as interrupts:
+        with counted_interrupts(ends_runs=True) as interrupts:
             launcher = _pools_for(job, room=int(min(machine_cpus(), tasks)), masker=masker)
             if self._containers is not None:
                 launcher = self._containers.launcher(job, launcher)

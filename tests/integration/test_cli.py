@@ -187,6 +187,46 @@ def test_ctrl_c_stops_cleanly(waiting):
     assert pyflow("result", "latest", "quick").stdout == "[0, 1, 2]\n"
 
 
+def test_a_caller_that_is_asked_to_end_stops_cleanly(waiting):
+    """SIGTERM, by which batch systems and containers end what runs in them, does as Ctrl-C does, and then ends the process."""
+    process = waiting()
+    process.terminate()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGTERM, said
+    assert re.search(r"was stopped. What had finished is kept: pyflow show ", said)
+    assert Path("ended").read_text() == "cancelled"
+    assert all(is_gone(pid) for pid in workers())
+    assert json.loads(pyflow("show", "latest", "--json").stdout)["status"] == "cancelled"
+
+
+HANDLED = """
+import signal
+import sys
+from flow import wait
+
+def handle(number, frame):
+    print("handled", flush=True)
+    raise SystemExit(7)
+
+signal.signal(signal.SIGTERM, handle)
+if __name__ == "__main__":
+    wait()
+"""
+
+
+def test_a_handler_of_the_callers_own_is_left_alone():
+    """Who handles SIGTERM goes on to, and the run ends with what that raises."""
+    Path("handled.py").write_text(HANDLED)
+    process = subprocess.Popen(
+        [sys.executable, "handled.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: all(Path(name).exists() and Path(name).read_text() for name in ("slow-0", "slow-1")))
+    process.terminate()
+    out, said = process.communicate(timeout=120)
+    assert (process.returncode, out) == (7, "handled\n"), said
+    wait_for(lambda: all(is_gone(pid) for pid in workers()))
+
+
 def test_ctrl_c_twice_ends_at_once(waiting):
     """A second Ctrl-C waits for nothing, and still leaves no process, though the tasks do not listen."""
     Path("stubborn").touch()

@@ -77,7 +77,7 @@ class DockerExecutor:
             remove_leftovers(engine)
             unpack_packages(job)
             place = Place(engine, job, self.settings, self._images, self.secrets)
-            with counted_interrupts() as interrupts:
+            with counted_interrupts(ends_runs=True) as interrupts:
                 return carry_out(replace(job, capacity=capacity), DockerLauncher(place), interrupts)
 
 
