@@ -10,9 +10,12 @@ end it is as it was before.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _KNOWN: Final[weakref.WeakSet[type]] = weakref.WeakSet()
 """The classes by value that need no filling: made here, or sent from here."""
@@ -47,9 +50,14 @@ class classes_of_its_own:  # noqa: N801  a block, as ``contextlib.suppress`` is;
 
     __slots__ = ("_filled", "_token")
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._filled: dict[type, dict[str, object]] = {}
         self._token = _FILLED.set(self._filled)
+        return self
+
+    def __iter__(self) -> Iterator[type]:
+        """The classes that came along so far."""
+        return iter(self._filled)
 
     def __exit__(self, *_raised: object) -> None:
         _FILLED.reset(self._token)

@@ -40,6 +40,7 @@ from pyflow.runtime.isolation import isolated
 from pyflow.runtime.preview import preview
 from pyflow.runtime.program import Place, Program
 from pyflow.runtime.resolve import Resolver
+from pyflow.runtime.script import script_names
 from pyflow.runtime.usage import Usage
 from pyflow.secrecy import Masker, SecretFinder
 from pyflow.store import ContentStore, about_error
@@ -114,9 +115,9 @@ class _Attempt:
             environment = self._environment()
         except ConfigError as error:
             return self._ended_with(self._failed(error, ExitCode.ENVIRONMENT))
-        with isolated(environment), classes_of_its_own():
+        with isolated(environment), classes_of_its_own() as classes, script_names() as names:
             with self._site.capture() as log_span:
-                ended = self._produce()
+                ended = self._produce(lambda function: names.lend(function, classes))
             self._log = log_span()
         return self._commit(ended) if isinstance(ended, _Made) else self._ended_with(ended)
 
@@ -133,7 +134,7 @@ class _Attempt:
         self._content.guard.learn(values)
         return {**self._options.env, **values}
 
-    def _produce(self) -> _Made | _Failed:
+    def _produce(self, lend_names: Callable[[object], None]) -> _Made | _Failed:
         reached("load.before")
         try:
             resolver = Resolver(self._program, self._content, self._invocation.run_id, self._site.scratch)
@@ -142,6 +143,7 @@ class _Attempt:
             return self._failed(error, loading_exit_code(error))
         try:
             args, kwargs = self._arguments(resolver)
+            lend_names(function)
         except Exception as error:  # noqa: BLE001  taking parts of values runs the author's code
             return self._failed(error, loading_exit_code(error, otherwise=ExitCode.TASK_RAISED_FOR_GOOD))
         reached("load.after")

@@ -29,6 +29,7 @@ from pyflow.runtime.capture import Spool
 from pyflow.runtime.cgroup import memory_used_bytes
 from pyflow.runtime.execution import not_tried
 from pyflow.runtime.program import Program
+from pyflow.runtime.script import be_the_script
 from pyflow.runtime.session import Session
 from pyflow.runtime.usage import resident_bytes
 from pyflow.runtime.wire import Messages, send
@@ -180,6 +181,7 @@ def attend(
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _end)
+    be_the_script()
     code = 1
     try:
         attendant = Attendant(program, folder, writer, tell_fd, ask_fd)

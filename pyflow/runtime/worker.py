@@ -26,6 +26,7 @@ from pyflow.failpoints import reached
 from pyflow.runtime.capture import Spool
 from pyflow.runtime.commands import PACKET_BYTES, invocation_in, invocations_of
 from pyflow.runtime.failure import RUN_HERE
+from pyflow.runtime.script import be_the_script
 from pyflow.runtime.session import Session
 from pyflow.runtime.wire import Messages, send_text
 
@@ -46,6 +47,7 @@ def main() -> None:
     # local code must come from the bundle alone.
     sys.path[:] = [entry for entry in sys.path if entry not in {"", os.getcwd()}]
     sys.argv[:] = [WORKER_ARGV]
+    be_the_script()
     spool = Spool(folder / "spool")
     spool.take_standard_streams()
     # A segmentation fault then leaves a traceback in the log.

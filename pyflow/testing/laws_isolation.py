@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import threading
 import time
 import uuid
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,39 @@ def changes_of_code_do_not_leak(stage: Stage) -> None:
     same([seen for _, seen in changed], [("changed", [9])] * 2, "what each call has seen of the class of its argument")
     same([type(given) is settings for given, _ in changed], [True, True], "the class of the results is the caller's")
     same(state(), before, "what the caller sees")
+
+
+def names_of_a_script_are_found(stage: Stage) -> None:
+    """What a script defines can be pickled in its tasks as in the script: for a pool of processes, for a file."""
+
+    def double(x: int) -> int:
+        return 2 * x
+
+    double.__module__, double.__qualname__ = "__main__", "double"
+    point: Any = type("Point", (), {"__module__": "__main__", "x": 3})
+
+    methods = (
+        ["fork", "spawn"] if stage.has_processes else ["fork"]
+    )  # the caller's own script is run again, if it has a file
+
+    def pooled(given: Any) -> Any:
+        doubled: list[int] = []
+        for method in methods:
+            with ProcessPoolExecutor(1, multiprocessing.get_context(method)) as pool:
+                doubled += pool.map(double, [1, 2])
+        copy = pickle.loads(pickle.dumps([given, point()]))
+        return doubled, [type(each) is point for each in copy]
+
+    pooled.__module__, pooled.__qualname__ = "__main__", "pooled"
+    pool_task = task(pooled)
+
+    @pipeline
+    def pooling() -> Any:
+        return pool_task(point())
+
+    before = dict(vars(sys.modules["__main__"]))
+    same(stage.run(pooling), ([2, 4] * len(methods), [True, True]), "the result")
+    same(dict(vars(sys.modules["__main__"])) == before, True, "the caller's __main__ is as before")
 
 
 def a_forked_child_is_not_the_task(stage: Stage) -> None:
@@ -476,6 +510,7 @@ LAWS = (
     workers_can_be_used_again,
     changes_do_not_leak,
     changes_of_code_do_not_leak,
+    names_of_a_script_are_found,
     a_forked_child_is_not_the_task,
     locks_of_the_caller_stay_with_it,
     env_is_set_for_its_task_only,
