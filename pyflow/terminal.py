@@ -5,6 +5,7 @@ What tasks print, raise and return is other people's text. It reaches a terminal
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,18 @@ def clean(text: str) -> str:
     if "\r" in text:
         text = "\n".join(next((part for part in reversed(line.split("\r")) if part), "") for line in text.split("\n"))
     return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def open_closed_streams() -> None:
+    """Let descriptors 0, 1 and 2 lead somewhere, which they may not in a daemon: else the next file that is opened is one of them."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            found = os.open(os.devnull, os.O_RDWR)
+            if found != number:
+                os.dup2(found, number)
+                os.close(found)
 
 
 def one_line(text: str, width: int = 200) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pyflow.late import late_names
 
 if TYPE_CHECKING:
+    from pyflow.api.aside import carry_out_aside
     from pyflow.api.completeness import Fault, FunctionUse, find_faults, functions_in
     from pyflow.api.deploying import Deployment, load_deployment
     from pyflow.api.elsewhere import no_runs_text, no_store_text
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
     from pyflow.api.pipelines import Pipeline, PipelineArgs, RunArgs, pipeline
     from pyflow.api.probing import hello, probe
     from pyflow.api.run import Run
-    from pyflow.api.start import Started, carry_out_aside, detached_text, prepare
+    from pyflow.api.start import Started, detached_text, prepare
 else:
     __getattr__ = late_names(
         globals(),
         {
+            "pyflow.api.aside": "carry_out_aside",
             "pyflow.api.completeness": "Fault FunctionUse find_faults functions_in",
             "pyflow.api.deploying": "Deployment load_deployment",
             "pyflow.api.elsewhere": "no_runs_text no_store_text",
@@ -26,7 +28,7 @@ else:
             "pyflow.api.pipelines": "Pipeline PipelineArgs RunArgs pipeline",
             "pyflow.api.probing": "hello probe",
             "pyflow.api.run": "Run",
-            "pyflow.api.start": "Started carry_out_aside detached_text prepare",
+            "pyflow.api.start": "Started detached_text prepare",
         },
     )
 

@@ -28,7 +28,7 @@ from pyflow.uncaught import tell_plainly
 
 if TYPE_CHECKING:
     from pyflow import executors
-    from pyflow.api import deploying, home, raising, start
+    from pyflow.api import aside, deploying, home, raising, start
     from pyflow.api.deploying import Deployment
     from pyflow.api.manifest import Manifest
     from pyflow.api.run import Run
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pyflow.graph import Graph
 else:
     # A worker that imports the author's module meets `@pipeline` in it, and starts no run.
+    aside = late("pyflow.api.aside")
     deploying = late("pyflow.api.deploying")
     executors = late("pyflow.executors")
     home = late("pyflow.api.home")
@@ -156,7 +157,7 @@ class Pipeline(Generic[P, R]):
         if started.executor.name == "inprocess":
             started.carry_out()
         elif not executors.is_remote(started.executor):
-            start.carry_out_aside(started)
+            aside.carry_out_aside(started)
         return started.run
 
     def compile(self, *args: Any, target: str = "argo", **kwargs: Any) -> Manifest:

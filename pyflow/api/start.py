@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,7 @@ from pyflow.runs import Journal, RunRecord, RunSummary, new_run_id, process_star
 from pyflow.runtime import importing_module
 from pyflow.scheduling import Capacity
 from pyflow.store import ContentStore
+from pyflow.terminal import open_closed_streams
 from pyflow.version import VERSION
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def prepare(graph: Graph, workplace: Workplace, *, arguments: str = "", is_aside
         PyflowError: Something stands against the run; nothing has run then.
     """
     _refuse_while_importing(graph)
+    open_closed_streams()
     settings = workplace.settings
     executor = open_executor(settings.executor or "local", settings, ask=ask_what_to_do)
     job = packed_job(graph, workplace, executor)
@@ -240,26 +241,6 @@ class _Cancellation:
             return False
         self._look_at = now + self._blobs.poll_s
         return self._blobs.info(self._key) is not None
-
-
-def carry_out_aside(started: Started) -> threading.Thread:
-    """Carry a run out in a thread of its own; the process does not end before it has."""
-    has_ended = threading.Event()
-    thread = threading.Thread(target=_carry_out_alone, args=(started, has_ended), name=f"pyflow {started.run.id}")
-    thread.start()
-    started.run.carried_out_by(thread, has_ended)
-    return thread
-
-
-def _carry_out_alone(started: Started, has_ended: threading.Event) -> None:
-    """A thread has nobody to raise to: the run keeps the error for whoever asks for its result, and who never asks reads a line."""
-    try:
-        started.carry_out()
-    except Exception as error:  # noqa: BLE001  raised by the run's result
-        started.run.broke_off(error)
-        sys.stderr.write(f"Run {started.run.id} could not be carried out: {type(error).__name__}: {error}\n")
-    finally:
-        has_ended.set()
 
 
 def _refuse_while_importing(graph: Graph) -> None:

@@ -49,7 +49,8 @@ def submit(file: str, words: tuple[str, ...], **options: Any) -> None:
     started = prepared(pipeline.with_options(**{**options_of(options, found), "progress": False}), args, kwargs)
     click.echo(started.run.id)
     if not is_remote(started.executor):
-        carry_out_aside(started).join()
+        carry_out_aside(started)
+        started.run.wait()
 
 
 @click.command(context_settings=PASS_ON, options_metavar="[OPTIONS]")

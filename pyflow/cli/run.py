@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from collections.abc import Mapping
@@ -134,7 +135,9 @@ def options_of(options: dict[str, Any], found: Words) -> dict[str, Any]:
 
 def _carry_out(started: Started) -> None:
     try:
-        ending = started.carry_out()
+        # What tasks print in this process is shown, and standard output is for the result.
+        with contextlib.redirect_stdout(sys.stderr):
+            ending = started.carry_out()
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"Stopped at once. {_kept(started, None)}") from error
     if ending.is_detached:

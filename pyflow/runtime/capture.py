@@ -14,15 +14,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from pyflow.contract import LogSpan
 from pyflow.failpoints import reached
+from pyflow.runtime.screen import STDOUT, Screen, flush_python, point_at
 from pyflow.secrecy import Masker
 from pyflow.store import BlobStore
 
-_STDOUT: Final = 1
-_STDERR: Final = 2
 _PIECE: Final = 1024 * 1024
 _ECHO_INTERVAL_S: Final = 0.05
 
@@ -40,8 +39,11 @@ class Spool:
         self._shipped = 0
         self._target: tuple[BlobStore, str, str] | None = None
         self._log_end = 0
-        self._show: Callable[[bytes], None] | None = None
+        self._screen: Screen | None = None
+        self._shown_again: tuple[int, int] | None = None
+        """A part of the file that is no news: what the author's own stream has written on while it was shown there."""
         self._is_taken = False
+        """Standard output and error of this process go to the file, for good or for a while."""
         self.masker = Masker()
         """Hides what is secret in what is shipped and shown."""
 
@@ -53,9 +55,8 @@ class Spool:
         """
         self._is_taken = True
         if shows:
-            shown_on = os.dup(_STDOUT)
-            self._show = lambda piece: _write_all(shown_on, piece)
-        _point_at(self._fd)
+            self._screen = Screen(os.dup(STDOUT))
+        point_at(self._fd)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # A process that dies by a signal loses what Python still holds; a line at a time is little.
@@ -77,14 +78,17 @@ class Spool:
 
     def end(self) -> None:
         """An attempt has printed. It may have closed the descriptors, and the next file of a store that is opened would take their place."""
-        if self._is_taken or self._show is not None:
-            _point_at(self._fd)  # two system calls, and each a microsecond
+        if self._is_taken:
+            point_at(self._fd)  # two system calls, and each a microsecond
 
     def ship(self, *, is_end: bool = False) -> None:
         """Append what is new to the log in the store."""
         with self._lock:
             size = os.fstat(self._fd).st_size
-            while self._shipped < size and (self._target is not None or self._show is not None):
+            while self._shipped < size and (self._target is not None or self._screen is not None):
+                if self._shown_again is not None and self._shipped == self._shown_again[0]:
+                    self._shipped, self._shown_again = self._shown_again[1], None
+                    continue
                 piece = self._next_piece(size, is_end=is_end)
                 if not piece:
                     break
@@ -92,9 +96,9 @@ class Spool:
                     # This process is the first to write this log; what it leaves behind may be added by another.
                     self._target[0].append(self._target[1], piece, is_new=self._log_end == 0)
                     self._log_end += len(piece)
-                if self._show is not None:
-                    self._show(piece)
                 self._shipped += len(piece)
+                if self._screen is not None:
+                    self._shown_again = self._screen.show(piece, self._fd) or self._shown_again
             if is_end and size:
                 reached("log.before")
                 if self._target is not None:
@@ -106,6 +110,7 @@ class Spool:
 
     def _next_piece(self, size: int, *, is_end: bool) -> bytes:
         """What is to be shipped next, with secrets hidden; nothing while it may be the beginning of one."""
+        size = size if self._shown_again is None else min(size, self._shown_again[0])
         piece = os.pread(self._fd, min(_PIECE, size - self._shipped), self._shipped)
         if not (is_end and self._shipped + len(piece) == size):
             piece = piece[: self.masker.ready(piece)]
@@ -127,32 +132,25 @@ class Spool:
 
         For tasks that run in the caller's own process, where a person watches, or a debugger asks.
         """
-        _flush_python()
-        shown_on, saved = _shown_on(), (os.dup(_STDOUT), os.dup(_STDERR))
-        before, stop = (sys.stdout, sys.stderr), threading.Event()
+        flush_python()
+        screen, before, stop = Screen.of_process(), (sys.stdout, sys.stderr), threading.Event()
         echo = threading.Thread(target=self._ship_until, args=(stop,), daemon=True)
-        _point_at(self._fd)
-        if shown_on is None:
-            self._show = lambda piece: _write_all(saved[0], piece)
-        else:
-            self._show = lambda piece: _write_text(shown_on, piece)
-            sys.stdout = sys.stderr = io.TextIOWrapper(
-                io.FileIO(_STDOUT, "w", closefd=False), errors="backslashreplace", write_through=True
-            )
+        point_at(self._fd)
+        sys.stdout, sys.stderr = screen.printer(), screen.printer()
+        self._screen, self._is_taken = screen, True
         echo.start()
         try:
             yield
         finally:
-            _flush_python()
+            flush_python()
             sys.stdout, sys.stderr = before
             stop.set()
             echo.join()
-            self.ship(is_end=True)
-            self._show = None
-            os.dup2(saved[0], _STDOUT)
-            os.dup2(saved[1], _STDERR)
-            for fd in saved:
-                os.close(fd)
+            try:
+                self.ship(is_end=True)
+            finally:
+                self._screen, self._shown_again, self._is_taken = None, None, False
+                screen.close()
 
     def _ship_until(self, stop: threading.Event) -> None:
         while not stop.wait(_ECHO_INTERVAL_S):
@@ -174,45 +172,14 @@ class _Capture:
 
     def __exit__(self, *_raised: object) -> None:
         self._spool.end()
-        _flush_python()
+        flush_python()
         sys.stdout, sys.stderr = map(_opened, self._streams)
         self._spool.ship(is_end=True)
 
 
-def _write_all(fd: int, piece: bytes) -> None:
-    rest = memoryview(piece)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-
-
-def _write_text(stream: TextIO, piece: bytes) -> None:
-    stream.write(piece.decode(errors="backslashreplace"))
-    stream.flush()
-
-
-def _shown_on() -> TextIO | None:
-    """The object that shows what is printed, where that is not descriptor 1 itself: notebooks, test runners."""
-    try:
-        is_terminal = sys.stdout.fileno() == _STDOUT
-    except (OSError, AttributeError, ValueError):
-        is_terminal = False
-    return None if is_terminal else sys.stdout
-
-
-def _opened(stream: TextIO) -> TextIO:
+def _opened(stream: TextIO | None) -> Any:
     """The stream, or, when a task has closed it, another one to the same place."""
-    if not stream.closed:
+    if not getattr(stream, "closed", False):
         return stream
-    descriptor = io.FileIO(_STDOUT, "w", closefd=False)
+    descriptor = io.FileIO(STDOUT, "w", closefd=False)
     return io.TextIOWrapper(io.BufferedWriter(descriptor), errors="backslashreplace", line_buffering=True)
-
-
-def _point_at(fd: int) -> None:
-    os.dup2(fd, _STDOUT)
-    os.dup2(fd, _STDERR)
-
-
-def _flush_python() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()

@@ -227,6 +227,57 @@ def test_a_handler_of_the_callers_own_is_left_alone():
     wait_for(lambda: all(is_gone(pid) for pid in workers()))
 
 
+LAST = """
+import atexit
+import flow
+
+atexit.register(print, "said at exit", flush=True)
+
+if __name__ == "__main__":
+    run = flow.wait.submit()
+    print(run.id, flush=True)
+"""
+
+
+def test_ctrl_c_while_a_script_waits_for_its_run_at_its_end():
+    """A script whose last line submits a run waits for that; Ctrl-C stops it cleanly then, and ends the script as always."""
+    Path("last.py").write_text(LAST)
+    process = subprocess.Popen(
+        [sys.executable, "last.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr.readline().startswith("Waiting for run ")
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGINT, said
+    run, last = out.splitlines()
+    assert last == "said at exit"
+    assert f"Run {run} was stopped. What had finished is kept: pyflow show {run}" in said
+    assert "Traceback" not in said
+    assert Path("ended").read_text() == "cancelled"
+    assert all(is_gone(pid) for pid in workers())
+
+
+FORKED = """
+import os
+import time
+import flow
+
+if __name__ == "__main__":
+    run = flow.train.submit(1.5)
+    if os.fork() == 0:
+        raise SystemExit  # of the run's thread it has nothing
+    os.wait()
+    print(run.result())
+"""
+
+
+def test_a_fork_waits_for_no_run_of_its_parent():
+    """The thread that carries a run out stays with the process that started it."""
+    Path("forked.py").write_text(FORKED)
+    done = subprocess.run([sys.executable, "forked.py"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "Model(3.0)\n", done.stderr
+
+
 def test_ctrl_c_twice_ends_at_once(waiting):
     """A second Ctrl-C waits for nothing, and still leaves no process, though the tasks do not listen."""
     Path("stubborn").touch()

@@ -1,0 +1,149 @@
+"""Where what tasks print is seen, while descriptors 1 and 2 of this process lead to a file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import threading
+from typing import Any, Final, TextIO
+
+STDOUT: Final = 1
+_STDERR: Final = 2
+
+
+class Screen:
+    """What a person looks at, or whatever else has had standard output before.
+
+    Args:
+        stdout: A descriptor for where 1 led before.
+        stderr: The same of 2, where both are to be given back.
+        stream: The author's own object in place of standard output: a notebook's, a test runner's, one that writes to a file as well.
+        number: Which of the two is looked at: 2 where standard output is sent to standard error.
+    """
+
+    def __init__(
+        self, stdout: int, stderr: int | None = None, stream: TextIO | None = None, number: int = STDOUT
+    ) -> None:
+        self._saved = {STDOUT: stdout, _STDERR: stderr}
+        self.stream = stream
+        self._number = number
+        self._lock = threading.RLock()
+        self._leads_back = False
+        self._is_seen = True
+
+    @classmethod
+    def of_process(cls) -> Screen:
+        """What this process prints to now; ``close`` gives that back."""
+        number = _descriptor_of(sys.stdout)
+        is_own = sys.stdout is not None and number not in {STDOUT, _STDERR}
+        return cls(
+            os.dup(STDOUT),
+            os.dup(_STDERR),
+            sys.stdout if is_own else None,
+            _STDERR if number == _STDERR else STDOUT,
+        )
+
+    def show(self, piece: bytes, file: int) -> tuple[int, int] | None:
+        """Show a piece of what was printed to a file that descriptor 1 leads to; when nobody can see it any more, do nothing.
+
+        Returns:
+            Which part of the file was written in the course of that, and is not to be shown again: an object of the author's that
+            prints to standard output itself prints to the file meanwhile. None for none.
+        """
+        if not self._is_seen:
+            return None
+        try:
+            if self.stream is not None:
+                return self._show_on_stream(self.stream, piece, file)
+            self._write(piece)
+        except (OSError, ValueError):
+            # The reader of a pipe has had enough, a disk is full, the stream is closed. The log has all of it.
+            self._is_seen = False
+        return None
+
+    def _show_on_stream(self, stream: TextIO, piece: bytes, file: int) -> tuple[int, int] | None:
+        if self._leads_back:
+            # Only then, for what another thread prints below Python meanwhile is seen, and not in the log.
+            with self._lock:
+                self._give_back()
+                try:
+                    _write_text(stream, piece)
+                finally:
+                    point_at(file)
+            return None
+        size = os.fstat(file).st_size
+        _write_text(stream, piece)
+        more = os.fstat(file).st_size - size
+        start = os.pread(file, more, size).find(piece) if more else -1
+        if start < 0:
+            return None
+        self._leads_back = True
+        self._write(piece)
+        return size + start, size + start + len(piece)
+
+    def printer(self) -> TextIO:
+        """What to print to meanwhile: it writes to descriptor 1, and a task may close it."""
+        raw = io.BufferedWriter(_ToDescriptor(self._lock))
+        return io.TextIOWrapper(raw, errors="backslashreplace", line_buffering=True)
+
+    def _write(self, piece: bytes) -> None:
+        shown_on, rest = self._saved[self._number], memoryview(piece)
+        while rest and shown_on is not None:
+            rest = rest[os.write(shown_on, rest) :]
+
+    def close(self) -> None:
+        """Let descriptors 1 and 2 lead again to where they led before."""
+        self._give_back()
+        for copy in self._saved.values():
+            if copy is not None:
+                os.close(copy)
+
+    def _give_back(self) -> None:
+        for number, copy in self._saved.items():
+            if copy is not None:
+                os.dup2(copy, number)
+
+
+class _ToDescriptor(io.FileIO):
+    """Descriptor 1, but for the moments in which it leads elsewhere. It stays open: a task may have given it to a logger."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        super().__init__(STDOUT, "w", closefd=False)
+        self._lock = lock
+
+    def write(self, data: Any, /) -> int:
+        """Write to it once it leads to the file."""
+        with self._lock:
+            return super().write(data)
+
+
+def point_at(fd: int) -> None:
+    """Let descriptors 1 and 2 lead to a file."""
+    os.dup2(fd, STDOUT)
+    os.dup2(fd, _STDERR)
+
+
+def _write_text(stream: TextIO, piece: bytes) -> None:
+    stream.write(piece.decode(errors="backslashreplace"))
+    flush = getattr(stream, "flush", None)
+    if flush is not None:
+        flush()
+
+
+def flush_python() -> None:
+    """Hand over what Python holds of what was printed."""
+    for stream in (sys.stdout, sys.stderr):
+        # The author's own object may have no more than ``write``, and there may be none.
+        flush = getattr(stream, "flush", None)
+        if flush is not None:
+            with contextlib.suppress(OSError, ValueError):
+                flush()
+
+
+def _descriptor_of(stream: TextIO | None) -> int | None:
+    try:
+        return None if stream is None else stream.fileno()
+    except (OSError, AttributeError, ValueError):
+        return None
