@@ -25,38 +25,47 @@ if TYPE_CHECKING:
 
 _PATIENCE_S: Final = 1.0
 """Who waits longer would wonder for what."""
+_MOST_PRESSES: Final = 2
+"""Of Ctrl-C, until nothing is waited for any more."""
 
 
 class _Waiting:
     """The runs of this process that have not ended."""
 
     def __init__(self) -> None:
-        self._runs: list[Run] = []
+        self._runs: list[tuple[Run, threading.Thread]] = []
         self._process = 0
+        self._is_called = False
 
-    def add(self, run: Run) -> bool:
-        """Wait for this run at the end of the process; False if this Python cannot be asked to."""
+    def are_waited_for(self) -> bool:
+        """Whether somebody waits for the runs of this process at its end; False if this Python cannot be asked to."""
         if self._process != os.getpid():
             # Of a fork the threads stay with its parent.
             self._runs, self._process = [], os.getpid()
-            if not _call_at_end(self._wait):
-                return False
-        self._runs = [other for other in self._runs if other.is_carried_out_here] + [run]
-        return True
+            self._is_called = _call_at_end(self._wait)
+        return self._is_called
+
+    def add(self, run: Run, thread: threading.Thread) -> None:
+        """Wait for this run at the end of the process."""
+        self._runs = [(other, at_it) for other, at_it in self._runs if at_it.is_alive()] + [(run, thread)]
 
     def _wait(self) -> None:
         if self._process != os.getpid():
             return
-        interrupted = False
-        for run in self._runs:
-            try:
-                if run.wait(_PATIENCE_S) not in ENDED:
-                    sys.stderr.write(f"Waiting for run {run.id} to end; Ctrl-C stops it.\n")
-                    run.wait()
-            except KeyboardInterrupt as error:
-                interrupted = True
-                sys.stderr.write(f"{error}\n")
-        if interrupted:
+        presses = 0
+        for run, thread in self._runs:
+            while thread.is_alive() and presses < _MOST_PRESSES:
+                try:
+                    if run.wait(_PATIENCE_S) not in ENDED:
+                        sys.stderr.write(f"Waiting for run {run.id} to end; Ctrl-C stops it.\n")
+                        run.wait()
+                    thread.join()
+                except KeyboardInterrupt as error:
+                    presses += 1
+                    sys.stderr.write(f"{error or run.stopped_text()}\n")
+                    if thread.is_alive():
+                        run.cancel()  # it was pressed between two waits
+        if presses:
             _end_by_interrupt()
 
 
@@ -66,12 +75,15 @@ _WAITING: Final = _Waiting()
 def carry_out_aside(started: Started) -> None:
     """Carry a run out in a thread of its own; the process does not end before it has."""
     has_ended = threading.Event()
-    is_waited_for = _WAITING.add(started.run)
     thread = threading.Thread(
-        target=_carry_out_alone, args=(started, has_ended), name=f"pyflow {started.run.id}", daemon=is_waited_for
+        target=_carry_out_alone,
+        args=(started, has_ended),
+        name=f"pyflow {started.run.id}",
+        daemon=_WAITING.are_waited_for(),
     )
     thread.start()
     started.run.carried_out_by(thread, has_ended)
+    _WAITING.add(started.run, thread)
 
 
 def _carry_out_alone(started: Started, has_ended: threading.Event) -> None:

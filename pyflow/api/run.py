@@ -205,11 +205,6 @@ class Run:
         """The run ends with a thread of this process, which says when it is about to end."""
         self._thread, self._has_ended = thread, has_ended
 
-    @property
-    def is_carried_out_here(self) -> bool:
-        """Whether a thread of this process is at it."""
-        return self._thread is not None and not self._has_ended.is_set()
-
     def broke_off(self, error: Exception) -> None:
         """The thread that carried it out could not go on: ``result`` raises the same as a plain call of the pipeline."""
         self._broken_off_by = error

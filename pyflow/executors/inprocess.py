@@ -18,7 +18,7 @@ from pyflow.contract import Invocation
 from pyflow.errors import TaskTimeoutError, UnsupportedOptionWarning, warn_author
 from pyflow.executors.interrupts import Interrupts
 from pyflow.executors.launcher import Finished, Lost, Report
-from pyflow.runtime import Session, Spool
+from pyflow.runtime import Session, Spool, temporary_folder
 from pyflow.store import ContentStore
 
 WRITER = "caller"
@@ -36,10 +36,16 @@ class InprocessLauncher:
         self._interrupts = interrupts
         self._queue: deque[Invocation] = deque()
         self._lost: list[Report] = []
-        self._folder = Path(tempfile.mkdtemp(prefix="pyflow-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="pyflow-", dir=temporary_folder()))
         self._spool = Spool(self._folder / "spool")
         self._session = Session(
-            self._folder, self._spool, WRITER, blobs=content.blobs, starts_once=True, time_limit=_time_limit
+            self._folder,
+            self._spool,
+            WRITER,
+            blobs=content.blobs,
+            starts_once=True,
+            has_code=True,
+            time_limit=_time_limit,
         )
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 
 from pyflow.environments import unpacked
@@ -23,6 +22,7 @@ from pyflow.executors.support import (
     secrets_of,
 )
 from pyflow.packed import PackedGraph
+from pyflow.runtime import surroundings
 from pyflow.scheduling import Capacity
 from pyflow.secrecy import Masker, SecretFinder
 
@@ -89,7 +89,7 @@ def _pools_for(job: Job, *, room: int, masker: Masker) -> Launcher:
     code = job.graph.code["digest"] if job.graph.code is not None else ""
 
     def open_pool(packages: str) -> PoolLauncher:
-        kind = Kind(code, os.getcwd(), dict(os.environ), packages)
+        kind = Kind(code, *surroundings(), packages)
         return PoolLauncher(kind, job.content, room=room, masker=masker)
 
     if not asked:

@@ -41,6 +41,9 @@ PROTOCOL: Final = 5
 _MIN_BUFFER: Final = 4096
 """Smaller buffers stay in the stream: an entry in the header and up to 63 zeros cost more than the copy."""
 
+_SPAWNED: Final = "__mp_main__"
+"""What the author's script is called in a process that multiprocessing has started anew; nobody else can import that, as ``__main__``."""
+
 # Up to Python 3.11 the limit for Python code holds for C code, too: who raises it to 10**6 for an algorithm of
 # their own would have the pickler overrun the stack, some 8 MiB, and the process die.
 _MAX_RECURSION: Final = 20_000
@@ -63,6 +66,8 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def __init__(self, stream: io.BytesIO, value: object, request: Request) -> None:
         self.buffers: list[memoryview] = []
+        if _SPAWNED in sys.modules and _SPAWNED not in cloudpickle.list_registry_pickle_by_value():
+            cloudpickle.register_pickle_by_value(sys.modules[_SPAWNED])
         # Bound to the list, not to self: a circle would keep the buffers alive until the next collection.
         super().__init__(stream, protocol=PROTOCOL, buffer_callback=functools.partial(_stays_in_stream, self.buffers))
         self.files: list[Section] = []

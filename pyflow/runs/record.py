@@ -206,11 +206,12 @@ def this_host() -> str:
 
 
 def process_started(pid: int) -> str:
-    """When a process began, in the kernel's own count since boot; empty when there is no such process."""
+    """When a process began, in the kernel's own count since boot; empty when there is none, or one that waits to be buried."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
-            # The command, in brackets, may hold anything; field 22 of proc(5) is the 20th after it.
-            return stat.read().rpartition(b")")[2].split()[19].decode()
+            # The command, in brackets, may hold anything; behind it come field 3 of proc(5), the state, and 22, the time.
+            fields = stat.read().rpartition(b")")[2].split()
+        return "" if fields[0] in {b"Z", b"X"} else fields[19].decode()
     except (OSError, IndexError):
         return _alive_without_proc(pid)
 

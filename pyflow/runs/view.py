@@ -199,11 +199,17 @@ class RunView:
                 if slot.status in {"pending", "running"}:
                     # Also one that waited for another attempt: it had not failed for good.
                     slot.status = "cancelled"
-            if not node.slots and node.status not in ENDED:
-                inner_ended = node.kind in {"map", "branch", "select"} and self.status == "succeeded"
-                node.status = "succeeded" if inner_ended else "cancelled"
-            elif node.slots:
+            if node.slots:
                 node.status = _status_of(node)
+            elif node.status not in ENDED:
+                node.status = self._status_without_slots(node)
+
+    def _status_without_slots(self, node: NodeView) -> Status:
+        """How a node ended that nothing was told of: what is in a map that was skipped was skipped, in one without items it has ended."""
+        if any(self.nodes[outer].status == "skipped" for outer in node.maps):
+            return "skipped"
+        is_inside = bool(node.maps) or node.kind in {"map", "branch", "select"}
+        return "succeeded" if is_inside and self.status == "succeeded" else "cancelled"
 
 
 _WORST: tuple[Status, ...] = ("running", "failed", "lost", "cancelled", "pending", "succeeded", "skipped")

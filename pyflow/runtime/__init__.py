@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyflow.runtime.capture import Spool
     from pyflow.runtime.commands import PACKET_BYTES, command_of, invocation_in, packet_of
     from pyflow.runtime.execution import Site, execute
+    from pyflow.runtime.isolation import surroundings
     from pyflow.runtime.processes import signal_tree, what_ended
     from pyflow.runtime.program import Place, Program
     from pyflow.runtime.request import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         writer_of,
     )
     from pyflow.runtime.resolve import EXIT_SLOT, Resolver
+    from pyflow.runtime.scratch import temporary_folder
     from pyflow.runtime.session import Session, open_home
     from pyflow.runtime.staging import (
         INPUTS,
@@ -61,10 +63,12 @@ else:
             "pyflow.runtime.capture": "Spool",
             "pyflow.runtime.commands": "PACKET_BYTES command_of invocation_in packet_of",
             "pyflow.runtime.execution": "Site execute",
+            "pyflow.runtime.isolation": "surroundings",
             "pyflow.runtime.processes": "signal_tree what_ended",
             "pyflow.runtime.program": "Place Program",
             "pyflow.runtime.request": "RUN_LIMIT RUN_VARIABLE indices_word run_in run_variable task_words writer_of",
             "pyflow.runtime.resolve": "EXIT_SLOT Resolver",
+            "pyflow.runtime.scratch": "temporary_folder",
             "pyflow.runtime.session": "Session open_home",
             "pyflow.runtime.staging": "INPUTS ContainerEnd StagedContainer brought collect committed_outcome followed move_into not_staged parents_of stage",
             "pyflow.runtime.wire": "Messages send",
@@ -120,7 +124,9 @@ __all__ = [
     "sharing",
     "signal_tree",
     "stage",
+    "surroundings",
     "task_words",
+    "temporary_folder",
     "what_ended",
     "writer_of",
 ]

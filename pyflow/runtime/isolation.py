@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping
+from typing import Final
+
+_BORROWED: Final[list[tuple[int, str, Mapping[bytes, bytes]]]] = []
+"""For each task that runs in this process, a run in a task behind the task: its thread, and what folder and environment were before."""
 
 from pyflow.store import environment
 
@@ -24,16 +29,26 @@ class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that 
         environment.kept = self._environment if self._kept is None else self._kept
         self._folder = os.getcwd()
         self._path = sys.path.copy()
+        _BORROWED.append((threading.get_ident(), self._folder, self._environment))
         if self._with:
             os.environ.update(self._with)
 
     def __exit__(self, *_raised: object) -> None:
+        _BORROWED.pop()
         if sys.path != self._path:
             sys.path[:] = self._path
         if _snapshot() != self._environment:
             _restore(self._environment)
         environment.kept = self._kept
         _return_to(self._folder)
+
+
+def surroundings() -> tuple[str, dict[str, str]]:
+    """Working folder and environment of this process, but for what a task has made of them that runs in another thread."""
+    if _BORROWED and _BORROWED[0][0] != threading.get_ident():
+        _, folder, environment = _BORROWED[0]
+        return folder, {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()}
+    return os.getcwd(), dict(os.environ)
 
 
 def _snapshot() -> dict[bytes, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pyflow.late import late
 
@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     import shutil
 else:
     shutil = late("shutil")
+
+
+_BEFORE: Final[list[str]] = []
+"""Where ``tempfile`` made its files before a task, for each that runs in this process."""
+
+
+def temporary_folder() -> str | None:
+    """Where files belong that outlive the task that may run in this process; None for where ``tempfile`` puts them."""
+    return _BEFORE[0] if _BEFORE else None
 
 
 class Scratch:
@@ -33,14 +42,16 @@ class Scratch:
         tempfile: Any = sys.modules.get("tempfile")
         if tempfile is None:
             return None
-        before: str | None = tempfile.tempdir
+        before: str = tempfile.gettempdir()
+        _BEFORE.append(before)
         tempfile.tempdir = str(self.path)
         return before
 
     def take_back(self, before: str | None) -> None:
         """Let ``tempfile`` make its files where it did, and remove all that was made here."""
         tempfile: Any = sys.modules.get("tempfile")
-        if tempfile is not None:
+        if before is not None and tempfile is not None:
+            _BEFORE.pop()
             tempfile.tempdir = before
         # A folder's time changes with its entries, and looking at it costs a tenth of listing it.
         if os.fstat(self._fd).st_mtime_ns == self._changed_at:

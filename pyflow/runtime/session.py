@@ -46,6 +46,7 @@ class Session:
         blobs: The store, when it is open already.
         program: A graph that is here already; its code is not.
         starts_once: See ``Site``.
+        has_code: The author's own modules are here already: this is the process that sends them.
         time_limit: See ``Site``.
         permit: See ``Site``.
     """
@@ -59,6 +60,7 @@ class Session:
         blobs: BlobStore | None = None,
         program: Program | None = None,
         starts_once: bool = False,
+        has_code: bool = False,
         time_limit: Callable[[float | None], AbstractContextManager[None]] = lambda _: nullcontext(),
         permit: Callable[[], None] = lambda: None,
     ) -> None:
@@ -69,6 +71,7 @@ class Session:
         self._home: Home | None = None
         self._content: ContentStore | None = None
         self._given = program
+        self._has_code = has_code
         self._program: Program | None = None
         self._run_id = ""
         self._code_path: str | None = None
@@ -155,7 +158,7 @@ class Session:
     def _install(self, graph: PackedGraph, content: ContentStore) -> None:
         self._leave_code()
         self._site.origins.clear()
-        if graph.code is None:
+        if graph.code is None or self._has_code:
             return
         archive = content.read_blob(graph.code["digest"], graph.code["size"])
         folder = str(install(archive, self._folder / "code"))

@@ -24,7 +24,7 @@ from pyflow.images import docker_platform
 from pyflow.jsontext import Json
 from pyflow.late import late
 from pyflow.packed import PackedCall, PackedContainer, PackedOptions
-from pyflow.runtime import RUN_VARIABLE, run_variable, task_words
+from pyflow.runtime import RUN_VARIABLE, run_variable, task_words, temporary_folder
 from pyflow.secrecy import SecretFinder
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Place:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
+        self.folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=temporary_folder())
         url = self.job.home.store_url
         if "://" not in url or url.startswith("file://"):
             self._store_folder = store_folder(url)

@@ -20,7 +20,7 @@ from pyflow.contract import Invocation, Outcome, is_chain
 from pyflow.environments import runtime_folder
 from pyflow.executors.local.backlog import Waiting
 from pyflow.late import late
-from pyflow.runtime import Messages, command_of, send, signal_tree
+from pyflow.runtime import Messages, command_of, send, signal_tree, temporary_folder
 
 if TYPE_CHECKING:
     from pyflow.images import compiled, travelling
@@ -38,7 +38,12 @@ _ISOLATED_PROGRAM: Final = (
     "import sys; folder = sys.argv.pop(1); sys.path.insert(0, folder); sys.path.append(folder + sys.argv.pop(1)); "
     "from pyflow.runtime.worker import main; main()"
 )
-_PROGRAM: Final = "import sys; sys.path.append(sys.argv.pop(1)); from pyflow.runtime.worker import main; main()"
+# With -c Python looks for modules in the working folder first, and a types.py or select.py of the author's there is none of the
+# standard library's.
+_PROGRAM: Final = (
+    "import sys; sys.path[:] = [folder for folder in sys.path if folder]; sys.path.append(sys.argv.pop(1)); "
+    "from pyflow.runtime.worker import main; main()"
+)
 _PACKAGE_PARENT: Final = str(Path(__file__).parents[3])
 
 
@@ -101,7 +106,7 @@ class Worker:
         self._deadline: float | None = None
         self._log_end = 0
         self._run_id = ""
-        self._path = tempfile.mkdtemp(prefix="pyflow-")
+        self._path = tempfile.mkdtemp(prefix="pyflow-", dir=temporary_folder())
         self._commands_fd, self.outcomes_fd, self._lifeline_fd, self._process = self._start(backlog_fd)
         self._messages = Messages(self.outcomes_fd)
 
