@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import sys
 import threading
+import time
+
+# What ``signal.getsignal`` wraps, for twenty times its cost.
+from _signal import getsignal  # type: ignore[import-not-found]
 from collections.abc import Mapping
 from typing import Final
+
+from pyflow.store import environment
 
 _BORROWED: Final[list[tuple[int, str, Mapping[bytes, bytes]]]] = []
 """For each task that runs in this process, a run in a task behind the task: its thread, and what folder and environment were before."""
 
-from pyflow.store import environment
+
+_SIGNALS: Final = (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGALRM))
 
 
 class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that is a generator takes three times as long
-    """Within the block the environment has ``env`` on top, but not for stores; afterwards environment, folder and path are as before."""
+    """Within the block the environment has ``env`` on top, but not for stores; afterwards what a task can set for its process is as before.
 
-    __slots__ = ("_environment", "_folder", "_kept", "_path", "_with")
+    That is environment, folder and path, the time zone, the mask for new files, the recursion limit, whether garbage is collected,
+    and what signals do.
+    """
+
+    __slots__ = ("_collects", "_environment", "_folder", "_handlers", "_kept", "_limit", "_mask", "_path", "_with")
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._with = env
@@ -30,17 +43,43 @@ class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that 
         self._folder = os.getcwd()
         self._path = sys.path.copy()
         _BORROWED.append((threading.get_ident(), self._folder, self._environment))
+        # It can be read in this way alone, and no file that another thread makes meanwhile is to be open to all.
+        self._mask = os.umask(0o077)
+        os.umask(self._mask)
+        self._limit, self._collects = sys.getrecursionlimit(), gc.isenabled()
+        self._handlers = [*map(getsignal, _SIGNALS)]
         if self._with:
             os.environ.update(self._with)
+            if "TZ" in self._with:
+                time.tzset()
 
     def __exit__(self, *_raised: object) -> None:
         _BORROWED.pop()
+        environment.kept = self._kept
         if sys.path != self._path:
             sys.path[:] = self._path
-        if _snapshot() != self._environment:
+        now = _snapshot()
+        if now != self._environment:
             _restore(self._environment)
-        environment.kept = self._kept
+            if now.get(b"TZ") != self._environment.get(b"TZ"):
+                time.tzset()
+        os.umask(self._mask)
+        if sys.getrecursionlimit() != self._limit:
+            sys.setrecursionlimit(self._limit)
+        if gc.isenabled() != self._collects:
+            (gc.enable if self._collects else gc.disable)()
+        self._restore_signals()
         _return_to(self._folder)
+
+    def _restore_signals(self) -> None:
+        now = [*map(getsignal, _SIGNALS)]
+        if now == self._handlers or threading.current_thread() is not threading.main_thread():
+            return
+        if now[-1] != self._handlers[-1]:
+            signal.setitimer(signal.ITIMER_REAL, 0)  # it would ring in a later task
+        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+            if handler is not None:  # one that C code has set cannot be set from here
+                signal.signal(number, handler)
 
 
 def surroundings() -> tuple[str, dict[str, str]]:

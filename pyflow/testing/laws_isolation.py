@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,7 +32,18 @@ def give(value: Any) -> Any:
 
 @task
 def look() -> dict[str, Any]:
-    return {"folder": os.getcwd(), "env": os.environ.get("LAW_LEAK"), "path": "/law-leak" in sys.path}
+    mask = os.umask(0o22)
+    os.umask(mask)
+    return {
+        "folder": os.getcwd(),
+        "env": os.environ.get("LAW_LEAK"),
+        "path": "/law-leak" in sys.path,
+        "mask": mask,
+        "hour": time.localtime(0).tm_hour,
+        "recursion": sys.getrecursionlimit(),
+        "collects": gc.isenabled(),
+        "on SIGALRM": str(signal.getsignal(signal.SIGALRM)),
+    }
 
 
 def tasks_stand_where_the_caller_stands(stage: Stage) -> None:
@@ -78,6 +91,13 @@ def changes_do_not_leak(stage: Stage) -> None:
         os.environ["LAW_LEAK"] = "leaked"
         os.environ.pop("HOME", None)
         sys.path.insert(0, "/law-leak")
+        os.umask(0o177)
+        os.environ["TZ"] = "XST-5"
+        time.tzset()
+        sys.setrecursionlimit(sys.getrecursionlimit() + 500)
+        gc.disable()
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.alarm(60)
         if fails:
             raise ValueError("after spoiling")
 
@@ -98,6 +118,20 @@ def changes_do_not_leak(stage: Stage) -> None:
     raises(ValueError, lambda: stage.run(leaking), "after spoiling")
     same(stage.run(spoiling)[0], before, "what a later run sees")
     same((os.getcwd(), dict(os.environ), list(sys.path)), caller, "what the caller sees")
+
+
+def a_time_zone_is_for_its_task(stage: Stage) -> None:
+    """``env={"TZ": …}`` holds for what a task asks the clock."""
+
+    @task
+    def hour() -> int:
+        return time.localtime(0).tm_hour
+
+    @pipeline
+    def zones() -> Any:
+        return [hour.with_options(env={"TZ": zone})() for zone in ("XST-5", "UTC", "XST-7")]
+
+    same(stage.run(zones), [5, 0, 7], "the hours at the epoch")
 
 
 class _Settings:
@@ -509,6 +543,7 @@ LAWS = (
     tasks_stand_where_the_caller_stands,
     workers_can_be_used_again,
     changes_do_not_leak,
+    a_time_zone_is_for_its_task,
     changes_of_code_do_not_leak,
     names_of_a_script_are_found,
     a_forked_child_is_not_the_task,
