@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from pyflow.digest import Buffer
-from pyflow.errors import IntegrityError, NotSerializableError
+from pyflow.errors import DefinitionError, IntegrityError, NotSerializableError
 from pyflow.jsontext import Json, dump
 from pyflow.payload import NOT_SMALL, Payload, decode, encode, encode_small
 from pyflow.store import MARKER, ContentStore
@@ -54,6 +54,19 @@ class Artifact:
 
     def __repr__(self) -> str:
         return f"<artifact of {self._label}, {size_of(self._wire)} bytes>"
+
+    def _is_not_here(self, *_operands: object) -> NoReturn:
+        raise DefinitionError(
+            f"{self!r} stands for a value that is in the store, and is not here. Hand it to a task and use it there, "
+            "or take the value itself: artifact.load(), run.result(...)."
+        )
+
+    __getitem__ = __iter__ = __lt__ = __le__ = __gt__ = __ge__ = _is_not_here
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)  # libraries ask for such things in good faith
+        self._is_not_here()
 
     def __reduce__(self) -> NoReturn:
         raise NotSerializableError(

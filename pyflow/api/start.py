@@ -16,7 +16,7 @@ from pyflow.api.opening import open_run
 from pyflow.api.packages import packages_for, teller
 from pyflow.api.run import Run
 from pyflow.bundle import discover
-from pyflow.errors import DefinitionError, NotFoundError, StoreError, add_note
+from pyflow.errors import ConfigError, DefinitionError, NotFoundError, StoreError, add_note
 from pyflow.executors import (
     Begun,
     Deployed,
@@ -154,6 +154,12 @@ def compile_graph(graph: Graph, workplace: Workplace, target: str) -> Manifest:
 
 def packed_job(graph: Graph, workplace: Workplace, executor: Executor) -> Job:
     """Pack a graph into the store, and check that the executor can do what it asks: a run that has no name yet."""
+    url = workplace.content.blobs.url
+    if url.startswith("memory:") and executor.name != "inprocess":
+        raise ConfigError(
+            f"The store {url} is in the memory of this process, and executor {executor.name!r} runs tasks in others. "
+            "Choose a folder or a bucket by store=, or executor='inprocess'."
+        )
     bundle = discover(_functions(graph))
     if is_remote(executor):
         images = images_of_tasks(executor.name, workplace.settings)

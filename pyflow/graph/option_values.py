@@ -100,9 +100,13 @@ def _mapping(value: object, *, option: str) -> Mapping[Any, Any]:
 
 
 def _check_pair(key: object, text: object, *, option: str) -> None:
-    if not (isinstance(key, str) and isinstance(text, str)) or not key or "=" in key or "\0" in key + text:
+    if not (isinstance(key, str) and isinstance(text, str)):
         raise DefinitionError(
             f"{option} must be a dict of text to text, got {key!r}: {text!r}. A number must be written as text."
+        )
+    if not key or "=" in key or "\0" in key + text:
+        raise DefinitionError(
+            f"{option} has {key!r}: {text!r}. A name is not empty and has no '=', and neither has a NUL."
         )
 
 

@@ -17,6 +17,7 @@ import contextlib
 import copyreg
 import functools
 import io
+import operator
 import pickle
 import sys
 from collections.abc import Callable, Sequence
@@ -98,14 +99,14 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._reduce_path(obj)
         if isinstance(obj, io.TextIOBase) and kind is not io.StringIO:
             return _reduce_text_stream(obj)
-        if kind is FunctionType and (reduced := _reduce_function(obj)) is not None:
+        if kind in _REDUCERS and (reduced := _REDUCERS[kind](obj)) is not None:
             return reduced
-        if kind in _REDUCERS:
-            return _REDUCERS[kind](obj)
         if kind.__name__ == "ndarray":
             return reduce_array(obj)
         if isinstance(obj, BaseException) and _is_unlike_its_args(kind):
             return _reduce_exception(obj)
+        if isinstance(obj, type) and (reduced := _reduce_generic(obj)) is not None:
+            return reduced
         return _filled_once(obj, _with_slots(obj, super().reducer_override(obj)))
 
     def _travels(self, path: Path) -> bool:
@@ -237,6 +238,12 @@ def _with_slots(obj: Any, reduced: Any) -> Any:
     return make, (metaclass, name, bases, {**namespace, "__slots__": obj.__dict__["__slots__"]}, *more), *rest
 
 
+def _reduce_generic(cls: type) -> Any:
+    """``Box[int]`` of pydantic as ``Box`` and ``int``, which give the same class there as here; by value it would be another one."""
+    generic = vars(cls).get("__pydantic_generic_metadata__")
+    return (operator.getitem, (generic["origin"], generic["args"])) if generic and generic["origin"] else None
+
+
 def _filled_once(obj: Any, reduced: Any) -> Any:
     """What rebuilds a class by value without overwriting one that is there already (see ``classes``)."""
     if not (isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) == 6):
@@ -328,6 +335,7 @@ def _slots_of(error: BaseException) -> dict[str, object]:
 _REDUCERS: Final[dict[type, Callable[[Any], Any]]] = {
     _CACHED: _reduce_cached,
     CodeType: _reduce_code,
+    FunctionType: _reduce_function,
     functools.cached_property: _reduce_cached_property,
     functools.singledispatchmethod: _reduce_dispatching_method,
     memoryview: _reduce_view,

@@ -130,7 +130,8 @@ def _parsed(content: bytes, path: str) -> tuple[Key, ...]:
         if not _LINE.fullmatch(line):
             # The line itself may be a key with a slip in it, and is not for anybody's eyes.
             raise ConfigError(
-                f"Key {number} in the key file {path} is not 64 hexadecimal digits. Make one:  {_HOW_TO_MAKE} > {path}"
+                f"Key {number} in the key file {path} is not 64 hexadecimal digits. "
+                f"Is it another kind of file? A new key, in a file of its own:  {_HOW_TO_MAKE} > NEW_FILE"
             )
     if not lines:
         raise ConfigError(f"The key file {path} holds no key. Make one:  {_HOW_TO_MAKE} > {path}")

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from pyflow import each, pipeline, task
-from pyflow.errors import NotFoundError, NotSerializableError
+from pyflow.errors import DefinitionError, NotFoundError, NotSerializableError
 
 
 @task
@@ -82,3 +82,22 @@ def test_an_artifact_does_not_travel_in_a_pickle(run) -> None:
     """An artifact hidden in some other object is refused, since nobody would load it there."""
     with pytest.raises(NotSerializableError, match="argument for pipelines"):
         pickle.dumps({"hidden": run.artifact("numbers")})
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda x: x["k"], lambda x: x > 1, lambda x: [v for v in x], lambda x: x.mean()],
+    ids=["part", "comparison", "items", "attribute"],
+)
+def test_an_artifact_is_not_the_value(run, use):
+    """Whoever takes it for that is told what it is and what would work; what libraries ask of any object is not there."""
+    artifact = run.artifact("numbers")
+    with pytest.raises(
+        DefinitionError, match=r"artifact of 'numbers' .* stands for a value that is in the store"
+    ) as caught:
+        use(artifact)
+    assert "Hand it to a task and use it there, or take the value itself: artifact.load(), run.result(...)." in str(
+        caught.value
+    )
+    assert not hasattr(artifact, "__array__")
+    assert artifact.load() == [0, 1, 2, 3]

@@ -227,6 +227,16 @@ def test_a_view_follows_the_events(events, run, node):
     assert (seen.status, seen.by_name()["fit"].status) == (run, node)
 
 
+def test_what_is_in_a_map_that_was_skipped_was_skipped():
+    """Nothing is told of its items; of a map without items they have ended with it."""
+    skipped = view(START, TRY, end("succeeded"), event("skipped", "1"), event("run-ended", status="succeeded"))
+    assert skipped.by_name()["fit-2"].status == "skipped"
+    empty = view(START, TRY, end("succeeded"), event("expanded", "1", count=0), event("run-ended", status="succeeded"))
+    assert empty.by_name()["fit-2"].status == "succeeded"
+    failed = view(START, TRY, end("failed", error=ERROR), event("run-ended", status="failed"))
+    assert failed.by_name()["fit-2"].status == "cancelled"
+
+
 def test_a_view_of_a_run_whose_caller_died():
     """What was under way is lost, what had ended stays, and the rest will not be."""
     seen = view(
