@@ -12,7 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyflow.testing import laws_failure, laws_isolation, laws_maps, laws_order, laws_runs, laws_structure, laws_values
+from pyflow.testing import (
+    laws_code,
+    laws_failure,
+    laws_isolation,
+    laws_maps,
+    laws_order,
+    laws_runs,
+    laws_structure,
+    laws_values,
+)
 from pyflow.testing.stage import Law, NotAskedError, Stage
 
 _LAWS: tuple[Law, ...] = (
@@ -22,6 +31,7 @@ _LAWS: tuple[Law, ...] = (
     *laws_order.LAWS,
     *laws_failure.LAWS,
     *laws_isolation.LAWS,
+    *laws_code.LAWS,
     *laws_runs.LAWS,
 )
 
