@@ -67,6 +67,11 @@ def linked():
 
 
 @container(image=IMAGE, stdout=True)
+def stands():
+    return ["sh", "-c", "pwd; touch here 2>&1; cd /tmp && touch there"]
+
+
+@container(image=IMAGE, stdout=True)
 def last_words():
     return ["sh", "-c", "echo begun; printf end"]
 
@@ -122,6 +127,7 @@ def places():
         "in place": [text(in_place(scene())), text(in_place_of_scratch(scene()))],
         "deep": text(deep_in_place(scene())),
         "within": within(one, scene()),
+        "stands": stands(),
         "linked": kept(links.file, links.folder),
         "last words": last_words(),
         "mode": mode_of(made()),
@@ -135,6 +141,7 @@ EXPECTED = {
     "in place": ["b.txt\nsub\n"] * 2,
     "deep": "/work/scene/b.txt\n/work/scene/sub/c.txt\n",
     "within": {"/work/in/extra.txt", "/work/in/b.txt", "/work/in/sub/c.txt"},
+    "stands": "/\ntouch: here: Read-only file system\n",
     "linked": ["link", "mine\n", "links", True],
     "last words": "begun\nend",
     "mode": "0o644",

@@ -119,6 +119,24 @@ def test_standard_output_arrives_to_the_letter_or_not_at_all(on):
         on(flow)("a\\377")
 
 
+def test_a_program_starts_where_its_image_says(on):
+    """As with ``docker run``."""
+    lines = b"FROM busybox:1.36\nWORKDIR /app\nRUN echo hello > data.txt\n"
+    subprocess.run(
+        ["docker", "build", "-q", "-t", "pyflow-test-workdir", "-"], input=lines, check=True, capture_output=True
+    )
+
+    @container(image="pyflow-test-workdir", stdout=True)
+    def shows():
+        return ["cat", "data.txt"]
+
+    @pipeline
+    def flow():
+        return shows()
+
+    assert on(flow)() == "hello\n"
+
+
 def test_a_program_that_an_image_lacks_is_told(on):
     """The container never ran, so that there is nothing to try again."""
     with pytest.raises(errors.LostTaskError, match=r"has no such program"):

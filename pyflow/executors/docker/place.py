@@ -243,7 +243,8 @@ class Place:
             "command": command,
             "environment": dict(variables),
             "user": "0:0" if options.run_as_root else f"{self.user[0]}:{self.user[1]}",
-            "working_dir": "/tmp/work",  # noqa: S108
+            # An image of the author's may count on the folder that it says itself, and in a pod it has that, too.
+            "working_dir": "/tmp/work" if isinstance(node, PackedCall) else None,  # noqa: S108
             "labels": {**options.labels, **self._labels(invocation, node)},
             "host_config": host,
             "platform": docker_platform(options.platform) if options.platform else None,
