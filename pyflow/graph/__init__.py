@@ -32,8 +32,9 @@ from pyflow.graph.nodes import (
     regions_of,
     values_of,
 )
-from pyflow.graph.option_values import from_json_text, mebibytes, seconds, suggestion
+from pyflow.graph.option_values import from_json_text, seconds, suggestion
 from pyflow.graph.options import NOT_BUILT_YET, OptionArgs, Options, Unpack
+from pyflow.graph.quantities import mebibytes
 from pyflow.graph.references import Secret, Volume
 
 __all__ = [

@@ -19,10 +19,10 @@ else:
     difflib = late("difflib")
 
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-# Kubernetes' suffixes: powers of 1024 with an "i", powers of 1000 without.
-_UNIT_BYTES: Final = {
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-}  # fmt: skip
+
+
+TEMPORARY: Final = "/tmp"  # noqa: S108  of containers, which share it with nobody
+"""Where temporary files of a task lie, and pyflow's beside them."""
 
 
 def suggestion(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
@@ -50,20 +50,6 @@ def _parse_seconds(value: object) -> float | None:
         return None
     pieces = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)
     return sum(float(n) * _UNIT_SECONDS[unit] for n, unit in pieces) if pieces else float(value)
-
-
-def mebibytes(value: str | int, *, option: str) -> int:
-    """Mebibytes, rounded up, from Kubernetes' spelling: ``"4Gi"``, ``"512Mi"``, ``"2G"`` or a number of bytes."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", str(value)) if not isinstance(value, bool) else None
-    unit = _UNIT_BYTES.get(match[2], 0 if match[2] else 1) if match else 0
-    size_bytes = float(match[1]) * unit if match else 0
-    if 0 < size_bytes < 2**20:
-        raise DefinitionError(
-            f"{option} must be like '4Gi' or '512Mi', got {value!r}: less than a mebibyte, for a plain number counts bytes."
-        )
-    if size_bytes <= 0:
-        raise DefinitionError(f"{option} must be like '4Gi', '512Mi' or a number of bytes, got {value!r}.")
-    return -int(-size_bytes // 2**20)
 
 
 def error_types(value: object) -> tuple[type[BaseException], ...]:
@@ -123,6 +109,11 @@ def mounts(value: object) -> tuple[tuple[str, Volume], ...]:
             raise DefinitionError(
                 f"volumes[{folder!r}] must be a Volume, such as Volume.named('data') or Volume.claim('data'), got {volume!r}."
             )
+        if folder == TEMPORARY and volume.kind != "scratch":
+            raise DefinitionError(
+                f"volumes[{folder!r}] must be a Volume.scratch(...), got {volume!r}: temporary files of one task are no other's. "
+                "Let the volume lie in a folder of its own, such as '/mnt/data'."
+            )
     return tuple(sorted(value.items()))
 
 
@@ -161,22 +152,6 @@ def plain_text(value: object, *, option: str) -> str:
     if isinstance(value, str) and value.strip() and value.isprintable():
         return value
     raise DefinitionError(f"{option} must be a text, got {value!r}.")
-
-
-_TOLERATION_KEYS: Final = frozenset({"key", "operator", "value", "effect", "tolerationSeconds"})
-
-
-def tolerations(value: object) -> tuple[str, ...]:
-    """Tolerations of a pod as Kubernetes spells them, each as JSON text."""
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise DefinitionError(
-            f"tolerations must be a list of dicts like {{'key': 'gpu', 'operator': 'Exists'}}, got {value!r}."
-        )
-    for toleration in value:
-        if not isinstance(toleration, Mapping) or not toleration or not _TOLERATION_KEYS.issuperset(toleration):
-            known = ", ".join(sorted(_TOLERATION_KEYS))
-            raise DefinitionError(f"A toleration is a dict with some of {known}, got {toleration!r}.")
-    return tuple(json_text(dict(toleration), option="tolerations") for toleration in value)
 
 
 def json_text(value: object, *, option: str) -> str:

@@ -17,8 +17,6 @@ from pyflow.errors import DefinitionError
 from pyflow.graph.option_values import (
     environment,
     error_types,
-    json_text,
-    mebibytes,
     mounts,
     plain_text,
     platform,
@@ -26,9 +24,9 @@ from pyflow.graph.option_values import (
     requirements,
     seconds,
     suggestion,
-    text_pairs,
-    tolerations,
 )
+from pyflow.graph.pod_values import label_pairs, pod_patch, tolerations
+from pyflow.graph.quantities import mebibytes
 from pyflow.graph.references import Secret, Volume
 from pyflow.jsontext import Json
 
@@ -170,17 +168,17 @@ _PARSED: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "backoff": ("backoff_s", partial(seconds, option="backoff", least=0.0)),
     "retry_on": ("retry_on", error_types),
     "env": ("env", environment),
-    "labels": ("labels", partial(text_pairs, option="labels")),
+    "labels": ("labels", partial(label_pairs, option="labels")),
     "packages": ("packages", requirements),
     "image": ("image", partial(plain_text, option="image")),
     "python": ("python", python_minor),
     "platform": ("platform", platform),
     "network": ("network", partial(plain_text, option="network")),
     "volumes": ("volumes", mounts),
-    "node_selector": ("node_selector", partial(text_pairs, option="node_selector")),
+    "node_selector": ("node_selector", partial(label_pairs, option="node_selector")),
     "tolerations": ("tolerations", tolerations),
     "service_account": ("service_account", partial(plain_text, option="service_account")),
-    "pod_patch": ("pod_patch", partial(json_text, option="pod_patch")),
+    "pod_patch": ("pod_patch", pod_patch),
 }
 """How each option that is not taken as it is becomes a field."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pyflow.errors import DefinitionError
+from pyflow.graph.quantities import mebibytes
 
 _KEY: Final = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,253}")
 _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
@@ -41,7 +42,7 @@ class Volume:
 
     Attributes:
         kind: Where the folder comes from.
-        name: A name there, or a path for ``host``; the size for ``scratch``.
+        name: A name there, or a path for ``host``; for ``scratch`` the size, in mebibytes.
         read_only: Whether the task may only read it.
     """
 
@@ -77,9 +78,9 @@ class Volume:
         return cls("host", path, read_only)
 
     @classmethod
-    def scratch(cls, size: str) -> Volume:
-        """An empty folder that is gone when the task has ended."""
-        return cls("scratch", size, read_only=False)
+    def scratch(cls, size: str | int) -> Volume:
+        """An empty folder that is gone when the task has ended, of at most this size where the place keeps to it."""
+        return cls("scratch", f"{mebibytes(size, option='The size of a scratch volume')}Mi", read_only=False)
 
 
 def _check_name(name: str, what: str) -> str:

@@ -52,6 +52,20 @@ def test_what_kubernetes_spells_is_kept_as_json() -> None:
         ("node_selector", {"zone": 1}, "node_selector must be a dict of text to text"),
         ("tolerations", {"key": "gpu"}, "tolerations must be a list of dicts"),
         ("tolerations", [{"kee": "gpu"}], "A toleration is a dict with some of"),
+        (
+            "tolerations",
+            [{"key": "x", "operator": "exists"}],
+            "operator of a toleration is one of 'Exists', 'Equal', got 'exists'",
+        ),
+        ("tolerations", [{"key": "x", "effect": "No"}], "effect of a toleration is one of 'NoSchedule'"),
+        ("labels", {"a b": "c"}, "labels has 'a b', which is no name of a label"),
+        ("labels", {"a/b/c": "c"}, "labels has 'a/b/c', which is no name of a label"),
+        ("labels", {"a": "c d"}, r"labels\['a'\] must have at most 63 letters.*got 'c d'"),
+        ("labels", {"a": "x" * 64}, "must have at most 63 letters"),
+        ("node_selector", {"a": "-"}, r"node_selector\['a'\] must have"),
+        ("pod_patch", {"hostAlias": 1}, "'hostAlias', which is no field of a pod's spec. Did you mean 'hostAliases'"),
+        ("pod_patch", {"spec": {}}, "write what is in 'spec' without that around it"),
+        ("volumes", {"/tmp": Volume.claim("a")}, r"volumes\['/tmp'\] must be a Volume.scratch"),
         ("service_account", None, "service_account must be a text"),
         ("pod_patch", {"a": {1, 2}}, "pod_patch must be made of plain JSON values"),
         ("pod_patch", [], "pod_patch must be a dict"),
@@ -64,6 +78,19 @@ def test_a_wrong_value_is_refused_with_what_would_work(option: str, value: objec
     """Each option says what it takes when it is given something else."""
     with pytest.raises(DefinitionError, match=words):
         Options.of({option: value})
+
+
+def test_what_kubernetes_takes_is_taken() -> None:
+    """Labels with a domain and without a value, tolerations of all, directives of a patch."""
+    Options.of(
+        {
+            "labels": {"example.org/team-1": "", "a": "B.c_d-e", "x" * 63: "y" * 63, "a" * 253 + "/x": "1"},
+            "node_selector": {"kubernetes.io/arch": "arm64"},
+            "tolerations": [{"operator": "Exists"}, {"key": "x", "value": "y", "effect": "NoExecute"}],
+            "pod_patch": {"$setElementOrder/containers": [{"name": "main"}], "hostAliases": [], "$patch": "merge"},
+            "volumes": {"/tmp": Volume.scratch("1Gi")},
+        }
+    )
 
 
 def test_memory_grows_from_something_to_more() -> None:

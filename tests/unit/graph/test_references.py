@@ -15,6 +15,14 @@ def test_a_volume_is_read_only_unless_asked() -> None:
     assert not Volume.scratch("10Gi").read_only
 
 
+@pytest.mark.parametrize("size", ["lots", "1GB", "10 Gi", "-1", 5, True])
+def test_a_size_that_cannot_be_is_refused(size: object) -> None:
+    """A scratch volume has a size as Kubernetes spells it."""
+    with pytest.raises(DefinitionError, match="The size of a scratch volume must be like '4Gi'"):
+        Volume.scratch(size)  # type: ignore[arg-type]
+    assert Volume.scratch(10**9) == Volume.scratch("1G") == Volume.scratch("954Mi")
+
+
 @pytest.mark.parametrize("name", ["", "../etc", "a b", "-x", "x\n"])
 def test_a_bad_name_is_refused(name: str) -> None:
     """A name that could not be one in a cluster is refused where it is written."""
