@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from pyflow.contract import ExitCode, Invocation, LogSpan, Outcome
 from pyflow.errors import IntegrityError, PyflowError
 from pyflow.jsontext import dump
-from pyflow.packed import PackedContainer
+from pyflow.packed import PackedContainer, PackedOptions
 from pyflow.runtime.attempts import CANCELLED, LOST, TIMED_OUT, lost_outcome
 from pyflow.runtime.program import Program
 from pyflow.runtime.staging import (
@@ -62,28 +62,33 @@ _UMASK: Final = 0o022
 
 
 class Layout(NamedTuple):
-    """Folders of the author's container that lie in the shared volume, each by its name there."""
+    """Folders of the author's container that pyflow's share with it, each by its name there."""
 
     parts: tuple[tuple[str, str], ...]
+    scratch: dict[str, int]
+    """The numbers, among the task's volumes, of those that are such a folder themselves, by folder; the others lie in one volume of pyflow's."""
 
     def in_shared(self, path: str) -> Path | None:
         """Where a path of the author's container lies for pyflow's; None when it is in none of the parts."""
-        for name, folder in self.parts:
-            if path == folder or path.startswith(f"{folder}/"):
-                return Path(SHARED, name, path[len(folder) :].lstrip("/"))
-        return None
+        around = [part for part in self.parts if path == part[1] or path.startswith(f"{part[1]}/")]
+        if not around:
+            return None
+        name, folder = max(around, key=lambda part: len(part[1]))
+        return Path(SHARED, name, path[len(folder) :].lstrip("/"))
 
 
-def layout_of(node: PackedContainer) -> Layout:
-    """The shared folders: for temporary files and inputs, and the folder around each output and each input with a path."""
+def layout_of(node: PackedContainer, options: PackedOptions) -> Layout:
+    """The shared folders: for temporary files and inputs, scratch volumes, and the folder around each output and each input with a path."""
+    scratch = {folder: number for number, (folder, kind, *_) in enumerate(options.volumes) if kind == "scratch"}
     wanted = [posixpath.dirname(posixpath.normpath(path)) for _, path in node.outputs]
     wanted += [posixpath.dirname(posixpath.normpath(path)) for _, _, path in node.inputs if path is not None]
     parts: list[tuple[str, str]] = list(PARTS.items())
+    parts += [(f"v{number}", folder) for folder, number in scratch.items() if folder not in PARTS.values()]
     # The manifest and the pod must agree on their order, and the order of a set differs from process to process.
     for folder in sorted(set(wanted), key=lambda folder: (len(folder), folder)):
-        if Layout(tuple(parts)).in_shared(folder) is None:
+        if Layout(tuple(parts), scratch).in_shared(folder) is None:
             parts.append((f"d{len(parts)}", folder))
-    return Layout(tuple(parts))
+    return Layout(tuple(parts), scratch)
 
 
 def known_words(node: PackedContainer) -> list[str | None]:
@@ -139,7 +144,7 @@ def stage_in_pod(invocation: Invocation, program: Program, content: ContentStore
     """
     node = program.place(invocation.node).node
     assert isinstance(node, PackedContainer)
-    layout = layout_of(node)
+    layout = layout_of(node, program.graph.options[node.options])
     for name, _ in layout.parts:
         _make_open(Path(SHARED, name))
     folder = Path(SHARED, "stage")
@@ -292,7 +297,7 @@ class Collector:
         Raises:
             IntegrityError: It is a link to where this container cannot look.
         """
-        layout = layout_of(node)
+        layout = layout_of(node, self._program.graph.options[node.options])
         place = posixpath.normpath(path)
         leads_to = followed(place, layout.in_shared)
         host = layout.in_shared(leads_to)

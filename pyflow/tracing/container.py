@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Generic, NoReturn, ParamSpec, TypedDict, cast
 
 from pyflow.errors import DefinitionError
-from pyflow.graph import ContainerNode, Function, Location, OptionArgs, Path, Ref, Secret, Step, Unpack, Volume
+from pyflow.graph import ContainerNode, Function, Location, OptionArgs, Options, Path, Ref, Secret, Step, Unpack, Volume
 from pyflow.tracing.calling import Authored, check_options
 from pyflow.tracing.captures import refuse_captures
 from pyflow.tracing.command import CommandCall
@@ -133,6 +133,7 @@ class ContainerTask(Authored, Generic[P]):
             trace.functions[self.function] = at
             refuse_captures(self.fn, label, at)
         options = self.options_in(trace, scope.defaults)
+        self._refuse_files_in_volumes(options, at)
         needs: set[int] = set()
         call = CommandCall(self.function, scope, needs, args, kwargs, paths=self.inputs, is_output_file=_is_output_file)
         draft = ContainerDraft(scope, name or trace.names.take(scope.prefix + (options.name or label)), at, needs)
@@ -150,6 +151,24 @@ class ContainerTask(Authored, Generic[P]):
         trace.record(draft)
         self._wait(draft)
         return Placeholder(draft)
+
+    def _refuse_files_in_volumes(self, options: Options, at: Location) -> None:
+        """Refuse files that pyflow brings or keeps in a folder which is not the container's own."""
+        what = f"Container task {self.function.name!r} (called at {at})"
+        volumes = dict(options.volumes)
+        for path in (*self.inputs.values(), *self.outputs.values()):
+            place = posixpath.normpath(path)
+            around, itself = volumes.get(posixpath.dirname(place)), volumes.get(place)
+            if itself is not None and itself.kind == "scratch":
+                raise DefinitionError(
+                    f"{what} has {path!r} as an input or output, which is a scratch volume itself. Let it be a file or folder in that, such as "
+                    f"'{place}/result'."
+                )
+            if around is not None and around.kind != "scratch":
+                raise DefinitionError(
+                    f"{what} has an input or output at {path!r}, in a folder that is {around!r}, and pyflow writes to none that others use. Say "
+                    f"another path, such as '/work/{posixpath.basename(place)}'; the command itself may copy it to the volume."
+                )
 
 
 class ContainerDraft(LeafDraft):

@@ -308,6 +308,31 @@ def test_volumes_are_read_only_unless_asked(on):
     assert on(flow)() == (False, True, True)
 
 
+def test_files_may_lie_in_scratch_volumes(on):
+    """At ``/tmp``, and around inputs and outputs."""
+    sized = Volume.scratch("1Gi")
+
+    @task(volumes={"/tmp": sized})
+    def made():
+        Path("/tmp/made.txt").write_text("made")
+        return Path("/tmp/made.txt")
+
+    @container(
+        image="busybox:1.36",
+        inputs={"text": "/work/in/text.txt"},
+        outputs={"out": "/work/out/text.txt"},
+        volumes={"/tmp": sized, "/work": sized},
+    )
+    def passed_on(text: Path):
+        return ["sh", "-c", "cat /work/in/text.txt > /tmp/text.txt && cp /tmp/text.txt /work/out"]
+
+    @pipeline
+    def flow():
+        return text_of(passed_on(made()))
+
+    assert on(flow)() == "made"
+
+
 def test_an_image_of_ones_own(on):
     """Any image with the right Python will do; one without is refused before the run starts."""
 

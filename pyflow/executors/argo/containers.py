@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pyflow.errors import ExecutorError
-from pyflow.executors.argo.mounts import mounts_of, own_mounts
+from pyflow.executors.argo.mounts import mounts_of, own_mounts, volume_name
 from pyflow.executors.argo.place import Place
 from pyflow.executors.argo.profiles import (
     DEADLINE_MARGIN_S,
@@ -75,13 +75,14 @@ def container_template(name: str, node: PackedContainer, options: PackedOptions,
         ExecutorError: Its program, or where its files lie, cannot be had in a pod.
     """
     retry = retry_strategy(options, is_container=True)
+    layout = inside.layout_of(node, options)
     words = ["{{inputs.parameters.i}}", "{{retries}}" if retry else "0"]
     template: Template = {
         "name": name,
         "inputs": inputs_of(["i"], place),
-        "initContainers": [_own("stage", [f"s{node.id}", *words], place)],
-        "container": _main(node, options, place),
-        "sidecars": [_own("collect", [f"c{node.id}", *words], place, hidden=secret_variables(options, PLACED))],
+        "initContainers": [_own("stage", [f"s{node.id}", *words], place, layout)],
+        "container": _main(node, options, place, layout),
+        "sidecars": [_own("collect", [f"c{node.id}", *words], place, layout, hidden=secret_variables(options, PLACED))],
         **around(options, place),
     }
     template["volumes"] = [{"name": _SHARED_VOLUME, "emptyDir": {}}, *template.get("volumes", ())]
@@ -95,7 +96,7 @@ def container_template(name: str, node: PackedContainer, options: PackedOptions,
     return template
 
 
-def _main(node: PackedContainer, options: PackedOptions, place: Place) -> Template:
+def _main(node: PackedContainer, options: PackedOptions, place: Place, layout: inside.Layout) -> Template:
     known = inside.first_unknown(node)
     words = [word for word in inside.known_words(node)[:known] if word is not None]
     if not words:
@@ -124,7 +125,7 @@ def _main(node: PackedContainer, options: PackedOptions, place: Place) -> Templa
         "args": arguments,
         "env": environment,
         "resources": resources(options),
-        "volumeMounts": [*_folders(node), *mounts_of(options).mounts],
+        "volumeMounts": [*_folders(node, layout), *mounts_of(options, but=layout.scratch).mounts],
         "securityContext": container_security(options),
     }
     return {key: value for key, value in container.items() if value}
@@ -153,29 +154,41 @@ def _variable(name: str) -> str:
     return plain(name, what="variable")
 
 
-def _folders(node: PackedContainer) -> list[Template]:
-    """Where the shared volume lies in the author's container."""
-    mounts = []
-    for part, folder in inside.layout_of(node).parts:
+def _folders(node: PackedContainer, layout: inside.Layout) -> list[Template]:
+    """Where shared folders lie in the author's container."""
+    mounts: list[Template] = []
+    for part, folder in layout.parts:
         if folder in _SYSTEM:
             raise ExecutorError(
                 f"Container task {node.name!r} (called at {node.at}) has a file directly in {folder!r}, and a pod would hide the rest of "
                 "that folder from it. Let the file lie in a folder of its own, such as /tmp or /work."
             )
-        mounts.append({"name": _SHARED_VOLUME, "mountPath": plain(folder, what="folder"), "subPath": part})
+        where = {"mountPath": plain(folder, what="folder")}
+        if folder in layout.scratch:
+            mounts.append({"name": volume_name(layout.scratch[folder]), **where})
+        else:
+            mounts.append({"name": _SHARED_VOLUME, **where, "subPath": part})
     return mounts
 
 
-def _own(name: str, arguments: list[str], place: Place, *, hidden: Sequence[Template] = ()) -> Template:
+def _own(
+    name: str, arguments: list[str], place: Place, layout: inside.Layout, *, hidden: Sequence[Template] = ()
+) -> Template:
     """One of pyflow's containers.
 
     Args:
         name: Of it.
         arguments: What it is to do.
         place: The cluster and the store.
+        layout: What it shares with the author's.
         hidden: The author's secrets, which it needs to hide them in what is printed.
     """
     mounts: list[Template] = [{"name": _SHARED_VOLUME, "mountPath": inside.SHARED}, *own_mounts(place.settings)]
+    mounts += [
+        {"name": volume_name(layout.scratch[folder]), "mountPath": f"{inside.SHARED}/{part}"}
+        for part, folder in layout.parts
+        if folder in layout.scratch
+    ]
     own_folders = {"HOME": inside.SHARED, "TMPDIR": inside.SHARED}
     environment = [
         {"name": e["name"], "value": own_folders[e["name"]]} if e["name"] in own_folders else e

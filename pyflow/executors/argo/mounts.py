@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -47,10 +48,19 @@ class Mounts:
     mounts: list[Template] = field(default_factory=list)
 
 
-def mounts_of(options: PackedOptions) -> Mounts:
+def volume_name(number: int) -> str:
+    """What a volume is called in a pod, by its number among those of the task."""
+    return f"v{number}"
+
+
+def mounts_of(options: PackedOptions, *, but: Container[str] = ()) -> Mounts:
     """The volumes that the options ask for.
 
     One that the cluster's workflow defaults provide is mounted by its name, and not declared.
+
+    Args:
+        options: Of a task.
+        but: Folders that are mounted elsewhere.
     """
     found = Mounts()
     for number, (folder, kind, name, is_read_only) in enumerate(options.volumes):
@@ -59,8 +69,9 @@ def mounts_of(options: PackedOptions) -> Mounts:
         if source is None:
             found.mounts.append({"name": name, **where})
             continue
-        found.volumes.append({"name": f"v{number}", **source})
-        found.mounts.append({"name": f"v{number}", **where})
+        found.volumes.append({"name": volume_name(number), **source})
+        if folder not in but:
+            found.mounts.append({"name": volume_name(number), **where})
     return found
 
 

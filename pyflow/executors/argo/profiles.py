@@ -64,12 +64,15 @@ def pod_template(name: str, options: PackedOptions, place: Place, *, tells: int,
         is_batch: A pod runs several items, so its time cannot be foretold.
     """
     retry = retry_strategy(options)
+    theirs = mounts_of(options).mounts
+    # A scratch volume of the task's own, which has a size, may lie where pyflow's would.
+    scratch = [] if any(mount["mountPath"] == SCRATCH.path for mount in theirs) else [SCRATCH.mount]
     attempt = "{{retries}}" if retry else "0"
     container = {
         **place.python_container(options.image, ["{{inputs.parameters.n}}", "{{inputs.parameters.i}}", attempt]),
         "env": [*place.environment(), *secret_variables(options, PLACED)],
         "resources": resources(options),
-        "volumeMounts": [SCRATCH.mount, *own_mounts(place.settings), *mounts_of(options).mounts],
+        "volumeMounts": [*scratch, *own_mounts(place.settings), *theirs],
         "securityContext": container_security(options),
     }
     template: Template = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyflow.contract import Invocation, LogSpan, Outcome
 from pyflow.errors import DefinitionError, IntegrityError, PyflowError
 from pyflow.executors.docker.container import Container, EngineError, State, archive_in, engine_errors
-from pyflow.executors.docker.mounts import bind
+from pyflow.executors.docker.mounts import TMP, bind
 from pyflow.executors.docker.place import Place, Recipe
 from pyflow.late import late
 from pyflow.packed import PackedContainer, PackedOptions
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 else:
     tarfile = late("tarfile")
 
-_TMP: Final = "/tmp"  # noqa: S108  the container's
 _MOST_COPIED: Final = 64 * 2**20
 """A folder of the image that holds more is not made writable for an output in it."""
 _LAST_WORDS: Final = 8 * 1024
@@ -85,7 +84,7 @@ class ContainerAttempt:
         self._folder = Path(tempfile.mkdtemp(prefix="staged-", dir=place.folder))
         self._log = _Log(self._content, invocation, Masker(place.secret_values(options).values()))
         self._staged: StagedContainer | None = None
-        self._private = _Private({_TMP: Path(self._scratch)})
+        self._private = _Private({TMP: Path(self._scratch)})
 
     def recipe(self) -> Recipe:
         """How to create its container, when its inputs are laid.
@@ -94,6 +93,7 @@ class ContainerAttempt:
             PyflowError: An input cannot be had, or is not fit for a container; nothing has run.
         """
         staged = self._staged = stage(self._invocation, self._program, self._content, self._folder)
+        self._make_scratch()
         folders = tuple(f"{target}/" for source, target in staged.inputs if source.is_dir())
         in_inputs = [parent for parent in parents_of(staged) if f"{parent}/".startswith(folders)]
         for parent in parents_of(staged):
@@ -114,6 +114,13 @@ class ContainerAttempt:
             mounts=mounts,
             scratch=self._scratch,
         )
+
+    def _make_scratch(self) -> None:
+        """An empty private folder for each scratch volume; the one for temporary files is there."""
+        for number, (target, kind, *_) in enumerate(self._options.volumes):
+            if kind == "scratch" and target != TMP:
+                self._private.by_target[target] = self._folder / "scratch" / str(number)
+                self._private.by_target[target].mkdir(parents=True)
 
     def _laid(self, source: Path, target: str) -> list[Any]:
         """Let an input lie at its place, in a folder that is private already or as one more; the mount that it needs for that."""

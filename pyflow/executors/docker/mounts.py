@@ -24,6 +24,10 @@ _ON_A_CLUSTER: Final = {
 }
 
 
+TMP: Final = "/tmp"  # noqa: S108  the container's
+"""A private folder of this machine in every container."""
+
+
 def bind(source: str, target: str, *, read_only: bool) -> Any:
     """A folder or file of this machine in a container; it must be there."""
     return types.Mount(target, source, type="bind", read_only=read_only)
@@ -86,6 +90,8 @@ def volume_mounts(volumes: list[list[Json]], folders: Mapping[str, str], scratch
     """
     mounts = []
     for number, (target, kind, name, is_read_only) in enumerate(volumes):
+        if kind == "scratch" and target == TMP:
+            continue  # it is an empty folder of the container's own in any case
         if kind == "scratch":
             source = os.path.join(scratch, f"scratch-{number}")
             os.mkdir(source)

@@ -17,7 +17,7 @@ from pyflow.environments import environments_folder, is_unpacked
 from pyflow.errors import ExecutorError
 from pyflow.executors.docker.credentials import MOUNTED, SECRETS_MOUNTED, check_reachable, lay_key, lay_s3, lay_secrets
 from pyflow.executors.docker.leftovers import FOLDER_PREFIX, RUN_LABEL, caller_labels
-from pyflow.executors.docker.mounts import bind, volume_mounts
+from pyflow.executors.docker.mounts import TMP, bind, volume_mounts
 from pyflow.executors.docker.settings import DockerSettings
 from pyflow.executors.driver import Job
 from pyflow.images import docker_platform
@@ -136,7 +136,7 @@ class Place:
         image = self.images[node.options]
         scratch = self.scratch_folder(invocations[0])
         mounts = [
-            bind(scratch, "/tmp", read_only=False),  # noqa: S108  the container's
+            bind(scratch, TMP, read_only=False),
             bind(os.path.join(self.folder, "secrets"), MOUNTED, read_only=True),
             *volume_mounts(options.volumes, self.settings.volumes, self._volumes_of(scratch)),
         ]
@@ -199,7 +199,8 @@ class Place:
             },
             mounts=[
                 *mounts,
-                *volume_mounts(options.volumes, self.settings.volumes, self._volumes_of(scratch)),
+                # Scratch volumes are among the private folders, since inputs and outputs may lie in them.
+                *volume_mounts([v for v in options.volumes if v[1] != "scratch"], self.settings.volumes, scratch),
             ],
             memory_mib=memory_mib,
             keeps_log=True,

@@ -56,7 +56,7 @@ PROVIDED = """
     def as_root(first):
         return ["sh", "-c", 'id -u; echo $TMPDIR; touch /made && test "$(cat /mnt/secret/password)" = "$TOKEN" && cat /mnt/config/level "$1"', "sh", first]
 
-    @container(image="busybox:1.36", outputs={{"folder": "/work/tiles"}}, volumes={{"/mnt/claim": Volume.claim(NAME)}})
+    @container(image="busybox:1.36", outputs={{"folder": "/work/tiles"}}, volumes={{"/mnt/claim": Volume.claim(NAME), "/work": Volume.scratch("64Mi")}})
     def tiles():
         return ["sh", "-c", "mkdir -p /work/tiles/empty /work/tiles/a; cat /mnt/claim/note.txt > /work/tiles/a/b.txt; chmod 750 /work/tiles/a/b.txt; chmod 705 /work/tiles/empty"]
 
@@ -64,7 +64,7 @@ PROVIDED = """
     def listing(folder: Path):
         return sorted((str(path.relative_to(folder)), oct(path.stat().st_mode & 0o777)) for path in folder.rglob("*"))
 
-    @task
+    @task(volumes={{"/tmp": Volume.scratch("64Mi")}})
     def words() -> Path:
         Path("words.txt").write_text("-- words\\n")
         return Path("words.txt")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pyflow import container, pipeline
+from pyflow import Volume, container, pipeline
 from pyflow.artifacts import load
 from pyflow.contract import Home, Invocation
 from pyflow.packing import pack
@@ -101,6 +101,22 @@ def test_nobody_else_may_write_to_what_is_kept(pod):
         for path in (value, value / "sub", value / "program", value / "private")
     }
     assert found == {"tiles": "0o755", "sub": "0o755", "program": "0o755", "private": "0o600"}
+
+
+@container(image="img", outputs={"out": "/work/deep/out.txt"}, volumes={"/work": Volume.scratch("1Gi")})
+def big():
+    return ["make", "it"]
+
+
+def test_outputs_in_a_scratch_volume_are_looked_for_there(pod):
+    """Both sides know a scratch volume by one name, and the folder in it is open to whoever the image runs as."""
+    here = pod(big)
+    (here.shared / "v0").mkdir()
+    here.stage()
+    folder = here.shared / "v0" / "deep"
+    assert folder.stat().st_mode & 0o777 == 0o777
+    (folder / "out.txt").write_text("made")
+    assert load(here.collect().result, here.content).read_text() == "made"
 
 
 def test_what_cannot_be_kept_is_called_as_its_author_does(pod):

@@ -100,7 +100,7 @@ def test_files_of_a_container_have_places_in_the_shared_volume() -> None:
 
     program = program_of(main)
     node = next(n for n in program.graph.walk() if isinstance(n, PackedContainer))
-    layout = layout_of(node)
+    layout = layout_of(node, program.graph.options[node.options])
     assert [folder for _, folder in layout.parts] == ["/tmp", "/pyflow/inputs", "/out", "/in/deep"]
     assert str(layout.in_shared("/out/more/y")) == "/pyflow-shared/d2/more/y"
     assert layout.in_shared("/elsewhere") is None
@@ -109,11 +109,11 @@ def test_files_of_a_container_have_places_in_the_shared_volume() -> None:
 
 
 _LAYOUT = """
-from pyflow.packed import PackedContainer
+from pyflow.packed import PackedContainer, PackedOptions
 from pyflow.runtime.pod_container import layout_of
 outputs = tuple((name, f"/{name}/out") for name in ("data", "work", "more", "bits", "last"))
 node = PackedContainer.__new__(PackedContainer, **{f: () for f in PackedContainer._fields} | {"outputs": outputs})
-print(layout_of(node).parts)
+print(layout_of(node, PackedOptions()).parts)
 """
 
 

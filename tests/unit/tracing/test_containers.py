@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pyflow.errors import DefinitionError
-from pyflow.graph import ContainerNode, Input, Literal, MapInput, Ref
+from pyflow.graph import ContainerNode, Input, Literal, MapInput, Ref, Volume
 from pyflow.tracing import container, task
 
 HERE = __file__
@@ -138,6 +139,27 @@ def test_joined_paths_are_pieces(traced):
         ("--in=", Literal("d")),
         (Literal("d"), "!"),
     )
+
+
+@pytest.mark.parametrize(
+    ("volumes", "words"),
+    [
+        ({"/tmp": Volume.scratch("1Gi")}, None),
+        ({"/tmp/artifact": Volume.scratch("1Gi")}, None),
+        ({"/tmp/artifact": Volume.claim("a")}, r"at '/tmp/artifact/hello.txt', in a folder that is Volume\(kind='claim'.*such as '/work/hello.txt'"),
+        ({"/tmp/artifact/hello.txt": Volume.scratch("1Gi")}, "which is a scratch volume itself. Let it be"),
+    ],
+)  # fmt: skip
+def test_files_lie_in_no_volume_of_others(fault, traced, volumes, words):
+    """What pyflow brings or keeps may lie in a scratch volume, and in none that others use."""
+
+    def body():
+        return read.with_options(volumes=volumes)(create())
+
+    if words is None:
+        traced(body)
+    else:
+        assert re.search(words, fault(body))
 
 
 def test_all_faults_of_a_container_are_named(fault):

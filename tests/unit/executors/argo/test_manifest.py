@@ -273,7 +273,7 @@ def test_escaped_text_comes_back_as_it_was(text: str) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"node_selector": {"pool": "{{x}}"}}, {"labels": {"a": "{{x}}"}}, {"labels": {"{{x}}": "a"}}, {"image": "{{x}}"},
+        {"image": "{{x}}"},
         {"tolerations": [{"key": "{{x}}"}]}, {"service_account": "{{x}}"}, {"volumes": {"/{{x}}": Volume.scratch("1Gi")}},
         {"volumes": {"/mnt": Volume.host("/{{x}}")}},
     ],
@@ -411,6 +411,42 @@ def test_a_variable_may_have_a_name_that_pyflow_uses(name: str, value: str | Sec
             assert len(names) == len(set(names))
     own = next((v for v in templates["p0"]["container"]["env"] if v["name"] == name), {})
     assert own.get("valueFrom", {}).get("secretKeyRef", {}).get("name") != "mine"
+
+
+BIG = Volume.scratch("50Gi")
+
+
+def test_temporary_files_may_lie_in_a_volume_with_a_size() -> None:
+    """A scratch volume at ``/tmp`` takes the place of pyflow's, in Python tasks and in containers alike."""
+
+    @pipeline
+    def main():
+        return give.with_options(volumes={"/tmp": BIG})(1), shout.with_options(volumes={"/tmp": BIG})("a", 1)
+
+    templates = templates_of(manifest_of(main))
+    for name in ("p0", "c1"):
+        pod = templates[name]
+        assert {"name": "v0", "emptyDir": {"sizeLimit": "51200Mi"}} in pod["volumes"]
+        (mount,) = [m for m in pod["container"]["volumeMounts"] if m["mountPath"] == "/tmp"]
+        assert mount["name"] == "v0"
+        assert "subPath" not in mount
+
+
+def test_files_of_a_container_may_lie_in_a_scratch_volume() -> None:
+    """Its outputs are looked for there: pyflow's containers have the volume, too, and nothing else is mounted at its place."""
+
+    @pipeline
+    def main():
+        return shout.with_options(volumes={"/work": BIG, "/mnt/a": Volume.claim("a")})("a", 1)
+
+    pod = templates_of(manifest_of(main))["c0"]
+    mounts = pod["container"]["volumeMounts"]
+    assert [(m["name"], m["mountPath"]) for m in mounts] == [
+        ("pyflow-shared", "/tmp"), ("pyflow-shared", "/pyflow/inputs"), ("v1", "/work"), ("v0", "/mnt/a"),
+    ]  # fmt: skip
+    for own in (*pod["initContainers"], *pod["sidecars"]):
+        assert {"name": "v1", "mountPath": "/pyflow-shared/v1"} in own["volumeMounts"]
+        assert "v0" not in [m["name"] for m in own["volumeMounts"]]
 
 
 def test_words_that_only_run_time_knows_come_from_a_file() -> None:
