@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyflow.api.pipelines import Pipeline, PipelineArgs, RunArgs, pipeline
     from pyflow.api.probing import hello, probe
     from pyflow.api.run import Run
-    from pyflow.api.start import Started, detached_text, prepare
+    from pyflow.api.start import Started, prepare
 else:
     __getattr__ = late_names(
         globals(),
@@ -28,7 +28,7 @@ else:
             "pyflow.api.pipelines": "Pipeline PipelineArgs RunArgs pipeline",
             "pyflow.api.probing": "hello probe",
             "pyflow.api.run": "Run",
-            "pyflow.api.start": "Started detached_text prepare",
+            "pyflow.api.start": "Started prepare",
         },
     )
 
@@ -43,7 +43,6 @@ __all__ = [
     "Started",
     "Workplace",
     "carry_out_aside",
-    "detached_text",
     "find_faults",
     "find_run",
     "functions_in",

@@ -136,7 +136,7 @@ class Pipeline(Generic[P, R]):
             # Pressed twice, or while the author's code ran in this process.
             raise KeyboardInterrupt(started.run.stopped_text()) from None
         if ending.is_detached:
-            raise KeyboardInterrupt(start.detached_text(started.run))
+            raise KeyboardInterrupt(started.run.detached_text())
         if ending.is_interrupted:
             raise KeyboardInterrupt(started.run.stopped_text())
         if not ending.is_success:

@@ -6,6 +6,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +76,7 @@ class Run:
         self._thread: threading.Thread | None = None
         self._has_ended = threading.Event()
         self._broken_off_by: Exception | None = None
+        self._is_asked_to_end = False
         self._remote = None if remote is None else Asked(remote, record, content)
 
     def __repr__(self) -> str:
@@ -161,7 +163,8 @@ class Run:
         A run that failed raises nothing here: ``result`` does.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C was pressed, and the run goes on in this process: it was cancelled. What had finished is kept.
+            KeyboardInterrupt: Ctrl-C was pressed. A run of this process was cancelled, what had finished is kept; another goes on, and
+                the text says how to come back to it.
             TypeError: The time is no number of seconds.
         """
         if isinstance(timeout_s, str):
@@ -172,6 +175,10 @@ class Run:
         if self._thread is not None:
             # It is carried out in this process: no need to ask the store.
             self._wait_for_thread(end)
+        with self._watched():
+            return self._poll(end)
+
+    def _poll(self, end: float) -> Status:
         pause_s = _FIRST_POLL_S
         status = self.status
         while status not in ENDED and (left_s := end - time.monotonic()) > 0:
@@ -179,6 +186,16 @@ class Run:
             pause_s = min(pause_s * 1.5, self._content.blobs.poll_s)
             status = self.status
         return status
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Say how to come back when Ctrl-C ends the watching of a run that goes on elsewhere."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._thread is not None:
+                raise
+            raise KeyboardInterrupt(self.detached_text()) from None
 
     def _wait_for_thread(self, end: float) -> None:
         """Wait until it has ended, or for a moment; Ctrl-C cancels the run, and pressed again ends the waiting.
@@ -201,6 +218,15 @@ class Run:
         """What to say when Ctrl-C was pressed."""
         return f"Run {self.id} was stopped. What had finished is kept: {self.command('show')}"
 
+    def detached_text(self) -> str:
+        """What to say when a caller stops watching, and the run goes on."""
+        if self._is_asked_to_end:
+            return f"Run {self.id} has been asked to end, and does so by itself. Its state: {self.command('show')}"
+        return (
+            f"Run {self.id} goes on. Watch it: {self.command('logs --follow')}; its state: {self.command('show')}; "
+            f"in Python: load_run({self.id!r}); end it: {self.command('cancel')}"
+        )
+
     def carried_out_by(self, thread: threading.Thread, has_ended: threading.Event) -> None:
         """The run ends with a thread of this process, which says when it is about to end."""
         self._thread, self._has_ended = thread, has_ended
@@ -221,6 +247,7 @@ class Run:
             PyflowError: It could not be carried out in this process: what a plain call of the pipeline would raise.
             RunCancelledError: It was cancelled.
             LostRunError: Its caller died before it ended.
+            KeyboardInterrupt: As ``wait`` does.
             NotFoundError: There is no such node, or no result of it.
         """
         if node is not None:
@@ -292,6 +319,7 @@ class Run:
         """
         if self.status not in ENDED:
             self._content.blobs.create(self._content.keys.cancel(self.id), b"{}")
+            self._is_asked_to_end = True
             if self._remote is not None:
                 self._remote.cancel()
 
@@ -363,10 +391,11 @@ class Run:
         return self._raised_by(view, self.slots_of(view, node, index))
 
     def _await(self, node: str, index: int | None) -> None:
-        while self.status not in ENDED and not all(
-            slot.status in ENDED for slot in self.slots_of(self.view(), node, index) or [SlotView("")]
-        ):
-            time.sleep(max(_FIRST_POLL_S, self._content.blobs.poll_s))
+        with self._watched():
+            while self.status not in ENDED and not all(
+                slot.status in ENDED for slot in self.slots_of(self.view(), node, index) or [SlotView("")]
+            ):
+                time.sleep(max(_FIRST_POLL_S, self._content.blobs.poll_s))
 
     def _result_of(self, node: str, index: int | None) -> Any:
         where = self._find(node, index, whole_maps=True)

@@ -224,14 +224,6 @@ def _note_beginning(content: ContentStore, record: RunRecord, begun: Begun) -> N
         content.blobs.flush()
 
 
-def detached_text(run: Run) -> str:
-    """What to say when a caller stops watching a run that goes on."""
-    return (
-        f"Run {run.id} goes on. Watch it: {run.command('logs --follow')}; its state: {run.command('show')}; "
-        f"in Python: load_run({run.id!r}); end it: {run.command('cancel')}"
-    )
-
-
 class _Cancellation:
     """Looks whether somebody has asked a run to end, as often as the store allows."""
 

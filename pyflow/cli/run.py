@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from pyflow.api import Pipeline, Started, detached_text, open_workplace
+from pyflow.api import Pipeline, Started, open_workplace
 from pyflow.cli.failures import FAILED, INTERRUPTED, UserCodeError, Wrong, exit_code_of_run, hinted, tell_of_run
 from pyflow.cli.readable import readable
 from pyflow.cli.source import Source, load_source
@@ -141,7 +141,7 @@ def _carry_out(started: Started) -> None:
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"Stopped at once. {_kept(started, None)}") from error
     if ending.is_detached:
-        click.echo(detached_text(started.run), err=True)
+        click.echo(started.run.detached_text(), err=True)
         sys.exit(INTERRUPTED)
     if ending.is_interrupted and not ending.is_success:
         click.echo(f"Stopped. {_kept(started, ending)}", err=True)

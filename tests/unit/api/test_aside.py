@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyflow import pipeline, task
+from pyflow.api import run as run_module
 from pyflow.api import start
 from pyflow.errors import StoreError
 
@@ -40,3 +41,15 @@ def test_the_error_is_raised_as_by_a_plain_call(full_disk, capfd):
     assert caught.value is full_disk
     assert isinstance(caught.value.__cause__, OSError)
     assert capfd.readouterr().err == f"Run {run.id} could not be carried out: StoreError: {full_disk}\n"
+
+
+@pytest.mark.parametrize("node", [None, "double"])
+def test_ctrl_c_says_how_to_come_back_to_a_run_that_goes_on(node, monkeypatch):
+    """On a cluster, or in another process: nothing is cancelled, and the words are those of a plain call."""
+    run = flow.prepare((), {}).run  # recorded, and not carried out by a thread of this process
+    monkeypatch.setattr(run_module.time, "sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt, match=f"Run {run.id} goes on. Watch it: pyflow logs --follow {run.id}"):
+        run.result(node)
+    run.cancel()
+    with pytest.raises(KeyboardInterrupt, match="has been asked to end, and does so by itself"):
+        run.wait()
