@@ -38,6 +38,7 @@ class FakeCluster:
         made = with_name(manifest, self.namespace)
         name = made["metadata"]["name"]
         made["metadata"]["uid"] = f"uid-{len(self.workflows)}-{name}"
+        made["metadata"]["creationTimestamp"] = "2026-11-23T17:30:12Z"
         self.workflows[name] = made
         return copy.deepcopy(made)
 
@@ -89,7 +90,8 @@ class FakeCluster:
     def start(self, template: str, parameters: Mapping[str, str]) -> Any:
         self.read("WorkflowTemplate", template)
         arguments = {"parameters": [{"name": k, "value": v} for k, v in parameters.items()]}
-        return self.create({"metadata": {"generateName": f"{template}-"}, "spec": {"arguments": arguments}})
+        spec = {"workflowTemplateRef": {"name": template}, "arguments": arguments}
+        return self.create({"metadata": {"generateName": f"{template}-"}, "spec": spec})
 
     def may(self, right: Any) -> bool | None:
         self._try("may", str(right))

@@ -23,6 +23,7 @@ from pyflow.errors import DefinitionError, ExecutorError, NotFoundError
 from pyflow.executors import Deployed, Job, RemoteExecutor, open_remote
 from pyflow.graph import Graph
 from pyflow.jsontext import dump
+from pyflow.runs import given_text
 from pyflow.tracing import Definition, trace, trace_template
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?")
@@ -73,8 +74,7 @@ class Deployment:
         # Read first: what cannot be recorded is not started.
         job = kept_job(self._workplace, deployed)
         begun = executor.start(deployed, texts)
-        arguments = ", ".join(f"{name}={text[:40]}" for name, text in texts.items())[:200]
-        return open_run(self._workplace, started_elsewhere(job, begun, arguments), job.graph)
+        return open_run(self._workplace, started_elsewhere(job, begun, given_text(texts)), job.graph)
 
     def remove(self) -> None:
         """Take it off the cluster. Runs that have ended stay; one that the schedule has started goes with it if it still goes on.

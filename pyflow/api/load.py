@@ -13,7 +13,8 @@ from pyflow.api.home import Workplace, open_workplace
 from pyflow.api.opening import open_run
 from pyflow.api.run import Run
 from pyflow.config import Settings
-from pyflow.errors import IntegrityError, NotFoundError
+from pyflow.errors import ConfigError, ExecutorError, IntegrityError, NotFoundError
+from pyflow.executors import open_remote
 from pyflow.late import late
 from pyflow.runs import RunRecord
 from pyflow.uncaught import tell_plainly
@@ -25,6 +26,7 @@ else:
 
 _SECOND: Final = len("20261123-173012")
 _TIMED: Final = re.compile(r"\d{8}-\d{6}-")
+_UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _READERS: Final = 16
 _MOST_SHOWN: Final = 5
 
@@ -50,6 +52,18 @@ def load_run(run_id: str, store: str | None = None) -> Run:
     return find_run(run_id, workplace)
 
 
+def _unrecorded(run_id: str, workplace: Workplace) -> Run | None:
+    """A run that a cluster tells of by its uid before a pod of it has written anything: Argo's page or clock has started it."""
+    content = workplace.content
+    if content.blobs.info(content.keys.run_info(run_id)) is not None:
+        return None
+    try:
+        record = open_remote("argo", workplace.settings).unrecorded(run_id, workplace.home, content)
+    except (ConfigError, ExecutorError):
+        return None  # there is no cluster, or it cannot be asked now
+    return None if record is None else open_run(workplace, record)
+
+
 def find_run(text: str, workplace: Workplace) -> Run:
     """The run with this id, or whose id alone starts or ends with this; ``latest`` is the last one started.
 
@@ -63,6 +77,9 @@ def find_run(text: str, workplace: Workplace) -> Run:
         found = [run.id for run in latest_runs(workplace, ids, 1)]
     else:
         found = [text] if text in ids else [one for one in ids if text and (one.startswith(text) or one.endswith(text))]
+    run = _unrecorded(text, workplace) if _UID.fullmatch(text) else None
+    if run is not None:
+        return run
     if not ids or (text == "latest" and not found):
         raise NotFoundError(no_runs_text(workplace))
     if not found:

@@ -6,7 +6,6 @@ is read by the type that the annotation says. Both happen before a run starts wh
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -14,11 +13,9 @@ from typing import Any, Final
 
 from pyflow.errors import DefinitionError
 from pyflow.graph import Parameter
+from pyflow.runtime import PARAMETERS_VARIABLE, texts_given
 from pyflow.tracing import task
 from pyflow.typed import Unfit, UnknownNames, allows_none, hint_of, parse_one, type_text
-
-VARIABLE: Final = "PYFLOW_PARAMETERS"
-"""Where a pod finds what the run was given: base64 of Argo's own list of names and values."""
 
 # Linux starts no program with a longer variable (128 KiB, execve(2)), and base64 makes 4 of 3.
 MOST_BYTES: Final = 96_000
@@ -35,8 +32,7 @@ Row = tuple[str, str, bool]
 @task(name="parameters")
 def given(wanted: list[tuple[str, str]]) -> dict[str, Any]:
     """The values that this run was started with, by name; each is checked against the type that its annotation says."""
-    listed = json.loads(base64.b64decode(os.environ[VARIABLE]))
-    texts = {one["name"]: one.get("value") for one in listed}
+    texts = texts_given(os.environ[PARAMETERS_VARIABLE])
     values, faults = {}, []
     for name, annotation in wanted:
         try:

@@ -305,7 +305,7 @@ class Run:
 
     def unpack_code(self, folder: Path) -> Path | None:
         """Unpack the local code that travelled with the run; the folder to put on ``sys.path``, None without any."""
-        self._record.check(self._content)
+        self._check_record()
         code = self.graph.code
         if code is None:
             return None
@@ -438,7 +438,7 @@ class Run:
     def _error_of(self, name: str, slot: SlotView, others: list[tuple[str, SlotView]]) -> BaseException:
         attempt = slot.attempts[-1].number if slot.attempts else 1
         record = ErrorRecord(**slot.error)
-        self._record.check(self._content)
+        self._check_record()
         about = about_error(self.id, self._record.graph_digest, slot.slot)
         error = rebuild(record, node=name, attempt=attempt, content=self._content, about=about)
         add_note(
@@ -458,8 +458,14 @@ class Run:
             f"{'' if on_exit is None else f', and its exit handler {on_exit.name!r} did not run'}"
         )
 
-    def _resolver(self) -> Resolver:
+    def _check_record(self) -> None:
+        """Make sure that somebody with a key has recorded the run: where a cluster has told of it first, a pod has by now."""
+        if not self._record.is_kept:
+            self._record = RunRecord.read(self._content, self.id)
         self._record.check(self._content)
+
+    def _resolver(self) -> Resolver:
+        self._check_record()
         return Resolver(self._program(), self._content, self.id, self._results / self.id)
 
     def _program(self) -> Program:

@@ -69,7 +69,8 @@ class Report:
         if status == "running":
             how = f"running for {duration_text(took)}"
         call = one_line(f"{record.pipeline}({record.arguments})")
-        place = f"{record.executor} on {record.host}, pid {record.pid}; Python {record.python}, pyflow {record.pyflow_version}"
+        host = f"{record.host}, pid {record.pid}" if record.pid else record.host
+        place = f"{record.executor} on {host}; Python {record.python}, pyflow {record.pyflow_version}"
         lines = [
             f"{run.id}  {coloured(how, COLOUR[status], is_on=self._has_colour)}",
             self._cut(f"  {call}"),

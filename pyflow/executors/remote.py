@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pyflow.contract import Home
 from pyflow.executors.driver import Ending, Job
 from pyflow.jsontext import Json
 from pyflow.packed import PackedGraph
@@ -95,6 +96,13 @@ class RemoteExecutor(Protocol):
 
     def findings(self) -> Iterator[Finding]:
         """What the place says of itself and of who asks, one after the other."""
+
+    def unrecorded(self, run_id: str, home: Home, content: ContentStore) -> RunRecord | None:
+        """The record of a run that the place has started by itself, before one is kept; None when it has none of this id and home.
+
+        Raises:
+            ExecutorError: The place cannot be asked now.
+        """
 
     def cancel(self, record: RunRecord) -> None:
         """End a run, so that its exit handler still runs.

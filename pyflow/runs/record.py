@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
@@ -83,6 +84,11 @@ class RunRecord:
         """
         if not self.create(content):
             raise NotFoundError(f"There is a run {self.run_id!r} already.")
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it lies in a store; a cluster that has started a run by itself tells of it before there is a record."""
+        return bool(self._stored)
 
     def check(self, content: ContentStore) -> None:
         """Make sure that somebody with a key wrote it: it names the graph, and that names code.
@@ -187,6 +193,11 @@ def _read(cls: type[R], data: bytes, key: str) -> R:
 
 def _damaged(key: str, why: str) -> IntegrityError:
     return IntegrityError(f"The record {key!r} is damaged: {why}. 'pyflow verify' lists all that is wrong in a store.")
+
+
+def given_text(texts: Mapping[str, str]) -> str:
+    """The parameters of a run that were typed, as one short line."""
+    return ", ".join(f"{name}={text[:40]}" for name, text in texts.items())[:200]
 
 
 def new_run_id(pipeline: str, now: float) -> str:

@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from pyflow.runtime.processes import signal_tree, what_ended
     from pyflow.runtime.program import Place, Program
     from pyflow.runtime.request import (
+        PARAMETERS_VARIABLE,
         RUN_LIMIT,
         RUN_VARIABLE,
         indices_word,
         run_in,
         run_variable,
         task_words,
+        texts_given,
         writer_of,
     )
     from pyflow.runtime.resolve import EXIT_SLOT, Resolver
@@ -66,7 +68,9 @@ else:
             "pyflow.runtime.isolation": "surroundings",
             "pyflow.runtime.processes": "signal_tree what_ended",
             "pyflow.runtime.program": "Place Program",
-            "pyflow.runtime.request": "RUN_LIMIT RUN_VARIABLE indices_word run_in run_variable task_words writer_of",
+            "pyflow.runtime.request": (
+                "PARAMETERS_VARIABLE RUN_LIMIT RUN_VARIABLE indices_word run_in run_variable task_words texts_given writer_of"
+            ),
             "pyflow.runtime.resolve": "EXIT_SLOT Resolver",
             "pyflow.runtime.scratch": "temporary_folder",
             "pyflow.runtime.session": "Session open_home",
@@ -83,6 +87,7 @@ __all__ = [
     "LOST",
     "OUT_OF_MEMORY",
     "PACKET_BYTES",
+    "PARAMETERS_VARIABLE",
     "RUN_LIMIT",
     "RUN_VARIABLE",
     "TIMED_OUT",
@@ -127,6 +132,7 @@ __all__ = [
     "surroundings",
     "task_words",
     "temporary_folder",
+    "texts_given",
     "what_ended",
     "writer_of",
 ]

@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from pyflow.contract import ErrorRecord, Home, Invocation
 from pyflow.errors import ConfigError, StoreError
-from pyflow.runs import Journal, RunRecord
+from pyflow.runs import Journal, RunRecord, given_text
 from pyflow.runtime.cgroup import memory_limit_bytes
+from pyflow.runtime.request import PARAMETERS_VARIABLE, texts_given
 from pyflow.runtime.sharing import MEMORY
 from pyflow.store import ContentStore
 from pyflow.version import VERSION
@@ -41,6 +42,8 @@ class PodPlace(NamedTuple):
     namespace: str
     pod: str
     nonce: str
+    given: str = ""
+    """What the run was started with, if it is one of a deployed pipeline: a short line."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str], nonce: str) -> PodPlace:
@@ -52,6 +55,7 @@ class PodPlace(NamedTuple):
         try:
             word = environment["PYFLOW_POD"]
             spec = json.loads(urlsafe_b64decode(word + "=" * (-len(word) % 4)))
+            texts = texts_given(environment.get(PARAMETERS_VARIABLE))
             namespace, _, workflow = environment["PYFLOW_WORKFLOW"].partition("/")
             return cls(
                 home=Home.from_wire(spec),
@@ -63,6 +67,7 @@ class PodPlace(NamedTuple):
                 namespace=namespace,
                 pod=environment["PYFLOW_POD_NAME"],
                 nonce=nonce,
+                given=given_text({name: text for name, text in texts.items() if text is not None}),
             )
         except (KeyError, ValueError) as error:
             raise ConfigError(f"This is not a pod that pyflow made: {error!r} is missing or wrong.") from error
@@ -85,7 +90,7 @@ class PodPlace(NamedTuple):
             nonce=self.nonce,
         )
 
-    def record(self, pipeline: str) -> RunRecord:
+    def record(self, pipeline: str, arguments: str) -> RunRecord:
         """The record of a run that nobody has recorded: the cluster started it by itself."""
         return RunRecord(
             run_id=self.run_id,
@@ -99,6 +104,7 @@ class PodPlace(NamedTuple):
             host=self.pod,
             pid=0,
             pid_started="",
+            arguments=arguments,
             place={"namespace": self.namespace, "workflow": self.workflow},
         )
 
@@ -140,7 +146,8 @@ class Reporter:
             return
         # Nearly always somebody has recorded it, and to look takes a third of the time of trying to write.
         is_there = self.content.blobs.info(self.content.keys.run_info(self._place.run_id)) is not None
-        if not is_there and self._place.record(self._pipeline).create(self.content):
+        arguments = self.content.guard.masked(self._place.given)
+        if not is_there and self._place.record(self._pipeline, arguments).create(self.content):
             first = self._new_journal()
             first.add("run-started")
             first.flush()

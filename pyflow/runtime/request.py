@@ -9,6 +9,7 @@ this is ids, so nothing of the user's enters a manifest or a list of processes.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 from typing import Final
@@ -22,6 +23,8 @@ RUN_VARIABLE: Final = "PYFLOW_RUN"
 RUN_LIMIT: Final = "PYFLOW_RUN_LIMIT"
 """The variable that says when a run began and how long it may take, where it may not take forever:
 ``<seconds since 1970>+<seconds>``."""
+PARAMETERS_VARIABLE: Final = "PYFLOW_PARAMETERS"
+"""The variable with what a run of a deployed pipeline was given: base64 of Argo's own list of names and values."""
 _USAGE: Final = "python -m pyflow.runtime task NODE INDICES ATTEMPT NONCE [INDICES ATTEMPT NONCE …]"
 
 
@@ -77,6 +80,16 @@ def invocations_asked(words: Sequence[str], variable: str | None) -> list[Invoca
     except ValueError as error:
         raise ConfigError(f"A number of this command line is none: {error}. Its form is: {_USAGE}") from error
     return asked
+
+
+def texts_given(variable: str | None) -> dict[str, str | None]:
+    """What ``PYFLOW_PARAMETERS`` says that a run was given, as it was typed; None for what has no value.
+
+    Args:
+        variable: Its value; None outside of deployed pipelines.
+    """
+    listed = json.loads(base64.b64decode(variable)) if variable else []
+    return {one["name"]: one.get("value") for one in listed}
 
 
 def run_in(variable: str | None) -> Invocation:

@@ -10,8 +10,8 @@ from typing import Any, Final
 from pyflow.errors import ExecutorError
 from pyflow.executors.remote import Deployed
 from pyflow.jsontext import Json
+from pyflow.runtime import PARAMETERS_VARIABLE
 
-VARIABLE: Final = "PYFLOW_PARAMETERS"
 # Base64 of all parameters with their values: no text of a user is read by Argo or Kubernetes on its way into a pod.
 _ALL: Final = "{{=sprig.b64enc(workflow.parameters.json)}}"
 _ABOUT: Final = "pyflow/deployed"
@@ -94,5 +94,5 @@ def _with_parameters(template: dict[str, Json]) -> dict[str, Json]:
     container = template.get("container")
     if container is None:
         return template
-    env = [*container.get("env", []), {"name": VARIABLE, "value": _ALL}]
+    env = [*container.get("env", []), {"name": PARAMETERS_VARIABLE, "value": _ALL}]
     return {**template, "container": {**container, "env": env}}

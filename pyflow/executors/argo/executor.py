@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
-from pyflow.contract import ErrorRecord, ExitCode
+from pyflow.contract import ErrorRecord, ExitCode, Home
 from pyflow.errors import ExecutorError
 from pyflow.executors.argo.cluster import Cluster, Kind
 from pyflow.executors.argo.deployment import deployed_of, on_trial, schedule_of, template_of
@@ -18,6 +18,7 @@ from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.opening import open_cluster
 from pyflow.executors.argo.place import check_reachable
 from pyflow.executors.argo.settings import ArgoSettings
+from pyflow.executors.argo.unrecorded import unrecorded
 from pyflow.executors.argo.verified import verified
 from pyflow.executors.argo.versions import version_of
 from pyflow.executors.argo.watch import Followed, Watch, counts_of
@@ -105,6 +106,10 @@ class ArgoExecutor:
         if summary is not None:
             return summary.status
         return "running" if watch.view.status == "running" else "pending"
+
+    def unrecorded(self, run_id: str, home: Home, content: ContentStore) -> RunRecord | None:
+        """The record of a workflow that something else has started, and that no pod has recorded yet."""
+        return unrecorded(self._cluster, run_id, home, content)
 
     def cancel(self, record: RunRecord) -> None:
         """Stop the workflow, so that its exit handler still runs."""

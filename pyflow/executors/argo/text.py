@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Final
 
@@ -20,6 +20,11 @@ _OPENING: Final = re.compile(r"\{(?=\{)")
 def encoded(value: Json) -> str:
     """A value as base64url of its JSON, which holds letters, digits, ``-`` and ``_`` only."""
     return urlsafe_b64encode(dump(value).encode()).decode().rstrip("=")
+
+
+def decoded(word: str) -> Json:
+    """The value of such a word."""
+    return json.loads(urlsafe_b64decode(word + "=" * (-len(word) % 4)))
 
 
 def escaped(text: str) -> str:

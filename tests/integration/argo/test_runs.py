@@ -204,6 +204,8 @@ def test_a_deployed_pipeline_takes_its_parameters_from_anywhere(flows):
     second = pyflow("start", "nightly", "items=[3]", "note=7", "rate=2", "is_dry=true")
     assert second.returncode == 0, second.stderr
     third = cluster().start("nightly", {"items": "[]", "note": ""})["metadata"]["uid"]
+    early = load_run(third)  # before a pod of it has told anything
+    assert early.record.pipeline == "nightly"
     offered = {
         p["name"]: p.get("enum")
         for p in cluster().read("WorkflowTemplate", "nightly")["spec"]["arguments"]["parameters"]
@@ -212,7 +214,8 @@ def test_a_deployed_pipeline_takes_its_parameters_from_anywhere(flows):
     runs = [first, load_run(second.stdout.strip())]
     assert [run.wait(200) for run in runs] == ["succeeded"] * 2
     until(lambda: third in {run.id for run in list_runs()}, 200)
-    runs.append(load_run(third))
+    assert load_run(third).record.arguments.startswith("items=[], note=, rate=0.5")
+    runs.append(early)
     runs[2].wait(200)
     assert [run.result() for run in runs] == [
         ([2, 4], hostile, 0.5, False, flows.TAGS), ([6], "7", 2.0, True, flows.TAGS), ([], "", 0.5, False, flows.TAGS),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+import uuid
+from dataclasses import replace
 
 import pytest
 from fake_cluster import FakeCluster
 from servers import BUCKET
 
-from pyflow import pipeline, task
-from pyflow.api import load_deployment, open_workplace
+from pyflow import load_run, pipeline, task
+from pyflow.api import list_runs, load_deployment, open_workplace
 from pyflow.config import Settings
-from pyflow.errors import DefinitionError, ExecutorError, PyflowError
+from pyflow.errors import DefinitionError, ExecutorError, NotFoundError, PyflowError
 from pyflow.executors.argo import executor as argo_executor
 from pyflow.upkeep import Collector
 
@@ -195,3 +197,68 @@ def test_parameters_that_no_pod_can_be_started_with_are_refused(cluster, team):
     with pytest.raises(DefinitionError, match="The longest is 'note'"):
         nightly.with_options(**team).deploy(schedule="@daily", values={"items": [], "note": "x" * 100_000})
     assert len(cluster.workflows) == 1
+
+
+def started_by_argo(cluster, template, **texts):
+    """A workflow that pyflow has not started; its uid."""
+    workflow = cluster.workflows[cluster.start(template, texts)["metadata"]["name"]]
+    workflow["metadata"]["uid"] = str(uuid.uuid4())
+    return workflow["metadata"]["uid"]
+
+
+@pytest.fixture
+def here(team, monkeypatch):
+    """The settings in the environment, for what finds runs by their ids."""
+    monkeypatch.setenv("PYFLOW_STORE", team["store"])
+    return team
+
+
+def test_a_run_that_argo_has_started_is_there_before_its_first_pod(cluster, here):
+    """By the uid of its workflow, with what it was given; it can be looked at and ended, and nothing is written in its name."""
+    first.with_options(**here).deploy()
+    uid = started_by_argo(cluster, "handle", a="5")
+    run = load_run(uid)
+    assert (run.id, run.status, run.record.pipeline, run.record.arguments) == (uid, "pending", "handle", "a=5")
+    assert [node.status for node in run.nodes.values()] == ["pending"] * len(run.nodes)
+    assert uid not in {run.id for run in list_runs()}
+    run.cancel()
+    (workflow,) = cluster.workflows.values()
+    assert workflow["spec"]["shutdown"] == "Stop"
+
+
+def test_what_was_deployed_when_it_started_is_what_runs(cluster, here):
+    """The controller keeps what it has read of the template; that may have been replaced meanwhile."""
+    old = first.with_options(**here).deploy()
+    uid = started_by_argo(cluster, "handle", a="5")
+    (workflow,) = cluster.workflows.values()
+    workflow["status"] = {"storedWorkflowTemplateSpec": cluster.kept["WorkflowTemplate", "handle"]["spec"]}
+    second.with_options(**here).deploy()
+    assert load_run(uid).record.graph_digest == old._deployed.graph_digest
+
+
+def test_workflows_of_others_are_no_runs(cluster, here):
+    """Of another project, or none of pyflow's; and where there is no cluster the store alone is asked."""
+    first.with_options(**{**here, "project": "another"}).deploy()
+    uid = started_by_argo(cluster, "handle")
+    name = cluster.create({"metadata": {"generateName": "x-"}, "spec": {"templates": [{"name": "a", "dag": {}}]}})
+    cluster.workflows[name["metadata"]["name"]]["metadata"]["uid"] = other = str(uuid.uuid4())
+    for text in (uid, other, str(uuid.uuid4())):
+        with pytest.raises(NotFoundError):
+            load_run(text)
+    cluster.fails = ExecutorError("away")
+    with pytest.raises(NotFoundError):
+        load_run(uid)
+
+
+def test_the_record_of_a_pod_takes_the_place_of_what_the_cluster_told(cluster, here, tmp_path):
+    """A result is believed by what somebody with a key has written."""
+    first.with_options(**here).deploy()
+    uid = started_by_argo(cluster, "handle")
+    run = load_run(uid)
+    assert not run.record.is_kept
+    with pytest.raises(NotFoundError, match="has no run"):
+        run.unpack_code(tmp_path)
+    content = open_workplace(Settings()).content
+    replace(run.record, host="pod").write(content)
+    assert tmp_path in run.unpack_code(tmp_path).parents
+    assert (run.record.host, load_run(uid).record.host) == ("pod", "pod")

@@ -13,6 +13,7 @@ from pyflow import pipeline, task
 from pyflow.api import deploying, parameters
 from pyflow.errors import DefinitionError
 from pyflow.graph import Parameter
+from pyflow.runtime import PARAMETERS_VARIABLE
 
 
 @task
@@ -35,14 +36,14 @@ def test_a_deployed_graph_runs_with_values_given_later(monkeypatch):
     assert rows == [("items", "list", False), ("note", "str", False), ("rate", "float", True)]
     assert defaults == {"rate": "0.5"}
     assert next(node.name for node in graph.walk()) == "parameters"
-    monkeypatch.setenv(parameters.VARIABLE, variable(items="[1, 2, 3]", note="{{x}} 7", rate="2"))
+    monkeypatch.setenv(PARAMETERS_VARIABLE, variable(items="[1, 2, 3]", note="{{x}} 7", rate="2"))
     values = parameters.given.fn([row[:2] for row in rows])
     assert values == {"items": [1, 2, 3], "note": "{{x}} 7", "rate": 2.0}
 
 
 def test_a_run_tells_of_all_parameters_that_do_not_fit(monkeypatch):
     """Whoever typed them mends them once."""
-    monkeypatch.setenv(parameters.VARIABLE, variable(n="four", mode="nonsense", fits="1"))
+    monkeypatch.setenv(PARAMETERS_VARIABLE, variable(n="four", mode="nonsense", fits="1"))
     with pytest.raises(ValueError, match="'n' is of type int, and 'four' is not a whole number") as caught:
         parameters.given.fn([("n", "int"), ("mode", "Literal['fast', 'slow']"), ("fits", "int")])
     assert "'mode' is of type fast|slow, and 'nonsense' is none of fast, slow" in str(caught.value)

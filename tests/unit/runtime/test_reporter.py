@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
+
 import pytest
 from argo_world import until
 
 from pyflow.contract import ErrorRecord, Home
 from pyflow.errors import StoreError
+from pyflow.executors.argo.text import encoded
 from pyflow.runs import RunRecord, read_events
-from pyflow.runtime import open_home, pod_place
+from pyflow.runtime import PARAMETERS_VARIABLE, open_home, pod_place
 from pyflow.runtime.pod_place import PodPlace, Reporter, say_memory, say_why
 
 
@@ -65,3 +69,16 @@ def test_the_last_words_of_a_pod_begin_with_its_memory(tmp_path, monkeypatch):
         say_why(ErrorRecord(type="ValueError", message="no", traceback="x" * 9000), str(log))
     assert log.read_text().startswith("pyflow-memory=512Mi\nValueError: no\nxxx")
     assert log.stat().st_size == 4096
+
+
+def test_a_pod_records_what_its_run_was_given(content, place):
+    """Argo's page has started it, so nobody else could say."""
+    listed = [{"name": "items", "value": "[1]"}, {"name": "note", "value": "x" * 50}, {"name": "unset"}]
+    variables = {
+        "PYFLOW_POD": encoded({**place.home.to_wire(), "graph": "d" * 64, "size": 10, "most": 500}),
+        "PYFLOW_WORKFLOW": "ns/wf", "PYFLOW_UID": "run-2", "PYFLOW_POD_NAME": "wf-p0-1",
+        PARAMETERS_VARIABLE: b64encode(json.dumps(listed).encode()).decode(),
+    }  # fmt: skip
+    reporter = Reporter(content, PodPlace.of(variables, "1a2b3c4d"), "train")
+    reporter.close()
+    assert RunRecord.read(content, "run-2").arguments == f"items=[1], note={'x' * 40}"
