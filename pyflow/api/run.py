@@ -39,6 +39,7 @@ from pyflow.runs import (
     RunView,
     SlotView,
     Status,
+    failed_slots,
     is_caller_alive,
     read_events,
     slot_name,
@@ -364,7 +365,7 @@ class Run:
             return RunCancelledError(self.id, self.command("show"))
         if status == "lost":
             return LostRunError(self.id, self._how_lost(), self.command("show"))
-        failed = _failed_slots(self.view())
+        failed = failed_slots(self.view())
         if not failed:
             summary = self.summary
             if summary is not None and summary.failures:
@@ -428,7 +429,7 @@ class Run:
         return found
 
     def _raised_by(self, view: RunView, slots: list[SlotView]) -> BaseException | None:
-        failed = [(name, slot) for name, slot in _failed_slots(view) if slot in slots]
+        failed = [(name, slot) for name, slot in failed_slots(view) if slot in slots]
         return self._error_of(*failed[0], others=failed[1:]) if failed else None
 
     def _why_missing(self, node: str, slot: SlotView) -> str:
@@ -489,13 +490,3 @@ class Run:
 
 
 _TOP: Final = Place(None, (), ())  # type: ignore[arg-type]
-
-
-def _failed_slots(view: RunView) -> list[tuple[str, SlotView]]:
-    names = {node.id: node.name for node in view.nodes.values()}
-    return [
-        (slot_name(node, slot.slot, names), slot)
-        for node in sorted(view.nodes.values(), key=lambda node: node.id)
-        for slot in sorted(node.slots.values(), key=lambda slot: parse_slot(slot.slot))
-        if slot.status in {"failed", "lost"} and slot.error
-    ]

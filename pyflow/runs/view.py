@@ -262,3 +262,14 @@ def _walk(region: PackedRegion, maps: tuple[int, ...]) -> Iterator[tuple[PackedN
 
 def _node_view(graph: PackedGraph, node: PackedNode, maps: tuple[int, ...]) -> NodeView:
     return NodeView(node.id, node.name, kind_of(node), node.at, maps, graph.is_helper(node))
+
+
+def failed_slots(view: RunView) -> list[tuple[str, SlotView]]:
+    """What failed or was lost with an error, each with its name, in the order of the trace."""
+    names = {node.id: node.name for node in view.nodes.values()}
+    return [
+        (slot_name(node, slot.slot, names), slot)
+        for node in sorted(view.nodes.values(), key=lambda node: node.id)
+        for slot in sorted(node.slots.values(), key=lambda slot: parse_slot(slot.slot))
+        if slot.status in {"failed", "lost"} and slot.error
+    ]
