@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pyflow.api.home import Workplace
@@ -38,8 +38,8 @@ class Deployment:
     """Of the template, and of the schedule if there is one."""
     schedule: str | None
     """As it was when this was made."""
-    _workplace: Workplace
-    _deployed: Deployed
+    _workplace: Workplace = field(repr=False)
+    _deployed: Deployed = field(repr=False)
 
     def run(self, **values: Any) -> Run:
         """Start a run of what is deployed now; values that are left out have their defaults.

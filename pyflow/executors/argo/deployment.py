@@ -91,8 +91,8 @@ def _parameter(name: str, annotation: str, has_default: bool, deployed: Deployed
 
 
 def _with_parameters(template: dict[str, Json]) -> dict[str, Json]:
-    container = template.get("container")
-    if container is None:
-        return template
-    env = [*container.get("env", []), {"name": PARAMETERS_VARIABLE, "value": _ALL}]
-    return {**template, "container": {**container, "env": env}}
+    container = template.get("container") or {}
+    env = container.get("env", [])
+    if not any(variable["name"] == "PYFLOW_POD" for variable in env):
+        return template  # the image of a container task has no use for them
+    return {**template, "container": {**container, "env": [*env, {"name": PARAMETERS_VARIABLE, "value": _ALL}]}}

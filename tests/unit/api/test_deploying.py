@@ -10,7 +10,7 @@ import pytest
 from fake_cluster import FakeCluster
 from servers import BUCKET
 
-from pyflow import load_run, pipeline, task
+from pyflow import container, load_run, pipeline, task
 from pyflow.api import list_runs, load_deployment, open_workplace
 from pyflow.config import Settings
 from pyflow.errors import DefinitionError, ExecutorError, NotFoundError, PyflowError
@@ -262,3 +262,29 @@ def test_the_record_of_a_pod_takes_the_place_of_what_the_cluster_told(cluster, h
     replace(run.record, host="pod").write(content)
     assert tmp_path in run.unpack_code(tmp_path).parents
     assert (run.record.host, load_run(uid).record.host) == ("pod", "pod")
+
+
+def test_the_images_of_container_tasks_are_not_told_the_parameters(cluster, team):
+    """Those of pyflow itself read them; whatever else runs has what its command says."""
+
+    @container(image="busybox:1.36", stdout=True)
+    def echo(word):
+        return ["echo", word]
+
+    @pipeline(name="handle")
+    def echoes(word: str):
+        return double(word), echo(word)
+
+    echoes.with_options(**{**team, "argo": {**team["argo"], "target": "4.0.7"}}).deploy()
+    templates = cluster.kept["WorkflowTemplate", "handle"]["spec"]["templates"]
+    told = {
+        one["container"]["image"]: any(v["name"] == "PYFLOW_PARAMETERS" for v in one["container"]["env"])
+        for one in templates
+        if "container" in one
+    }
+    assert told == {"busybox:1.36": False, "team/science:3": True}
+
+
+def test_a_deployment_shows_its_name(cluster, team):
+    """And not all that it is made of."""
+    assert repr(first.with_options(**team).deploy()) == "Deployment(name='handle', schedule=None)"
