@@ -53,6 +53,8 @@ class SmallArgo:
         self.uid = str(uuid.uuid4())
         self.pods: list[tuple[str, list[str], int]] = []
         """Template, arguments and exit code of each pod that ended."""
+        self.printed: list[str] = []
+        """Lines of the pods' own logs."""
         self._templates = {t["name"]: t for t in manifest["spec"]["templates"]}
         self._spec = manifest["spec"]
         self._environment = environment or {}
@@ -182,6 +184,8 @@ class SmallArgo:
         code = _exit_code_of(arguments, {**self._environment, **variables}, folder)
         assert code is not None, f"the pod for {arguments} does not end"
         self.pods.append((template["name"], arguments, code))
+        printed = Path(folder, "output")
+        self.printed += printed.read_text().splitlines() if printed.exists() else []
         return code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -112,6 +113,10 @@ class Work:
     def _note_begun(self, invocation: Invocation, writer: str) -> None:
         # Whoever follows the log of a task that runs looks for it by this name.
         self._reporter.note("started", slot=invocation.slot, attempt=invocation.attempt, worker=writer)
+        # The manifest holds numbers alone: whoever looks at a pod on the cluster's own page learns here whose it is.
+        items = "".join(f"[{index}]" for index in invocation.indices)
+        name = self._program.place(invocation.node).node.name
+        os.write(2, f"pyflow: this is {name}{items}, attempt {invocation.attempt}\n".encode(errors="backslashreplace"))
 
     def _note_end(self, outcome: Outcome) -> None:
         brief = brief_of(outcome) | {"attempt": self._attempt}

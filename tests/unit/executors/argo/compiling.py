@@ -64,6 +64,7 @@ class Ran:
     pods: list[tuple[str, list[str], int]]
     events: list[Event]
     value: Any
+    printed: list[str]
 
 
 def ran(
@@ -96,4 +97,4 @@ def ran(
     if phase == "Succeeded":
         resolver = Resolver(Program(packed.graph, packed.digest), content, argo.uid, folder / "files")
         value = resolver.value(packed.graph.region.output, Place(None, (), ()), ())  # type: ignore[arg-type]
-    return Ran(phase, summary, argo.pods, list(read_events(content, argo.uid)), value)
+    return Ran(phase, summary, argo.pods, list(read_events(content, argo.uid)), value, argo.printed)

@@ -73,6 +73,18 @@ def test_a_map_over_what_a_task_finds_shares_pods(tmp_path: Path) -> None:
     assert {"slot": "1", "count": 7}.items() <= next(e for e in found.events if e["event"] == "expanded").items()
 
 
+def test_a_pods_own_log_says_whose_it_is(tmp_path: Path) -> None:
+    """Nobody could tell from the numbers in the manifest which task a pod runs."""
+
+    @pipeline
+    def main(n):
+        return total(times.with_options(batch=2, name="doubled").map(count_to(n)))
+
+    assert sorted(ran(tmp_path, main, 2).printed) == [
+        f"pyflow: this is {name}, attempt 1" for name in ("count_to", "doubled[0]", "doubled[1]", "total")
+    ]
+
+
 def test_an_empty_map_has_no_pods(tmp_path: Path) -> None:
     """A map over an empty list is skipped, and what uses it gets an empty list."""
 
