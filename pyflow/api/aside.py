@@ -65,6 +65,7 @@ class _Waiting:
                     sys.stderr.write(f"{error or run.stopped_text()}\n")
                     if thread.is_alive():
                         run.cancel()  # it was pressed between two waits
+        self._runs.clear()
         if presses:
             _end_by_interrupt()
 
