@@ -62,7 +62,7 @@ class _Waiting:
                     thread.join()
                 except KeyboardInterrupt as error:
                     presses += 1
-                    sys.stderr.write(f"{error or run.stopped_text()}\n")
+                    sys.stderr.write(f"{str(error) or run.stopped_text()}\n")
                     if thread.is_alive():
                         run.cancel()  # it was pressed between two waits
         self._runs.clear()

@@ -15,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from pyflow.source import parse_source
+
 Chain: TypeAlias = "tuple[str, ...]"
 """A name and the attributes asked of it: ``np.linalg.norm`` is ``("np", "linalg", "norm")``."""
 
@@ -191,7 +193,7 @@ def _write_form(node: Any, write: Callable[[str], object], skipped: frozenset[st
 def parse(text: str | bytes) -> ast.Module | None:
     """The syntax of some source; None when it is not valid Python, which the importer will say better."""
     try:
-        return ast.parse(text)
+        return parse_source(text)
     except (SyntaxError, ValueError):
         return None
 

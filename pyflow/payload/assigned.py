@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
 
+from pyflow.source import parse_source
+
 
 def place_of_function(fn: FunctionType) -> str:
     """The file and line of a function."""
@@ -56,7 +58,7 @@ def _label(filename: str, line: int) -> str:
 def _assignments(filename: str, fn: FunctionType, name: str, *, is_deep: bool) -> Iterator[int]:
     source = "".join(linecache.getlines(filename, fn.__globals__))
     try:
-        left: deque[ast.AST] = deque([ast.parse(source)])
+        left: deque[ast.AST] = deque([parse_source(source)])
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # a cell with magics, or no source at all
         return
     while left:
