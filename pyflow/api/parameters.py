@@ -163,10 +163,11 @@ def check_texts(rows: Iterable[Row], texts: Mapping[str, str], where: str) -> No
     """
     known = list(rows)
     check_names(known, texts, where)
+    annotations = {name: annotation for name, annotation, _ in known}
     faults = []
-    for name, annotation, _ in known:
+    for name, text in texts.items():
         try:
-            value_of(texts.get(name, ""), annotation, name) if name in texts else None
+            value_of(text, annotations[name], name)
         except ValueError as error:
             faults.append(str(error))
     if faults:
