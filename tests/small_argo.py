@@ -7,6 +7,8 @@ retries by an expression, parameters, outputs with a default, an exit handler. T
 
 from __future__ import annotations
 
+import base64
+import json
 import multiprocessing
 import os
 import re
@@ -14,14 +16,16 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from importlib import import_module
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from pyflow.executors.argo.manifest import FAILURES
 from pyflow.executors.argo.place import STUB_IN_IMAGE
 
 Template = dict[str, Any]
@@ -45,10 +49,17 @@ class SmallArgo:
         manifest: What ``to_workflow`` made.
         environment: Variables that pods get beside those of the manifest.
         passes_over: First arguments of pods that it takes for succeeded without starting them.
+        loses: What it says of pods with these first arguments, which it takes for failed: those that it never starts,
+            and those whose word it does not believe (with ``after`` in front).
     """
 
     def __init__(
-        self, manifest: Template, environment: dict[str, str] | None = None, *, passes_over: Collection[str] = ()
+        self,
+        manifest: Template,
+        environment: dict[str, str] | None = None,
+        *,
+        passes_over: Collection[str] = (),
+        loses: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.uid = str(uuid.uuid4())
         self.pods: list[tuple[str, list[str], int]] = []
@@ -59,6 +70,8 @@ class SmallArgo:
         self._spec = manifest["spec"]
         self._environment = environment or {}
         self._passes_over = passes_over
+        self._loses = loses
+        self._failures: list[tuple[str, str]] = []
         self._globals = {"workflow.uid": self.uid, "workflow.name": "wf", "workflow.namespace": "ns"}
         self._room = threading.Semaphore(2)
 
@@ -67,10 +80,11 @@ class SmallArgo:
         ended = self._template(self._spec["entrypoint"], {})
         phase = "Succeeded" if ended.phase in _GOOD else "Failed"
         self._globals["workflow.status"] = phase
+        self._globals[FAILURES.strip("{}")] = base64.b64encode(json.dumps(self._failures).encode()).decode()
         last = self._template(self._spec["onExit"], {})
         return phase if last.phase == "Succeeded" else "Failed"
 
-    def _template(self, name: str, parameters: dict[str, str]) -> Ended:
+    def _template(self, name: str, parameters: dict[str, str], step: str = "") -> Ended:
         template = self._templates[name]
         wanted = {p["name"]: p.get("value") for p in template.get("inputs", {}).get("parameters", [])}
         parameters = {**{k: v for k, v in wanted.items() if v is not None}, **parameters}
@@ -80,7 +94,7 @@ class SmallArgo:
             return self._dag(template, values)
         if "steps" in template:
             return self._steps(template, values)
-        return self._leaf(template, values)
+        return self._leaf(template, values, step)
 
     def _steps(self, template: Template, values: dict[str, str]) -> Ended:
         """Groups one after the other; of a group all at once, here in their order."""
@@ -154,31 +168,37 @@ class SmallArgo:
 
     def _one(self, task: Template, known: dict[str, str]) -> Ended:
         given = {p["name"]: _filled(p["value"], known) for p in task.get("arguments", {}).get("parameters", [])}
-        return self._template(task["template"], given)
+        item = f"({known['item']}:{known['item']})" if "withSequence" in task else ""
+        return self._template(task["template"], given, task["name"] + item)
 
     # Pods
 
-    def _leaf(self, template: Template, values: dict[str, str]) -> Ended:
+    def _leaf(self, template: Template, values: dict[str, str], step: str) -> Ended:
         retry = template.get("retryStrategy")
         for attempt in range(int(retry["limit"]) + 1 if retry else 1):
             known = {**values, "retries": str(attempt)} if retry else values
             with self._room, tempfile.TemporaryDirectory() as folder:
-                code = self._pod(template, known, folder)
+                code, message = self._pod(template, known, folder)
                 outputs = {
                     p["name"]: _read(folder, p["valueFrom"]) for p in template.get("outputs", {}).get("parameters", [])
                 }
-            if code == 0:
+            if not message:
                 return Ended("Succeeded", outputs)
+            self._failures.append((f"{step}({attempt})" if retry else step, message))
             if retry and not _may_retry(retry["expression"], code):
                 break
         return Ended("Failed", outputs)
 
-    def _pod(self, template: Template, known: dict[str, str], folder: str) -> int:
+    def _pod(self, template: Template, known: dict[str, str], folder: str) -> tuple[int, str]:
+        """Its exit code, and what Argo says of one that failed."""
         container = template["container"]
         assert container["command"] == ["python3", "-c", STUB_IN_IMAGE]
         arguments = [_filled(a, known) for a in container["args"][1:]]
         if arguments[0] in self._passes_over:
-            return 0
+            return 0, ""
+        lost = self._loses.get(arguments[0], "")
+        if lost and not lost.startswith("after"):
+            return 1, lost
         variables = {e["name"]: _filled(e["value"], known) for e in container["env"] if "value" in e}
         variables |= {"PYFLOW_POD_NAME": f"wf-{uuid.uuid4().hex[:8]}", "TMPDIR": folder}
         code = _exit_code_of(arguments, {**self._environment, **variables}, folder)
@@ -186,7 +206,7 @@ class SmallArgo:
         self.pods.append((template["name"], arguments, code))
         printed = Path(folder, "output")
         self.printed += printed.read_text().splitlines() if printed.exists() else []
-        return code
+        return code, lost.removeprefix("after ") or (f"main: Error (exit code {code})" if code else "")
 
 
 # Pods are forked from a process that has imported what they need: hundreds of them would take minutes to start.

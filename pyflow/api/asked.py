@@ -24,15 +24,19 @@ class Asked:
         self._record = record
         self._content = content
         self._status: Status = "running"
+        self.trouble = ""
+        """Why nobody could say how the run is the last time; empty when all is well."""
         self._fresh_until = float("-inf")
 
     def status(self) -> Status:
         """How the run is. A place that cannot be asked now, from here, changes nothing: the run goes on there."""
         if time.monotonic() >= self._fresh_until:
             try:
-                self._status = self._opened().status(self._record, self._content)
-            except (ExecutorError, ConfigError):
-                self._status = "running"
+                place = self._opened()
+                self._status = place.status(self._record, self._content)
+                self.trouble = place.trouble(self._record)
+            except (ExecutorError, ConfigError) as error:
+                self._status, self.trouble = "running", str(error)
             self._fresh_until = time.monotonic() + _FRESH_S
         return self._status
 

@@ -129,6 +129,11 @@ class Run:
         return "running"
 
     @property
+    def trouble(self) -> str:
+        """Why nobody could say how the run is when its status was asked for last; empty when all is well."""
+        return "" if self._remote is None else self._remote.trouble
+
+    @property
     def graph(self) -> PackedGraph:
         """What runs, as it was packed."""
         if self._graph is None:
@@ -148,6 +153,9 @@ class Run:
         if status in ENDED and view.status not in ENDED:
             view.caller_died()
             view.status = status
+        if self._remote is not None and status not in ENDED:
+            # Where nobody drives a run, nobody tells that it was asked to end.
+            view.is_cancel_requested = self._content.blobs.info(self._content.keys.cancel(self.id)) is not None
         return view
 
     def events(self) -> Iterator[Event]:

@@ -91,7 +91,8 @@ class Report:
         lines: list[str] = []
         for entry, depth in rows:
             lines.append(self._line(entry, depth, name_width))
-            lines += [self._cut(f"{'  ' * (depth + 2)}{line}") for line in self._trouble(entry.node)]
+            below = [*self._trouble(entry.node), *self._waits(entry.node)]
+            lines += [self._cut(f"{'  ' * (depth + 2)}{line}") for line in below]
         return lines
 
     def foot(self) -> list[str]:
@@ -119,14 +120,23 @@ class Report:
             if on_exit is not None:
                 text.append(f"Its exit handler {on_exit.name!r} did not run: nobody was left to run it.")
             return text
-        if status == "running" and self._view.status == "running" and _is_elsewhere(self._run):
-            return [f"It was started on {record.host}; this machine cannot see whether it still goes on."]
-        if self._view.is_cancel_requested and status == "running":
-            return ["It was asked to end; what runs is being ended."]
+        if status not in ENDED:
+            return self._explained_while_it_goes_on()
         summary = self._run.summary
         if summary is not None and summary.failures and not summary.failures[0][0]:
             return [one_line(f"It could not be carried out: {summary.failures[0][2]}: {summary.failures[0][3]}")]
         return []
+
+    def _explained_while_it_goes_on(self) -> list[str]:
+        record = self._run.record
+        told = []
+        if self._view.is_cancel_requested:
+            told.append("It was asked to end; what runs is being ended.")
+        if self._run.trouble:
+            told.append(one_line(self._run.trouble))
+        elif not record.place and is_caller_alive(record) is None:
+            told.append(f"It was started on {record.host}; this machine cannot see whether it still goes on.")
+        return told
 
     def _entries(self, region: PackedRegion) -> list[_Entry]:
         return [entry for node in region.nodes for entry in self._entries_of(node)]
@@ -184,6 +194,20 @@ class Report:
             lines.append(f"… and {len(bad) - _MOST_ITEMS} more")
         return [line for line in lines if line]
 
+    def _waits(self, node: NodeView | None) -> list[str]:
+        """What keeps the pods of a node from running; of a map, for each reason the first."""
+        first: dict[str, SlotView] = {}
+        for slot in [] if node is None else _in_order(node.slots.values()):
+            if slot.wait is not None:
+                first.setdefault(slot.wait.reason, slot)
+        lines = []
+        for reason, slot in first.items():
+            assert slot.wait is not None
+            name = f"{slot_name(node, slot.slot, self._names)} " if node is not None and node.maps else ""
+            since = duration_text(max(time.time() - slot.wait.since, 0.0))
+            lines.append(one_line(f"{name}waits, seen for {since}: {reason}", 700))
+        return lines
+
     def _bad_slots(self) -> list[tuple[str, SlotView]]:
         return [
             (slot_name(node, slot.slot, self._names), slot)
@@ -206,6 +230,7 @@ class Report:
             "work_s": node.duration_s,
             "size_bytes": node.size_bytes,
             "preview": node.preview or None,
+            "waits": next((slot.wait.reason for slot in _in_order(node.slots.values()) if slot.wait), None),
         }
 
     def _cut(self, line: str) -> str:
@@ -216,10 +241,6 @@ def _is_hidden(node: NodeView) -> bool:
     """Whether the author need not see it: what pyflow added is of interest only when it was that which failed."""
     is_helper = node.is_helper and node.status not in {"failed", "lost"}
     return is_helper or node.kind == "branch" or (node.kind == "select" and not node.slots)
-
-
-def _is_elsewhere(run: Run) -> bool:
-    return is_caller_alive(run.record) is None
 
 
 def _joined(node: NodeView | None, outer: NodeView) -> NodeView | None:

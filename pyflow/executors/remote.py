@@ -82,6 +82,9 @@ class RemoteExecutor(Protocol):
             ExecutorError: The place cannot be asked now.
         """
 
+    def trouble(self, record: RunRecord) -> str:
+        """Why the status that was given last may not be all that there is to say: what could not be asked; empty when all is well."""
+
     def deploy(self, job: Job, deployed: Deployed) -> Deployed:
         """Keep a job, to be started with parameters; one of that name is replaced."""
 

@@ -15,7 +15,7 @@ from pyflow.runs.record import (
 from pyflow.runs.shape import is_event
 from pyflow.runs.state import ENDED, TRANSITIONS, Status, is_allowed
 from pyflow.runs.unwritten import unwritten_summary, write_once_possible
-from pyflow.runs.view import AttemptView, NodeView, RunView, SlotView, failed_slots, slot_name
+from pyflow.runs.view import AttemptView, NodeView, RunView, SlotView, WaitView, failed_slots, slot_name
 
 __all__ = [
     "ENDED",
@@ -31,6 +31,7 @@ __all__ = [
     "RunView",
     "SlotView",
     "Status",
+    "WaitView",
     "brief_of",
     "failed_slots",
     "given_text",

@@ -4,8 +4,8 @@ Where nobody drives it, as on a cluster, each pod writes a log of its own, and r
 
     {"at": 1795455012.25, "event": "started", "slot": "3.1", "attempt": 1, "worker": "w1"}
 
-``started`` and ``ended`` belong to attempts; ``paused`` (it will be tried again), ``skipped``, ``expanded`` and
-``failed`` to nodes; ``run-started``, ``run-ended`` and ``cancel-requested`` to the run. Results are not among them: those are commits.
+``started`` and ``ended`` belong to attempts; ``paused`` (it will be tried again), ``waiting`` (its pod, for what; for nothing any more), ``skipped``,
+``expanded`` and ``failed`` to nodes; ``run-started``, ``run-ended`` and ``cancel-requested`` to the run. Results are not among them: those are commits.
 
 An attempt that ends before its start was written has one line for both, which readers are given as two events:
 
@@ -101,18 +101,23 @@ def read_events(content: ContentStore, run_id: str) -> Iterator[Event]:
 
 
 class EventReader:
-    """Reads the events of one run as they come, whoever writes them."""
+    """Reads the events of one run as they come, whoever writes them.
 
-    def __init__(self, content: ContentStore, run_id: str) -> None:
+    Args:
+        but: A writer whose events the reader knows already: itself.
+    """
+
+    def __init__(self, content: ContentStore, run_id: str, *, but: str | None = None) -> None:
         self._content = content
         self._folder = content.keys.all_events(run_id)
         self._driver = content.keys.events(run_id, WRITER)
+        self._left_out = None if but is None else content.keys.events(run_id, but)
         self._read_to: dict[str, int] = {}
 
     def read_on(self) -> Iterator[Event]:
         """The events that were added since the last time: of each writer in its order, of several merged by time."""
         found = {info.key: info.size_bytes for info in self._content.blobs.logs(self._folder)}
-        keys = [key for key, size in found.items() if size > self._read_to.get(key, 0)]
+        keys = [key for key, size in found.items() if size > self._read_to.get(key, 0) and key != self._left_out]
         if self._driver not in keys:
             # What this process itself writes may not have reached the listing yet.
             keys.append(self._driver)

@@ -83,6 +83,8 @@ _FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
     "preview": _is_text,
     "log": _is_log,
     "error": _is_error,
+    "reason": _is_text,
+    "kind": _is_text,
 }
 _NEEDED: Final[dict[str, tuple[str, ...]]] = {
     "started": ("slot", "attempt", "worker"),
@@ -91,6 +93,7 @@ _NEEDED: Final[dict[str, tuple[str, ...]]] = {
     "skipped": ("slot",),
     "paused": ("slot",),
     "failed": ("slot",),
+    "waiting": ("slot", "reason"),
     "run-ended": ("status",),
 }
 

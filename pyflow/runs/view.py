@@ -32,6 +32,16 @@ class AttemptView:
     error: Json = None
 
 
+@dataclass(frozen=True, slots=True)
+class WaitView:
+    """Why the pod of a slot does not run yet."""
+
+    kind: str
+    reason: str
+    since: float
+    """When somebody who looked saw for the first time that it waits for something of this kind."""
+
+
 @dataclass(slots=True)
 class SlotView:
     """One node at one index vector."""
@@ -40,6 +50,8 @@ class SlotView:
     status: Status = "pending"
     attempts: list[AttemptView] = field(default_factory=list)
     error: Json = None
+    wait: WaitView | None = None
+    """What keeps it from running, on a cluster."""
 
 
 @dataclass(slots=True, repr=False)
@@ -172,20 +184,10 @@ class RunView:
         slot = node.slots.get(slot_id)
         if slot is None:
             slot = node.slots[slot_id] = SlotView(slot_id)
-        if kind == "started":
-            if self.status == "pending":
-                # On a cluster nobody says that the run as a whole began.
-                self.status, self.started_at = "running", event["at"]
-            slot.attempts.append(AttemptView(slot_id, event["attempt"], event["worker"], event["at"]))
-            slot.status = "running"
-        elif kind == "ended":
-            _end_attempt(slot, event)
-        elif kind == "paused":
-            slot.status = "pending"
-        elif kind == "skipped":
-            slot.status = "skipped"
-        elif kind == "failed":
-            slot.status, slot.error = "failed", event.get("error")
+        if kind == "started" and self.status == "pending":
+            # On a cluster nobody says that the run as a whole began.
+            self.status, self.started_at = "running", event["at"]
+        _change(slot, kind, event)
         node.status = _status_of(node)
         return node
 
@@ -193,6 +195,7 @@ class RunView:
         """What has not ended when the run has will never be."""
         for node in self.nodes.values():
             for slot in node.slots.values():
+                slot.wait = None
                 if slot.status == "running":
                     # The run was left at once, and nobody waited for its end.
                     slot.attempts[-1].status = "cancelled"
@@ -236,9 +239,37 @@ def _status_of(node: NodeView) -> Status:
     return next((status for status in _WORST if status in present), "pending")
 
 
+def _change(slot: SlotView, kind: str, event: Event) -> None:
+    """What an event makes of a slot."""
+    if kind == "waiting":
+        slot.wait = _wait_after(slot.wait, event)
+        return
+    slot.wait = None
+    if kind == "started":
+        slot.attempts.append(AttemptView(slot.slot, event["attempt"], event["worker"], event["at"]))
+        slot.status = "running"
+    elif kind == "ended":
+        _end_attempt(slot, event)
+    elif kind == "paused":
+        slot.status = "pending"
+    elif kind == "skipped":
+        slot.status = "skipped"
+    elif kind == "failed":
+        slot.status, slot.error = "failed", event.get("error")
+
+
+def _wait_after(before: WaitView | None, event: Event) -> WaitView | None:
+    reason, kind = event["reason"], event.get("kind", "")
+    if not reason:
+        return None
+    return WaitView(kind, reason, before.since if before is not None and before.kind == kind else event["at"])
+
+
 def _end_attempt(slot: SlotView, event: Event) -> None:
-    slot.status = event["status"]
-    slot.error = event.get("error")
+    if not slot.attempts or slot.attempts[-1].number <= event["attempt"]:
+        # What is told of an attempt when the next one goes on already is nothing new of the slot.
+        slot.status = event["status"]
+        slot.error = event.get("error")
     attempt = next((a for a in reversed(slot.attempts) if a.number == event["attempt"]), None)
     if attempt is not None:
         attempt.status = event["status"]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from pyflow.late import late_names
 
 if TYPE_CHECKING:
-    from pyflow.runtime import pod_container, sharing
+    from pyflow.runtime import pod_container, reasons, sharing
     from pyflow.runtime.attempts import (
         CANCELLED,
+        KILLED,
         LOST,
         OUT_OF_MEMORY,
         TIMED_OUT,
@@ -61,7 +62,7 @@ else:
     __getattr__ = late_names(
         globals(),
         {
-            "pyflow.runtime.attempts": "CANCELLED LOST OUT_OF_MEMORY TIMED_OUT Heartbeat is_lost last_heartbeat leave_outcome left_outcome lost_outcome most_memory_told out_of_memory_reason",
+            "pyflow.runtime.attempts": "CANCELLED KILLED LOST OUT_OF_MEMORY TIMED_OUT Heartbeat is_lost last_heartbeat leave_outcome left_outcome lost_outcome most_memory_told out_of_memory_reason",
             "pyflow.runtime.capture": "Spool",
             "pyflow.runtime.commands": "PACKET_BYTES command_of invocation_in packet_of",
             "pyflow.runtime.execution": "Site execute",
@@ -84,6 +85,7 @@ __all__ = [
     "CANCELLED",
     "EXIT_SLOT",
     "INPUTS",
+    "KILLED",
     "LOST",
     "OUT_OF_MEMORY",
     "PACKET_BYTES",
@@ -123,6 +125,7 @@ __all__ = [
     "packet_of",
     "parents_of",
     "pod_container",
+    "reasons",
     "run_in",
     "run_variable",
     "send",

@@ -20,6 +20,9 @@ LOST: Final = "pyflow.errors.LostTaskError"
 CANCELLED: Final = "pyflow.errors.RunCancelledError"
 """What the error record of an attempt says that did not end by itself."""
 
+KILLED: Final = "its container was killed: by the cluster, or because it ran out of memory."
+"""Of an attempt of which the pod itself knows no more. The cluster does, and what it says takes the place of this."""
+
 LOST_TYPES: Final = frozenset({TIMED_OUT, OUT_OF_MEMORY, LOST, CANCELLED})
 
 

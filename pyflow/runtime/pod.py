@@ -3,7 +3,8 @@
     python -m pyflow.runtime.pod WHAT INDICES RETRIES
 
 ``WHAT`` is the number of a node; ``l7`` when it comes behind all others, and so ends the run; ``e7`` to find out how many pods map 7 has; ``s7`` and ``c7`` before and beside the
-container of a container task; ``b`` for a run without tasks; ``x`` at the end of a run, with the state that the cluster gives it in the place of the indices. ``RETRIES`` counts the attempts before.
+container of a container task; ``b`` for a run without tasks; ``x`` at the end of a run, with the state that the cluster gives it in the place of the indices,
+and behind all else what the cluster says of pods that failed (``silent.py``). ``RETRIES`` counts the attempts before.
 The process ends with a code of ``contract.ExitCode``, by which the cluster decides about another attempt.
 """
 
@@ -21,7 +22,7 @@ from pyflow.errors import ConfigError
 from pyflow.packed import PackedGraph
 from pyflow.runs import brief_of
 from pyflow.runtime import sharing
-from pyflow.runtime.ending import end_run
+from pyflow.runtime.ending import Said, end_run
 from pyflow.runtime.execution import loading_exit_code
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.oneshot import leave_now
@@ -45,15 +46,16 @@ def main() -> int:
     # Argo's emissary leaves none, and files of tasks would be everybody's to change.
     os.umask(0o022)
     try:
-        if len(sys.argv) != 4 or not sys.argv[3].isdigit():
+        if len(sys.argv) not in {4, 5} or not sys.argv[3].isdigit():
             raise ConfigError("This is a worker of pyflow's, which pyflow starts by itself, in pods.")
-        return do(PodPlace.of(os.environ, os.urandom(4).hex()), *sys.argv[1:3], attempt=int(sys.argv[3]) + 1)
+        place = PodPlace.of(os.environ, os.urandom(4).hex())
+        return do(place, *sys.argv[1:3], attempt=int(sys.argv[3]) + 1, failures="".join(sys.argv[4:]))
     except Exception as error:  # noqa: BLE001  whatever it is, the cluster must learn what kind it is
         say_why(record_error(error, None, origins={}))
         return int(loading_exit_code(error))
 
 
-def do(place: PodPlace, what: str, indices: str, *, attempt: int) -> int:
+def do(place: PodPlace, what: str, indices: str, *, attempt: int, failures: str = "") -> int:
     """Do one thing, as the module says; the exit code."""
     content = open_home(place.home)
     graph = PackedGraph.from_bytes(content.read_blob(place.graph_digest, place.graph_size))
@@ -64,10 +66,10 @@ def do(place: PodPlace, what: str, indices: str, *, attempt: int) -> int:
     gc.enable()
     try:
         if what == "x":
-            return _end(place, content, program, reporter, indices)
+            return _end(place, content, program, reporter, Said(indices, failures))
         code = _work(place, content, program, reporter, what.removeprefix(sharing.LAST), indices, attempt)
         if what.startswith(sharing.LAST) and code == ExitCode.COMMITTED:
-            return _end(place, content, program, reporter, "Succeeded")
+            return _end(place, content, program, reporter, Said("Succeeded"))
         return code
     finally:
         reporter.close()
@@ -90,7 +92,7 @@ def _work(place: PodPlace, content: ContentStore, program: Program, reporter: Re
     return work.expand(program.map_of(int(what[1:])), share)
 
 
-def _end(place: PodPlace, content: ContentStore, program: Program, reporter: Reporter, said: str) -> int:
+def _end(place: PodPlace, content: ContentStore, program: Program, reporter: Reporter, said: Said) -> int:
     reporter.record()
     handler = program.graph.on_exit
     retries = sharing.retries_of(program.graph, handler.id) if handler is not None else (0, 0.0)

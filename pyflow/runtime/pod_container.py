@@ -23,7 +23,7 @@ from pyflow.contract import ExitCode, Invocation, LogSpan, Outcome
 from pyflow.errors import IntegrityError, PyflowError
 from pyflow.jsontext import dump
 from pyflow.packed import PackedContainer, PackedOptions
-from pyflow.runtime.attempts import CANCELLED, LOST, TIMED_OUT, lost_outcome
+from pyflow.runtime.attempts import CANCELLED, KILLED, LOST, TIMED_OUT, lost_outcome
 from pyflow.runtime.program import Program
 from pyflow.runtime.staging import (
     INPUTS,
@@ -220,8 +220,7 @@ class Collector:
         if exit_code is None or (exit_code and self._terminated_at is not None and self._is_cancelled()):
             if self._is_cancelled():
                 return self._lost(CANCELLED, "the run was cancelled.", int(ExitCode.CANCELLED))
-            reason = "its container was killed: by the cluster, or because it ran out of memory."
-            return self._lost(LOST, reason, 128 + signal.SIGKILL)
+            return self._lost(LOST, KILLED, 128 + signal.SIGKILL)
         return self._collect(node, exit_code)
 
     def _terminated(self, _number: int, _frame: object) -> None:

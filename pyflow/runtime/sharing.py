@@ -183,6 +183,17 @@ def growths_of(options: PackedOptions) -> int:
     return max(math.ceil(math.log2(options.memory_on_oom_mib / options.memory_mib)), 1)
 
 
+def memory_mib_of(graph: PackedGraph, node: PackedCall | PackedContainer, attempt: int) -> int | None:
+    """How much memory an attempt may use; None: unlimited.
+
+    Where it grows, an attempt at a container task has twice as much as the one before. Of other tasks only the pod knows.
+    """
+    options = graph.options[node.options]
+    if options.memory_mib is None or options.memory_on_oom_mib is None or isinstance(node, PackedCall):
+        return options.memory_mib
+    return min(options.memory_mib << (attempt - 1), options.memory_on_oom_mib)
+
+
 def retries_of(graph: PackedGraph, node: int, *, exit_code: int = 0) -> tuple[int, float]:
     """How often a node is tried again after an attempt that ended so, and the pause before the second attempt in seconds."""
     found = graph.on_exit if graph.on_exit is not None and graph.on_exit.id == node else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -66,6 +67,9 @@ class ArgoExecutor:
         self._make = make
         self._cluster = cluster or open_cluster(settings)
         self._ask = ask
+        self._asked: dict[str, Watch] = {}
+        """Of runs whose state somebody asks for, those that go on: what was read of one is not read again."""
+        self._lock = threading.Lock()
 
     def check(self, graph: PackedGraph) -> None:
         """Refuse what cannot be honoured, before anything runs."""
@@ -100,12 +104,21 @@ class ArgoExecutor:
 
     def status(self, record: RunRecord, content: ContentStore) -> Status:
         """How a run without a summary is; one that has ended without is given its summary now."""
-        graph = PackedGraph.from_bytes(content.read_blob(record.graph_digest, record.graph_size))
-        watch = self._watch(record, graph, content)
-        summary = watch.look()
-        if summary is not None:
-            return summary.status
+        with self._lock:
+            watch = self._asked.get(record.run_id)
+            if watch is None:
+                graph = PackedGraph.from_bytes(content.read_blob(record.graph_digest, record.graph_size))
+                watch = self._asked[record.run_id] = self._watch(record, graph, content)
+            summary = watch.look()
+            if summary is not None:
+                del self._asked[record.run_id]
+                return summary.status
         return "running" if watch.view.status == "running" else "pending"
+
+    def trouble(self, record: RunRecord) -> str:
+        """Why the status that was given last may not be all that there is to say."""
+        watch = self._asked.get(record.run_id)
+        return "" if watch is None else watch.trouble
 
     def unrecorded(self, run_id: str, home: Home, content: ContentStore) -> RunRecord | None:
         """The record of a workflow that something else has started, and that no pod has recorded yet."""

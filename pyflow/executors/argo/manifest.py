@@ -34,6 +34,16 @@ _OF_THE_WAY: Final = frozenset({"host", "token", "token_file", "base_href", "con
 EXIT: Final = "exit"
 _END: Final = "end"
 
+FAILURES: Final = (
+    "{{=toBase64(toJSON(map(take(filter(fromJSON(fromJSON(workflow.failures)) ?? [], "
+    ".message != '' && .message != 'No more retries left'), 40), [.displayName, .message[:600]])))}}"
+)
+"""What Argo says of pods that failed, for the one that ends the run: ``silent.py`` reads it.
+
+All that is variable is in base64, so nothing in it is taken for a tag, and it is short enough for an argument however many there are.
+Argo quotes the list (argo-workflows, operator.go), so it is JSON in JSON; where nothing has failed it is ``null``.
+"""
+
 
 def to_workflow(
     graph: PackedGraph,
@@ -196,7 +206,7 @@ def _end_template(name: str, graph: PackedGraph, place: Place) -> Template:
     arguments = template["container"]["args"]
     node, indices = "{{inputs.parameters.n}}", "{{inputs.parameters.i}}"
     changed = {node: "x", indices: "{{workflow.status}}"}
-    template["container"]["args"] = [changed.get(argument, argument) for argument in arguments]
+    template["container"]["args"] = [*(changed.get(argument, argument) for argument in arguments), FAILURES]
     return template
 
 

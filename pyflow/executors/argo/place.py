@@ -10,12 +10,11 @@ from urllib.parse import urlsplit
 from pyflow.contract import Home
 from pyflow.errors import ConfigError
 from pyflow.executors.argo.mounts import AUTHORITIES_FILE, KEY_FOLDER, SCRATCH
-from pyflow.executors.argo.reasons import NOT_IN_IMAGE
 from pyflow.executors.argo.settings import ArgoSettings
 from pyflow.executors.argo.text import encoded, plain
 from pyflow.images import COMPILED_AT
 from pyflow.jsontext import Json
-from pyflow.runtime import RUN_LIMIT
+from pyflow.runtime import RUN_LIMIT, reasons
 
 Template = dict[str, Any]
 
@@ -41,7 +40,7 @@ STUB_IN_IMAGE: Final = f"""\
 import os,sys
 p=sys.argv[1]
 if not os.path.exists(p):
- m='pyflow: {NOT_IN_IMAGE}\\n';sys.stderr.write(m)
+ m='pyflow: {reasons.NOT_IN_IMAGE}\\n';sys.stderr.write(m)
  try:open('/dev/termination-log','r+').write(m)
  except OSError:pass
  sys.exit(73)

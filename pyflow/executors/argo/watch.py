@@ -14,20 +14,29 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from pyflow.contract import ErrorRecord, ExitCode, parse_slot
 from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, StoreUnavailableError, UnreachableError
 from pyflow.executors.argo.cluster import Cluster
 from pyflow.executors.argo.failure import MissingError
-from pyflow.executors.argo.reasons import LONG_ON_ITS_WAY, Wait, is_out_of_memory, why_it_died, why_it_waits
 from pyflow.executors.argo.slots import slots_of, under_way
-from pyflow.executors.argo.workflow import FINAL, PodNode, is_shut_down, message_of, phase_of, pod_nodes
+from pyflow.executors.argo.waits import Waits
+from pyflow.executors.argo.workflow import (
+    FINAL,
+    PodNode,
+    finished_at,
+    is_at_the_end,
+    is_shut_down,
+    message_of,
+    phase_of,
+    pod_nodes,
+)
 from pyflow.jsontext import Json
 from pyflow.packed import PackedCall, PackedContainer, PackedGraph
-from pyflow.runs import Event, EventReader, Journal, RunSummary, RunView, Status
-from pyflow.runtime import LOST, most_memory_told
+from pyflow.runs import Event, EventReader, Journal, RunSummary, RunView, Status, WaitView
+from pyflow.runtime import KILLED, LOST, most_memory_told, reasons, sharing
 from pyflow.store import ContentStore
 
 _LOOK_S: Final = 1.0
@@ -36,10 +45,10 @@ _SHARE: Final = 20
 """Asking for a large workflow takes long: it is asked for no more than this part of the time."""
 _PATIENCE_S: Final = 300.0
 """How long a pod may wait for what waiting will not mend, an image that is not there for example."""
-_SLOW_S: Final = 5.0
-"""When a pod that is on its way is worth a question."""
-_VERY_SLOW_S: Final = 60.0
-"""And when it is worth a word, though nobody has an answer."""
+_END_PATIENCE_S: Final = 30.0
+"""How long the pod that ends a run may wait when somebody has asked for the end: all that it would do can be done from here."""
+_LATE_END_S: Final = 60.0
+"""How long it may go on when Argo has given it up, which it does at the time limit of a run while the pod still starts."""
 _UNNOTICED_S: Final = 15.0
 """When a workflow that no controller has looked at is worth a word."""
 _LAST_LINES: Final = 5
@@ -78,16 +87,15 @@ class Watch:
         self._cluster = cluster
         self._tell_one = tell
         self._now = now
-        self._reader = EventReader(content, run.run_id)
-        self._journal = Journal(content, run.run_id, writer=f"watcher-{os.urandom(4).hex()}", is_new=True)
-        self._memory = _memory_by_node(run.graph)
-        self._told_waits: dict[str, str] = {}
-        self._hopeless_since: dict[str, float] = {}
-        self._pending_since: dict[str, float] = {}
-        self._warned: dict[str, str] = {}
-        self._asked_at: dict[str, float] = {}
-        self._ask_warnings_at = float("-inf")
-        self._trouble = ""
+        writer = f"watcher-{os.urandom(4).hex()}"
+        self._reader = EventReader(content, run.run_id, but=writer)
+        self._journal = Journal(content, run.run_id, writer=writer, is_new=True, now=now)
+        self._nodes = {node.id: node for node in run.graph.walk()}
+        self._waits = Waits(cluster, self._has_begun, now)
+        self._unsaid: dict[tuple[str, int], Event] = {}
+        """Ends of attempts whose pods did not know what ended them: what the cluster says is told instead."""
+        self.trouble = ""
+        """Why nobody can say how the run is, or it cannot be helped from here; empty when all is well."""
         self._ask_at = 0.0
         self._dead: set[str] = set()
         self._asked_for_words = 0
@@ -121,7 +129,7 @@ class Watch:
             # In this order: a summary is written after all events.
             summary = RunSummary.read(self._content, self._run.run_id)
             for event in self._reader.read_on():
-                self._tell(event)
+                self._take(event)
         except StoreUnavailableError as error:
             self._say_trouble(f"{error} The run goes on; its state is not known from here.")
             return None
@@ -150,11 +158,24 @@ class Watch:
         if workflow is False:
             return self._deleted()
         nodes = list(pod_nodes(workflow))
+        if is_shut_down(workflow) and not self.view.is_cancel_requested and self._is_asked_to_end():
+            self._tell({"at": self._now(), "event": "cancel-requested"})
         self._note_deaths(nodes)
+        if phase_of(workflow) in FINAL:
+            return None if self._is_ending(nodes, workflow) else self._conclude(workflow)
         self._note_waits(nodes, workflow)
-        if phase_of(workflow) not in FINAL:
-            return None
-        return self._conclude(workflow)
+        self._publish()
+        return None
+
+    def _is_asked_to_end(self) -> bool:
+        return self._content.blobs.info(self._content.keys.cancel(self._run.run_id)) is not None
+
+    def _is_ending(self, nodes: Sequence[PodNode], workflow: Json) -> bool:
+        """Whether the pod that ends the run may still do so, though Argo says that all is over."""
+        ended_at = finished_at(workflow)
+        if ended_at is None or self._now() - ended_at > _LATE_END_S:
+            return False
+        return any(is_at_the_end(node, self._run.workflow) and "deadline" in node.message for node in nodes)
 
     def _note_deaths(self, nodes: Sequence[PodNode]) -> None:
         """Write down the ends of pods that could not do so themselves."""
@@ -183,17 +204,30 @@ class Watch:
         return any(slot.status in {"failed", "lost", "cancelled"} for slot in slots)
 
     def _note_death(self, slot: str, attempt: int, node: PodNode) -> None:
-        most = most_memory_told(self._run.run_id, slot, attempt, self._content) if is_out_of_memory(node) else 0
-        death = why_it_died(node, memory_mib=self._memory.get(parse_slot(slot)[0]), most_memory_bytes=most)
+        known = self._unsaid.pop((slot, attempt), {})
+        is_memory = reasons.is_out_of_memory(node.message, node.exit_code)
+        most = most_memory_told(self._run.run_id, slot, attempt, self._content) if is_memory else 0
+        memory_mib = self._memory_mib(slot, attempt)
+        death = reasons.why_it_died(node.message, node.exit_code, memory_mib=memory_mib, most_memory_bytes=most)
+        if death.kind == "other" and known:
+            self._tell(known)
+            return
         if death.kind == "other":
-            death = replace(death, reason=death.reason + self._last_words(node))
+            death = death._replace(reason=death.reason + self._last_words(node))
         error = ErrorRecord(type=death.error, message=death.reason, traceback=death.reason)
         status: Status = "failed" if death.kind == "timeout" else "lost"
         if self.view.is_cancel_requested or death.kind == "stopped":
             status = "cancelled"
         if not self._has_started(slot, attempt):
             self._tell(self._journal.add("started", slot=slot, attempt=attempt, worker=node.pod))
-        self._tell(self._journal.add("ended", slot=slot, attempt=attempt, status=status, error=error.to_wire()))
+        more = {name: known[name] for name in ("duration_s", "log") if name in known}
+        self._tell(self._journal.add("ended", slot=slot, attempt=attempt, status=status, error=error.to_wire(), **more))
+
+    def _memory_mib(self, slot: str, attempt: int) -> int | None:
+        node = self._nodes.get(parse_slot(slot)[0])
+        if not isinstance(node, (PackedCall, PackedContainer)):
+            return None
+        return sharing.memory_mib_of(self._run.graph, node, attempt)
 
     def _last_words(self, node: PodNode) -> str:
         """What a pod printed before it ended, where nothing of it is in the store: it may never have come to that."""
@@ -208,17 +242,13 @@ class Watch:
 
     def _note_waits(self, nodes: Sequence[PodNode], workflow: Json) -> None:
         """Tell why pods wait; end the run when waiting cannot help."""
-        pending = [node for node in nodes if node.phase == "Pending"]
-        waits = {node.id: why_it_waits(node.message) for node in pending}
-        slow = [node for node in pending if self._pending_s(node) >= _SLOW_S and waits[node.id] is None]
-        self._ask_about_one(slow)
-        waits |= {node.id: self._warned_of(node) for node in slow}
+        waits = self._waits.of(nodes)
         for node in nodes:
             wait = waits.get(node.id)
             self._tell_wait(node, wait)
-            if wait is None or not wait.is_hopeless:
-                self._hopeless_since.pop(node.id, None)
-            elif self._now() - self._hopeless_since.setdefault(node.id, self._now()) > _PATIENCE_S:
+            if is_at_the_end(node, self._run.workflow):
+                self._mind_the_end(node, wait, is_asked=is_shut_down(workflow))
+            elif wait is not None and wait.is_hopeless and self._waited_s(node, wait) > _PATIENCE_S:
                 self._give_up(node, wait)
         if not phase_of(workflow) and self._now() - self._run.started_at > _UNNOTICED_S:
             self._say_trouble(
@@ -226,59 +256,68 @@ class Watch:
                 f"namespace {self._cluster.namespace!r}? Where there are several, argo={{'instance_id': ...}} says which one."
             )
 
-    def _pending_s(self, node: PodNode) -> float:
-        """How long a pod has been on its way, as far as anybody has looked."""
-        return self._now() - self._pending_since.setdefault(node.id, self._now())
-
-    def _ask_about_one(self, nodes: Sequence[PodNode]) -> None:
-        """Ask what Kubernetes has warned of: now and then, about the pod that was asked about longest ago."""
-        if not nodes or self._now() < self._ask_warnings_at:
-            return
-        self._ask_warnings_at = self._now() + _SLOW_S
-        node = min(nodes, key=lambda node: self._asked_at.get(node.id, 0.0))
-        self._asked_at[node.id] = self._now()
-        try:
-            self._warned[node.id] = next(reversed(self._cluster.warnings(node.pod)), "")
-        except ExecutorError:
-            # Not everybody may read events; the wait is then not explained.
-            self._warned[node.id] = ""
-
-    def _warned_of(self, node: PodNode) -> Wait | None:
-        """Why a pod is slow: by what Kubernetes has warned of, if it was asked; and if it knows nothing, that."""
-        warned = self._warned.get(node.id)
-        if warned == "" and self._pending_s(node) >= _VERY_SLOW_S and not self._has_begun(node):
-            return LONG_ON_ITS_WAY
-        return why_it_waits(warned or "")
-
     def _has_begun(self, node: PodNode) -> bool:
-        """Whether a pod that still gets ready has told of its own: one of a container task fetches what that reads."""
+        """Whether a pod that still gets ready has told of its own."""
         return any(self._has_started(slot, node.attempt) for slot in slots_of(node, self.view))
 
-    def _tell_wait(self, node: PodNode, wait: Wait | None) -> None:
-        text = "" if wait is None else str(wait)
-        if text == self._told_waits.get(node.id, ""):
-            return
-        self._told_waits[node.id] = text
+    def _tell_wait(self, node: PodNode, wait: reasons.Wait | None) -> None:
+        """Tell what is new of a wait, and write it down when it is of another kind: whoever looks next knows since when."""
+        text, kind = ("", "") if wait is None else (str(wait), wait.kind)
         for slot in slots_of(node, self.view)[:1]:
-            self._tell({"at": self._now(), "event": "waiting", "slot": slot, "reason": text})
+            told = self._wait_of(slot)
+            if told is None and wait is None:
+                continue
+            if told is None or told.kind != kind:
+                self._tell(self._journal.add("waiting", slot=slot, reason=text, kind=kind))
+            else:
+                self._tell({"at": self._now(), "event": "waiting", "slot": slot, "reason": text, "kind": kind})
 
-    def _give_up(self, node: PodNode, wait: Wait) -> None:
+    def _waited_s(self, node: PodNode, wait: reasons.Wait) -> float:
+        """How long a pod has waited for something of this kind, as anybody saw it."""
+        for slot in slots_of(node, self.view)[:1]:
+            told = self._wait_of(slot)
+            return 0.0 if told is None or told.kind != wait.kind else self._now() - told.since
+        return self._waits.pending_s(node)
+
+    def _mind_the_end(self, node: PodNode, wait: reasons.Wait | None, *, is_asked: bool) -> None:
+        """End a run at once whose last pod cannot start: it needs the same as those that could not."""
+        if node.phase != "Pending":
+            return
+        is_alone = self._run.graph.on_exit is None
+        is_hopeless = wait is not None and wait.is_hopeless
+        if self._waits.pending_s(node) > (_END_PATIENCE_S if is_asked and is_alone else _PATIENCE_S) and (
+            is_hopeless or (is_asked and is_alone)
+        ):
+            self._try(self._cluster.terminate)
+
+    def _give_up(self, node: PodNode, wait: reasons.Wait) -> None:
+        """Stop the run, and write down what its pod could not get."""
+        if node.id in self._dead or not self._try(self._cluster.stop):
+            return
+        self._dead.add(node.id)
         for slot in slots_of(node, self.view)[:1]:
             if not self._has_ended(slot, node.attempt):
                 reason = f"its pod could not start within {_PATIENCE_S:.0f} s: {wait}"
                 error = ErrorRecord(type=LOST, message=reason, traceback=reason)
-                self._tell(self._journal.add("started", slot=slot, attempt=node.attempt, worker=node.pod))
+                if not self._has_started(slot, node.attempt):
+                    self._tell(self._journal.add("started", slot=slot, attempt=node.attempt, worker=node.pod))
                 self._tell(
                     self._journal.add("ended", slot=slot, attempt=node.attempt, status="lost", error=error.to_wire())
                 )
-        self._publish()
-        self._dead.add(node.id)
-        self._cluster.stop(self._run.workflow)
+
+    def _try(self, act: Callable[[str], None]) -> bool:
+        """Ask the cluster to do something to the workflow; False where it does not: not everybody who looks may."""
+        try:
+            act(self._run.workflow)
+        except (UnreachableError, AccessDeniedError, MissingError) as error:
+            self._say_trouble(f"Run {self._run.run_id} should be ended, and that cannot be done from here: {error}")
+            return False
+        return True
 
     def _conclude(self, workflow: Json) -> RunSummary:
         """A summary for a workflow that ended without one: its exit step could not run."""
-        asked = self._content.blobs.info(self._content.keys.cancel(self._run.run_id)) is not None
-        failures = self._failures()
+        self._say_the_unsaid()
+        asked, failures = self._is_asked_to_end(), self._failures()
         if phase_of(workflow) == "Succeeded":
             status: Status = "succeeded"
         elif failures:
@@ -292,8 +331,8 @@ class Watch:
         return self._write_summary(status, failures)
 
     def _deleted(self) -> RunSummary:
-        asked = self._content.blobs.info(self._content.keys.cancel(self._run.run_id)) is not None
-        if asked:
+        self._say_the_unsaid()
+        if self._is_asked_to_end():
             return self._write_summary("cancelled", [])
         said = (
             f"Workflow {self._run.workflow!r} was deleted in namespace {self._cluster.namespace!r} before it had ended."
@@ -343,19 +382,51 @@ class Watch:
         return next((a.status for a in found.attempts if a.number == attempt), None)
 
     def _end(self, summary: RunSummary) -> None:
+        self._say_the_unsaid()
         if self.view.status != summary.status:
             self._tell({"at": summary.ended_at, "event": "run-ended", "status": summary.status})
 
     def _say_trouble(self, message: str) -> None:
-        if message != self._trouble:
-            self._trouble = message
+        if message != self.trouble:
+            self.trouble = message
             self._tell({"at": self._now(), "event": "trouble", "message": message})
+
+    def _take(self, event: Event) -> None:
+        """Take in what somebody wrote; an end that its pod cannot explain waits for the cluster's word."""
+        if event["event"] == "ended":
+            name = (event["slot"], event["attempt"])
+            if (event.get("error") or {}).get("message") == KILLED and name not in self._unsaid:
+                self._unsaid[name] = event
+                return
+            self._unsaid.pop(name, None)
+        self._tell(event)
+
+    def _say_the_unsaid(self) -> None:
+        for event in self._unsaid.values():
+            self._tell(event)
+        self._unsaid.clear()
 
     def _tell(self, event: Event) -> None:
         if event["event"] == "run-started" and self.view.status == "running":
             return
+        is_known = self._is_known(event)
         self.view.add(event)
-        self._tell_one(event)
+        if not is_known:
+            self._tell_one(event)
+
+    def _is_known(self, event: Event) -> bool:
+        """Whether another watcher has written down what this one has told already."""
+        if event["event"] == "ended":
+            return self._has_ended(event["slot"], event["attempt"])
+        if event["event"] == "waiting":
+            told = self._wait_of(event["slot"])
+            return str(event["reason"]) == ("" if told is None else told.reason)
+        return False
+
+    def _wait_of(self, slot: str) -> WaitView | None:
+        """Why the pod of a slot waits, as far as it was told."""
+        found = self.view.nodes[parse_slot(slot)[0]].slots.get(slot)
+        return None if found is None else found.wait
 
 
 def counts_of(view: RunView) -> dict[str, int]:
@@ -365,12 +436,3 @@ def counts_of(view: RunView) -> dict[str, int]:
         for status, count in node.counts().items():
             counts[status] = counts.get(status, 0) + count
     return counts
-
-
-def _memory_by_node(graph: PackedGraph) -> dict[int, int]:
-    found: dict[int, Any] = {
-        node.id: graph.options[node.options].memory_mib
-        for node in graph.walk()
-        if isinstance(node, (PackedCall, PackedContainer))
-    }
-    return {node: memory for node, memory in found.items() if memory is not None}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from pyflow.jsontext import Json
+from pyflow.runtime import reasons
 
 FINAL: Final = frozenset({"Succeeded", "Failed", "Error"})
 """Phases after which a workflow, or a node, changes no more."""
@@ -30,6 +32,8 @@ class PodNode:
     attempt: int
     parameters: dict[str, str] = field(default_factory=dict)
     host: str = ""
+    started_at: float | None = None
+    """When Argo took it up, in seconds since 1970."""
 
     @property
     def is_over(self) -> bool:
@@ -52,6 +56,11 @@ def message_of(workflow: Json) -> str:
     return str((workflow.get("status") or {}).get("message") or "")
 
 
+def finished_at(workflow: Json) -> float | None:
+    """When it ended, as the controller says; None while it goes on."""
+    return _seconds((workflow.get("status") or {}).get("finishedAt"))
+
+
 def is_shut_down(workflow: Json) -> bool:
     """Whether somebody has stopped or terminated it."""
     return bool((workflow.get("spec") or {}).get("shutdown"))
@@ -65,10 +74,21 @@ def pod_nodes(workflow: Json) -> Iterator[PodNode]:
             yield _pod_node(name, node_id, node)
 
 
+def is_at_the_end(pod: PodNode, workflow: str) -> bool:
+    """Whether a pod is of the exit handler, as which pyflow ends a run (argo-workflows, common.go: GenerateOnExitNodeName)."""
+    return pod.name.startswith(f"{workflow}.onExit")
+
+
+def _seconds(time: Json) -> float | None:
+    """Seconds since 1970 of a time as Kubernetes spells it."""
+    return datetime.fromisoformat(str(time).replace("Z", "+00:00")).timestamp() if time else None
+
+
 def _pod_node(workflow: str, node_id: str, node: Json) -> PodNode:
     outputs = node.get("outputs") or {}
     code = str(outputs.get("exitCode", ""))
     inputs = (node.get("inputs") or {}).get("parameters") or []
+    message = str(node.get("message") or "")
     retry = _RETRY.search(str(node.get("displayName") or ""))
     template = str(node.get("templateName") or (node.get("templateRef") or {}).get("template") or "")
     return PodNode(
@@ -77,11 +97,12 @@ def _pod_node(workflow: str, node_id: str, node: Json) -> PodNode:
         template=template,
         pod=pod_name(workflow, str(node.get("name") or ""), template, node_id),
         phase=str(node.get("phase") or ""),
-        message=str(node.get("message") or ""),
-        exit_code=int(code) if code.lstrip("-").isdigit() else None,
+        message=message,
+        exit_code=int(code) if code.lstrip("-").isdigit() else reasons.exit_code_in(message),
         attempt=int(retry[1]) + 1 if retry else 1,
         parameters={p["name"]: str(p.get("value", "")) for p in inputs if "name" in p},
         host=str(node.get("hostNodeName") or ""),
+        started_at=_seconds(node.get("startedAt")),
     )
 
 

@@ -74,7 +74,11 @@ FLOW = """
         drawn = draw(name)
         return drawn, mend(drawn)
 
-    @pipeline
+    @task
+    def told(outcome):
+        print(outcome.status)
+
+    @pipeline(on_exit=told)
     def long(name, seconds):
         return draw.with_options(retries=0)(name, seconds)
 """
@@ -214,10 +218,11 @@ def test_a_pod_evicted_by_a_time_limit_is_replaced(place):
 
 @only_when_all
 def test_a_run_that_takes_too_long_is_ended(place):
-    """``run_timeout`` holds for the run as a whole; what it was at is told."""
+    """``run_timeout`` holds for the run as a whole; what it was at is told, and the run is over when its exit handler is."""
     chosen = place.flows.long.with_options(argo={**prepared(), "run_timeout": "15s"})
     run = chosen.submit("whole", 300.0)
     assert run.wait(200) == "failed"
+    assert run.logs("told") == "failed\n"
     with pytest.raises(errors.TaskTimeoutError, match="time limit"):
         run.result()
 

@@ -14,13 +14,13 @@ from argo_world import cluster, kubectl, needs_argo, prepared, project, pyflow, 
 from pyflow import errors, load_run
 from pyflow.api import list_runs, load_deployment, open_workplace
 from pyflow.config import Settings
-from pyflow.executors.argo.workflow import pod_nodes
+from pyflow.executors.argo.workflow import FINAL, phase_of, pod_nodes
 
 pytestmark = [*needs_argo, pytest.mark.timeout(400)]
 
 FLOW = """
     import os, sys, time
-    from pyflow import task, pipeline
+    from pyflow import container, task, pipeline
 
     @task
     def told(run):
@@ -35,10 +35,6 @@ FLOW = """
     @task(memory="96Mi")
     def hungry():
         return len(bytearray(400 << 20))
-
-    @task(image="nobody.invalid/has/this:1")
-    def unstartable():
-        return 1
 
     @task
     def double(x):
@@ -59,9 +55,17 @@ FLOW = """
     def eats():
         return hungry()
 
+    @container(image="busybox:1.36", memory="20Mi")
+    def greedy():
+        return ["sh", "-c", "sleep 3; x=a; while true; do x=$x$x; done"]
+
+    @container(image="busybox:1.36", stdout=True)
+    def echo(word):
+        return ["echo", str(word)]
+
     @pipeline
-    def never():
-        return unstartable()
+    def unlucky():
+        return nap.with_options(service_account="nobody-such", name="stranger")(0), greedy(), echo(nap(12))
 
     @pipeline
     def doubles(xs):
@@ -143,9 +147,26 @@ def test_out_of_memory_is_told_with_the_limit(flows):
         flows.eats()
 
 
-def test_why_a_pod_waits_is_said_within_seconds(flows):
-    """An image that nobody has: the reason with the fix in the plain lines, and Ctrl-C leaves the run alone."""
-    command = [sys.executable, "-m", "pyflow.cli", "run", "flows.py:never", "--progress"]
+def test_what_nobody_saw_is_known_later(flows):
+    """Whom Kubernetes refused, who ran out of memory, and who came after these: known when all is over, as if somebody had watched."""
+    run = flows.unlucky.submit()
+    until(lambda: phase_of(cluster().get(run.record.place["workflow"])) in FINAL, 200)
+    stranger, greedy = (run.failure_of(name) for name in ("stranger", "greedy"))
+    assert isinstance(stranger, errors.LostTaskError)
+    assert "There is no such service account" in str(stranger)
+    assert isinstance(greedy, errors.OutOfMemoryError)
+    assert "it reached its limit of 20 MiB" in str(greedy)
+    statuses = {name: node.status for name, node in run.nodes.items()}
+    assert statuses == {"stranger": "lost", "greedy": "lost", "nap": "succeeded", "echo": "cancelled"}
+
+
+def test_why_a_pod_waits_is_said_within_seconds(tmp_path, monkeypatch):
+    """An image that nobody has: the reason with the fix in the plain lines, and Ctrl-C leaves the run alone.
+
+    Cancelled it ends, though the pod that should write that down has no image either.
+    """
+    project(tmp_path, monkeypatch, FLOW, image="nobody.invalid/has/this:1")
+    command = [sys.executable, "-m", "pyflow.cli", "run", "flows.py:eats", "--progress"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as going:
         said = ""
         while "waits:" not in said:
@@ -161,6 +182,7 @@ def test_why_a_pod_waits_is_said_within_seconds(flows):
     assert f"Run {run.id} goes on. Watch it: pyflow logs --follow {run.id}" in rest
     assert run.status in {"pending", "running"}
     run.cancel()
+    assert "It was asked to end" in pyflow("show", run.id).stdout
     assert run.wait(120) == "cancelled"
 
 

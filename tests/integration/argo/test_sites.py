@@ -23,7 +23,7 @@ from tls_world import tls_front
 
 from pyflow import errors, load_run
 from pyflow.api import list_runs
-from pyflow.executors.argo.reasons import why_it_waits
+from pyflow.runtime.reasons import why_it_waits
 
 pytestmark = [*needs_argo, pytest.mark.timeout(400)]
 

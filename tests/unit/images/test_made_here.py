@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pyflow.executors.argo.place import STUB_IN_IMAGE
-from pyflow.executors.argo.reasons import NOT_IN_IMAGE
 from pyflow.images import compiling, runtime_archive
+from pyflow.runtime.reasons import NOT_IN_IMAGE
 
 _MARKED = (
     "print(sorted(type(finder).__name__ for finder in sys.meta_path if type(finder).__name__ in {'_Here', '_Library'}))"

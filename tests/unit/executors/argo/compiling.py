@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from small_argo import SmallArgo
@@ -75,6 +76,7 @@ def ran(
     allow_secrets: str = "",
     environment: dict[str, str] | None = None,
     passes_over: Collection[str] = (),
+    loses: Mapping[str, str] = MappingProxyType({}),
 ) -> Ran:
     """Run a pipeline on the stand-in, with a folder as its store."""
     home = Home(store_url=str(folder), project="p", owner="o", allow_secrets=allow_secrets)
@@ -88,7 +90,7 @@ def ran(
         runtime=RUNTIME,
         most=most,
     )
-    argo = SmallArgo(manifest, environment, passes_over=passes_over)
+    argo = SmallArgo(manifest, environment, passes_over=passes_over, loses=loses)
     phase = argo.run()
     content = open_home(home)
     summary = RunSummary.read(content, argo.uid)

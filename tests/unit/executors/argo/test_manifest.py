@@ -14,6 +14,7 @@ from unit.executors.argo.compiling import IN_IMAGE, RUNTIME, SETTINGS, manifest_
 from pyflow import Secret, Volume, container, each, first_of, otherwise, pipeline, task, when
 from pyflow.errors import ExecutorError, PyflowError
 from pyflow.executors.argo import ArgoSettings
+from pyflow.executors.argo.manifest import FAILURES
 from pyflow.executors.argo.text import escaped, json_text
 from pyflow.executors.argo.verified import verified
 from pyflow.version import VERSION
@@ -69,6 +70,7 @@ def test_no_text_of_a_user_is_in_it() -> None:
     assert set(re.findall(r"\{\{[^}]*\}\}", text)) <= {
         "{{inputs.parameters.n}}", "{{inputs.parameters.i}}", "{{retries}}", "{{workflow.uid}}",
         "{{workflow.namespace}}/{{workflow.name}}", "{{workflow.namespace}}", "{{workflow.name}}", "{{workflow.status}}",
+        FAILURES,
     }  # fmt: skip
 
 

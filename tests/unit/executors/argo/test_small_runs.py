@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.executors.argo.compiling import ran
+from unit.executors.argo.compiling import Ran, ran
 
 from pyflow import each, first_of, otherwise, pipeline, task, when
 from pyflow.api import Pipeline
@@ -294,3 +294,94 @@ def test_what_the_caller_allows_is_allowed_in_pods(tmp_path: Path) -> None:
     assert refused.phase == "Failed"
     allowed = ran(tmp_path / "b", tell_token, environment=site, allow_secrets="SITE_TOKEN")
     assert allowed.value == "a-public-token"
+
+
+REFUSED = 'task \'wf.n0\' errored: pods "wf-1" is forbidden: error looking up service account ns/x: serviceaccount "x" not found'
+
+
+def failures_of(found: Ran) -> list[list[Any]]:
+    """Slot, name and type of each failure in the summary, and of each end that was told of."""
+    told = [
+        [e["slot"], e["status"], e["error"]["type"].rpartition(".")[2]]
+        for e in found.events
+        if e["event"] == "ended" and "error" in e
+    ]
+    return [*([slot, name, kind.rpartition(".")[2]] for slot, name, kind, _ in found.summary.failures), *told]
+
+
+def test_a_pod_that_nobody_saw_refused_is_lost_with_the_reason(tmp_path: Path) -> None:
+    """Kubernetes tells Argo alone, and Argo whoever ends the run: so the reason is there for good."""
+
+    @pipeline
+    def main(x):
+        return add(times(x), 1)
+
+    found = ran(tmp_path, main, 4, loses={"0": REFUSED})
+    assert failures_of(found) == [["0", "times", "LostTaskError"], ["0", "lost", "LostTaskError"]]
+    assert "There is no such service account" in found.summary.failures[0][3]
+    assert found.summary.status == "failed"
+
+
+def test_an_exit_handler_learns_of_a_pod_that_was_refused(tmp_path: Path) -> None:
+    """What it is told are the reasons, those of the cluster among them."""
+
+    @task
+    def tell(outcome):
+        (tmp_path / "told").write_text(str(outcome.failures))
+
+    @pipeline(on_exit=tell)
+    def main(x):
+        return times(x)
+
+    ran(tmp_path / "store", main, 4, loses={"0": REFUSED})
+    assert "There is no such service account" in (tmp_path / "told").read_text()
+
+
+def test_a_pod_that_was_refused_in_a_map_is_that_of_its_items(tmp_path: Path) -> None:
+    """By its part of the items where pods share them; of a map in a map the name does not tell, and the first without a result is taken."""
+
+    @pipeline
+    def shared(n):
+        return times.with_options(batch=2, retries=1).map(count_to(n))
+
+    @pipeline
+    def nested(n):
+        return plus_one.map(count_to(n))
+
+    one = ran(tmp_path / "1", shared, 4, loses={"2": "pod deleted"})
+    assert failures_of(one)[:2] == [["2.0", "times[0]", "LostTaskError"], ["2.2", "times[2]", "LostTaskError"]]
+    assert {event["attempt"] for event in one.events if event["event"] == "ended" and "error" in event} == {2}
+    two = ran(tmp_path / "2", nested, 2, loses={"3": "pod deleted"})
+    assert [kind for *_, kind in failures_of(two)] == ["LostTaskError"] * len(failures_of(two)) != []
+
+
+def test_results_count_for_more_than_what_became_of_their_pods(tmp_path: Path) -> None:
+    """Argo's own program may lose a pod whose result is committed: nothing is missing, so the run has succeeded."""
+
+    @pipeline
+    def one(x):
+        return times(x), add(x, 1)
+
+    @pipeline
+    def two(x):
+        return add(times(x), 1), 2
+
+    words = "after collect: Error (exit code 2)"
+    found = ran(tmp_path / "1", one, 4, loses={"0": words})
+    assert (found.phase, found.summary.status, found.summary.failures) == ("Failed", "succeeded", [])
+    found = ran(tmp_path / "2", two, 4, loses={"0": words})
+    assert found.summary.status == "failed"
+    assert found.summary.failures == [
+        ["", "two", "ExecutorError", "Argo says that the workflow has failed: collect: Error (exit code 2)"]
+    ]
+
+
+def test_a_pod_that_comes_after_a_failure_is_cancelled_though_nobody_looks(tmp_path: Path) -> None:
+    """It ends by a code of its own, and the failure is the other one's alone."""
+
+    @pipeline
+    def main(x):
+        return times(x), not_three(x)
+
+    found = ran(tmp_path, main, 3, loses={"0": "stage: Error (exit code 75)"})
+    assert failures_of(found) == [["1", "not_three", "ValueError"], ["1", "failed", "ValueError"]]

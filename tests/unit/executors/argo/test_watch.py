@@ -14,6 +14,7 @@ from pyflow.executors.argo import watch as watching
 from pyflow.executors.argo.watch import Followed, Watch
 from pyflow.packing import pack
 from pyflow.runs import Journal, RunSummary, read_events
+from pyflow.runtime import KILLED
 from pyflow.store import ContentStore, Keys, open_blobs
 
 
@@ -40,12 +41,13 @@ class Scene:
         made = self.cluster.create({"metadata": {"generateName": "flow-"}, "spec": {}})
         self.name, self.run_id = made["metadata"]["name"], made["metadata"]["uid"]
         self.told = []
-        self.clock = itertools.count(1000.0, 1.0)
+        clock = itertools.count(1000.0, 1.0)
+        self.now = lambda: next(clock)
         self.watch = self.watcher()
 
     def watcher(self):
         followed = Followed(self.run_id, self.name, 1000.0, self.graph)
-        return Watch(followed, self.content, self.cluster, self.told.append, now=lambda: next(self.clock))
+        return Watch(followed, self.content, self.cluster, self.told.append, now=lambda: self.now())  # noqa: PLW0108  a test sets another one
 
     def pod_writes(self, event, writer="pod-1", **details):
         journal = Journal(self.content, self.run_id, writer=writer)
@@ -198,7 +200,7 @@ def test_a_lost_connection_or_token_is_said_and_survived(scene, error):
 
 def test_a_workflow_that_no_controller_takes_is_told(scene):
     """It would wait forever, and nothing else would say so."""
-    scene.watch._now = lambda: 1020.0
+    scene.now = lambda: 1020.0
     scene.watch.look()
     assert "Argo's controller has not looked at workflow" in scene.told[0]["message"]
 
@@ -208,7 +210,7 @@ def test_a_hopeless_wait_ends_the_run(scene):
     beside = pod(scene.second, "Pending", "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.")
     scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "ErrImagePull: no such image"), beside)
     scene.watch.look()
-    scene.watch._now = lambda: 2000.0
+    scene.now = lambda: 2000.0
     scene.watch.look()
     assert ("stop", scene.name) in scene.cluster.calls
     stopped = "workflow shutdown with strategy:  Stop"
@@ -227,7 +229,7 @@ def test_a_pod_that_cannot_mount_something_is_explained(scene):
     scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "PodInitializing"))
     scene.watch.look()
     assert scene.kinds() == []
-    scene.watch._now = lambda: 1100.0
+    scene.now = lambda: 1100.0
     scene.watch.look()
     (event,) = scene.told
     assert event["slot"] == str(scene.first)
@@ -238,7 +240,7 @@ def test_a_pod_that_cannot_mount_something_is_explained(scene):
 def at(scene, *times):
     """Look at these times."""
     for now in times:
-        scene.watch._now = lambda now=now: now
+        scene.now = lambda now=now: now
         scene.watch.look()
 
 
@@ -298,3 +300,116 @@ def test_a_pod_that_comes_after_a_failure_is_not_lost(scene):
     summary = scene.watch.look()
     assert summary.failures == [[str(scene.second), "second", "ValueError", "no"]]
     assert scene.watch.view.by_name()["fit"].status == "cancelled"
+
+
+def test_a_container_that_comes_after_a_failure_is_not_lost(scene):
+    """Its first container ends as cancelled, so the author's never began: the code stands in the message alone."""
+    late = pod(scene.first, "Failed", "stage: Error (exit code 75)")
+    scene.cluster.set_status(scene.name, "Failed", late)
+    scene.watch.look()
+    assert "ended" not in scene.kinds()
+    assert scene.watch.view.by_name()["fit"].status == "cancelled"
+
+
+def test_the_cluster_knows_what_killed_a_container(scene):
+    """Whoever keeps its results sees it die and not why; that the cluster knows better is told once, with the log."""
+    error = ErrorRecord(type="pyflow.errors.LostTaskError", message=KILLED, traceback=KILLED).to_wire()
+    scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
+    log = ["w", 0, 7]
+    scene.pod_writes("ended", "pod-2", slot=str(scene.first), attempt=1, status="lost", error=error, log=log)
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Running"))
+    scene.watch.look()
+    assert scene.kinds() == ["started"]
+    scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "OOMKilled (exit code 137)"))
+    scene.watch.look()
+    (ended,) = [event for event in scene.told if event["event"] == "ended"]
+    assert ended["log"] == log
+    assert "out of memory: it reached its limit of 64 MiB" in ended["error"]["message"]
+
+
+def test_a_hopeless_wait_ends_a_run_whoever_looks(scene):
+    """One look after the other, each by somebody else: what they saw is written down, and so is since when."""
+    waits = pod(scene.first, "Pending", 'CreateContainerConfigError: secret "x" not found')
+    scene.cluster.set_status(scene.name, "Running", waits)
+    for now in (1000.0, 1100.0, 1299.0):
+        scene.now = lambda now=now: now
+        assert scene.watcher().look() is None
+    events = [event for event in read_events(scene.content, scene.run_id) if event["event"] == "waiting"]
+    assert [(event["at"], event["kind"]) for event in events] == [(1000.0, "config")]
+    assert ("stop", scene.name) not in scene.cluster.calls
+    scene.now = lambda: 1301.0
+    scene.watcher().look()
+    assert ("stop", scene.name) in scene.cluster.calls
+
+
+def test_a_wait_that_is_over_counts_no_more(scene):
+    """It begins anew when the pod waits again, and what runs waits for nothing."""
+    waits = pod(scene.first, "Pending", "ErrImagePull: no such image")
+    for now, node in ((1000.0, waits), (1100.0, pod(scene.first, "Running")), (1200.0, waits), (1400.0, waits)):
+        scene.now = lambda now=now: now
+        scene.cluster.set_status(scene.name, "Running", node)
+        scene.watcher().look()
+    assert ("stop", scene.name) not in scene.cluster.calls
+
+
+def test_who_may_not_end_a_run_is_told_so(scene):
+    """Whoever looks at a run that should end may not be allowed to end it; to look is no less possible for that."""
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "ErrImagePull: no such image"))
+    scene.watch.look()
+    scene.now = lambda: 2000.0
+
+    def refuse(_name):
+        raise AccessDeniedError("You may not patch workflows.")
+
+    scene.cluster.stop = refuse
+    assert scene.watch.look() is None
+    assert "You may not patch workflows." in scene.told[-1]["message"]
+    assert "ended" not in scene.kinds()
+
+
+def at_the_end(scene, phase, message=""):
+    """The node of the pod that ends a run."""
+    return {
+        "id": "w-exit", "name": f"{scene.name}.onExit(0)", "type": "Pod", "templateName": "exit", "phase": phase,
+        "displayName": f"{scene.name}.onExit(0)", "message": message,
+    }  # fmt: skip
+
+
+def test_a_cancelled_run_whose_last_pod_cannot_start_is_ended(scene):
+    """It needs the same as the pods that could not start; so it is not waited for, and the run is cancelled."""
+    scene.content.blobs.create(scene.content.keys.cancel(scene.run_id), b"{}")
+    scene.cluster.stop(scene.name)
+    stopped = pod(scene.first, "Failed", "workflow shutdown with strategy:  Stop")
+    waits = at_the_end(
+        scene, "Pending", "Unschedulable: 0/1 nodes are available: 1 node(s) didn't match Pod's node affinity"
+    )
+    scene.cluster.set_status(scene.name, "Running", stopped, waits)
+    at(scene, 1000.0, 1029.0)
+    assert scene.watch.view.is_cancel_requested
+    assert ("terminate", scene.name) not in scene.cluster.calls
+    at(scene, 1031.0)
+    assert ("terminate", scene.name) in scene.cluster.calls
+    scene.cluster.set_status(
+        scene.name, "Failed", stopped, at_the_end(scene, "Failed", "workflow shutdown with strategy:  Terminate")
+    )
+    summary = scene.watch.look()
+    assert (summary.status, summary.failures) == ("cancelled", [])
+
+
+def test_the_last_pod_of_a_run_that_goes_on_may_wait_for_room(scene):
+    """Nobody has asked for the end, and there may be room later."""
+    waits = at_the_end(scene, "Pending", "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.")
+    scene.cluster.set_status(scene.name, "Running", waits)
+    at(scene, 1000.0, 2000.0, 9000.0)
+    assert ("terminate", scene.name) not in scene.cluster.calls
+
+
+def test_a_run_is_not_over_while_the_pod_that_ends_it_may_go_on(scene):
+    """At the time limit of a run Argo gives that pod up while it starts, and it goes on all the same: its word is waited for."""
+    late = pod(scene.first, "Failed", "Step exceeded its deadline")
+    scene.cluster.set_status(scene.name, "Failed", late, at_the_end(scene, "Failed", "Step exceeded its deadline"))
+    scene.cluster.workflows[scene.name]["status"]["finishedAt"] = "1970-01-01T00:16:40Z"
+    scene.now = lambda: 1030.0
+    assert scene.watch.look() is None
+    scene.now = lambda: 1061.0
+    assert scene.watch.look().failures[0][2] == "TaskTimeoutError"

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyflow.executors.argo.reasons import why_it_died, why_it_waits
-from pyflow.executors.argo.workflow import PodNode
-
-
-def node(message: str, *, phase: str = "Failed", exit_code: int | None = None) -> PodNode:
-    return PodNode(
-        id="w-1", name="w", template="t", pod="w-t-1", phase=phase, message=message, exit_code=exit_code, attempt=1
-    )
+from pyflow.runtime.reasons import why_it_died, why_it_waits
 
 
 @pytest.mark.parametrize(
@@ -76,12 +69,19 @@ def test_a_pod_on_its_way_does_not_wait(message):
             "image",
             "pyflow image push",
         ),
+        ("task 'w.n0' errored: Error applying PodSpecPatch", None, "start", "pod_patch"),
+        (
+            'task \'w.n0\' errored: Pod "w-1" is invalid: metadata.labels: Invalid value: "a b": a valid label …',
+            None,
+            "start",
+            "could not start: task 'w.n0' errored: Pod",
+        ),
         ("Error (exit code 3)", 3, "other", "exit code 3"),
     ],
 )
 def test_a_death_is_understood(message, exit_code, kind, told):
     """What ended a pod that told nothing, and what would help."""
-    death = why_it_died(node(message, exit_code=exit_code), memory_mib=64)
+    death = why_it_died(message, exit_code, memory_mib=64)
     assert death.kind == kind
     assert death.error == "pyflow.errors." + {"memory": "OutOfMemoryError", "timeout": "TaskTimeoutError"}.get(
         kind, "LostTaskError"

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from pyflow.executors.argo.workflow import PodNode
-from pyflow.runtime import LOST, OUT_OF_MEMORY, TIMED_OUT, out_of_memory_reason, sharing
+from pyflow.runtime import sharing
+from pyflow.runtime.attempts import LOST, OUT_OF_MEMORY, TIMED_OUT, out_of_memory_reason
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Why a pod does not run yet."""
 
     kind: str
-    """``image``, ``unschedulable``, ``quota``, ``forbidden``, ``config``, ``volume``, ``lock``, ``slow`` or ``other``."""
+    """``image``, ``unschedulable``, ``quota``, ``forbidden``, ``refused``, ``config``, ``volume``, ``lock``, ``slow`` or ``other``."""
     reason: str
     fix: str = ""
     is_hopeless: bool = False
@@ -25,8 +23,7 @@ class Wait:
         return f"{self.reason}. {self.fix}" if self.fix else f"{self.reason}."
 
 
-@dataclass(frozen=True, slots=True)
-class Death:
+class Death(NamedTuple):
     """What ended a pod that left no outcome."""
 
     kind: str
@@ -66,6 +63,8 @@ _WAITS: Final[tuple[tuple[str, str, str, bool], ...]] = (
      "The namespace's quota is used up: wait, set parallelism=, or ask for less with cpus= and memory=", False),
     (r"service ?accounts? .*not found", "forbidden",
      "There is no such service account: argo={'service_account': ...}; 'pyflow argo setup' prints one", True),
+    (r"Error applying PodSpecPatch", "refused", "The option pod_patch does not fit what Kubernetes calls a PodSpec: check the types of its values", True),
+    (r"Pod .* is invalid: ", "refused", "Kubernetes takes no such pod: check the options that the message names, such as labels, tolerations, volumes and pod_patch", True),
     (r"is forbidden|cannot create resource", "forbidden", "A right or a policy is missing: show this to who runs the cluster", True),
     (r"CreateContainerError|RunContainerError", "config", "The container could not be made: check its command and volumes", True),
     (r"lock|[Mm]utex|[Ss]emaphore", "lock", "Another workflow holds what this one waits for", False),
@@ -106,21 +105,33 @@ LONG_ON_ITS_WAY: Final = Wait(
 """Of a pod that does not get ready, and of which Kubernetes tells nothing."""
 
 
-def is_out_of_memory(node: PodNode) -> bool:
+def exit_code_in(message: str) -> int | None:
+    """The exit code that the cluster names where it says why a pod failed; None where it names none.
+
+    Of a pod whose author's container never began, this is the only place where the code stands.
+    """
+    found = re.search(r"\(exit code (\d+)\)", message)
+    return int(found[1]) if found else None
+
+
+def is_out_of_memory(message: str, exit_code: int | None) -> bool:
     """Whether a pod was ended because there was no more memory."""
-    return "OOMKilled" in node.message or (node.exit_code == sharing.KILLED and "deleted" not in node.message)
+    return "OOMKilled" in message or (exit_code == sharing.KILLED and "deleted" not in message)
 
 
-def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_bytes: int = 0) -> Death:
+def why_it_died(
+    message: str, exit_code: int | None, *, memory_mib: int | None = None, most_memory_bytes: int = 0
+) -> Death:
     """What ended a pod that left no outcome.
 
     Args:
-        node: The pod, failed.
+        message: What the cluster says of the pod, which has failed.
+        exit_code: Of the author's container; None: it has none.
         memory_mib: What its task may use; None: unlimited.
         most_memory_bytes: The most that it was seen to use; 0: nobody knows.
     """
-    said = re.sub(rf"{sharing.MEMORY}\d+Mi ?", "", " ".join(node.message.split()))[:400].rstrip(": .")
-    if is_out_of_memory(node):
+    said = re.sub(rf"{sharing.MEMORY}\d+Mi ?", "", " ".join(message.split()))[:400].rstrip(": .")
+    if is_out_of_memory(message, exit_code):
         limit = memory_mib * 2**20 if memory_mib is not None else None
         return Death("memory", out_of_memory_reason(limit_bytes=limit, sample_bytes=most_memory_bytes, said=said))
     if re.search(r"[Ee]victed|low on resource", said):
@@ -132,11 +143,11 @@ def why_it_died(node: PodNode, *, memory_mib: int | None = None, most_memory_byt
     if "workflow shutdown" in said:
         return Death("stopped", f"the workflow was stopped before it had ended ({said}).")
     wait = why_it_waits(said)
-    if wait is not None and wait.kind in {"image", "config", "forbidden"}:
+    if wait is not None and wait.kind in {"image", "config", "forbidden", "refused"}:
         return Death("image" if wait.kind == "image" else "start", f"its pod could not start: {wait}")
     if NOT_IN_IMAGE in said or "signed by unknown authority" in said:
         return _not_begun(said)
-    code = "" if node.exit_code is None else f" with exit code {node.exit_code}"
+    code = "" if exit_code is None else f" with exit code {exit_code}"
     return Death("other", f"its pod ended{code} and left no result{': ' + said if said else ''}.")
 
 
