@@ -138,7 +138,7 @@ def _object(value: Any, hint: type) -> Any:
         named = value if isinstance(value, dict) else dict(zip(fields, value, strict=False))
         return _made(hint, named)
     if typing.is_typeddict(hint):
-        return value
+        return _typed_dict(hint, value)
     if hint is float and type(value) is int:
         return float(value)
     is_number = hint in {int, float, str, bool}
@@ -151,8 +151,26 @@ def _refuse(hint: Any) -> Any:
     raise Unfit(f"is not of type {type_text(hint)}")
 
 
+def _typed_dict(cls: Any, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        _refuse(cls)
+    missing, unknown = sorted(cls.__required_keys__ - value.keys()), sorted(value.keys() - cls.__annotations__.keys())
+    if missing or unknown:
+        has = f"has no {missing[0]!r}" if missing else f"has {unknown[0]!r}"
+        raise Unfit(f"{has}; the keys of {cls.__name__} are {', '.join(cls.__annotations__)}")
+    return _fields(cls, value)
+
+
 def _made(cls: Any, named: dict[str, Any]) -> Any:
     """An object of a class with fields, each of them of the field's type."""
+    values = _fields(cls, named)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise Unfit(f"does not fit: {error}") from error
+
+
+def _fields(cls: Any, named: dict[str, Any]) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(cls)
     except Exception:  # noqa: BLE001  a name of an annotation may exist for type checkers only
@@ -163,10 +181,7 @@ def _made(cls: Any, named: dict[str, Any]) -> Any:
             values[name] = _convert(value, hints.get(name, Any))
         except Unfit as error:
             raise Unfit(f"has {name}={value!r}, which {error}") from error
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise Unfit(f"does not fit: {error}") from error
+    return values
 
 
 def _first(value: Any, hint: Any, convert: Callable[[Any, Any], Any]) -> Any:

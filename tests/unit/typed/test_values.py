@@ -151,6 +151,10 @@ def test_value(words, hint, value):
         (["x"], list[int], "is not a whole number"),
         (["x"], Foreign, "is not JSON"),
         (["3"], Foreign, "is not of type Foreign"),
+        (["{}"], Row, "has no 'a'; the keys of Row are a"),
+        (['{"a": 1, "b": 2}'], Row, "has 'b'; the keys of Row are a"),
+        (['{"a": "x"}'], Row, "has a='x', which is not of type int"),
+        (["[1]"], Row, "is not of type Row"),
     ],
 )
 def test_wrong_value(words, hint, said):
