@@ -145,7 +145,7 @@ class _End:
                     self._note_death(slot, attempt, death)
         self._settle(is_all_there=missing == [] and not self._is_cancelled)
         if self._status == "failed" and not self._failures:
-            self._unexplained = next(iter(pods.messages), "")
+            self._unexplained = pods.first_words()
 
     def _settle(self, *, is_all_there: bool) -> None:
         has_failed = any(status != "cancelled" for _, status in self._failures.values())

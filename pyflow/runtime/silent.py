@@ -58,8 +58,7 @@ class SilentPods:
         self._count = count
         self._most_memory = most_memory
         told = _told(word)
-        self.messages = [message for _, message in told]
-        """What the cluster says, of whichever pod or step."""
+        self._messages = [message for _, message in told]
         nodes = {node.id: node for node in program.graph.walk()}
         pods = [_pod(name, message, nodes) for name, message in told]
         self._pods = sorted((pod for pod in pods if pod is not None), key=lambda pod: -pod.attempt)
@@ -85,6 +84,13 @@ class SilentPods:
                 continue
             known.add(slots[0])
             yield slots[0], pod.attempt, self._death(pod, slots[0])
+
+    def first_words(self) -> str:
+        """What the cluster says of the first pod or step; empty where it says nothing."""
+        for pod in self._pods:
+            name = self._program.place(pod.node).node.name
+            return f"a pod of task {name!r} has failed, whatever it has left in the store: {pod.message}"
+        return next(iter(self._messages), "")
 
     def _may_run(self, pod: SilentPod, slot: str) -> bool:
         node, indices = parse_slot(slot)

@@ -10,6 +10,7 @@ A cluster that cannot be reached is no end: the store still tells how the run go
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import deque
@@ -18,7 +19,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyflow.contract import ErrorRecord, ExitCode, parse_slot
-from pyflow.errors import AccessDeniedError, ConfigError, ExecutorError, StoreUnavailableError, UnreachableError
+from pyflow.errors import (
+    AccessDeniedError,
+    ConfigError,
+    ExecutorError,
+    StoreError,
+    StoreUnavailableError,
+    UnreachableError,
+)
 from pyflow.executors.argo.cluster import Cluster
 from pyflow.executors.argo.failure import MissingError
 from pyflow.executors.argo.slots import slots_of, under_way
@@ -96,6 +104,9 @@ class Watch:
         """Ends of attempts whose pods did not know what ended them: what the cluster says is told instead."""
         self.trouble = ""
         """Why nobody can say how the run is, or it cannot be helped from here; empty when all is well."""
+        self._found = ""
+        """The trouble of this look."""
+        self._has_written = False
         self._ask_at = 0.0
         self._dead: set[str] = set()
         self._asked_for_words = 0
@@ -107,22 +118,24 @@ class Watch:
 
     def look(self) -> RunSummary | None:
         """Look once at the store and, at its pace, at the cluster; how the run ended, if it has."""
+        self._found = ""
+        is_time = time.monotonic() >= self._ask_at
         summary = self._read_store()
+        if summary is None and is_time:
+            summary = self._look_at_the_cluster()
         if summary is not None:
             self._end(summary)
-            return summary
-        if time.monotonic() < self._ask_at:
-            return None
+        elif is_time or self._found:
+            self._say_trouble(self._found)
+        return summary
+
+    def _look_at_the_cluster(self) -> RunSummary | None:
         workflow = self._ask()
         if workflow is None:
             return None
         # What a pod has written before it ended comes before what the cluster says of its end.
         summary = self._read_store()
-        if summary is None:
-            summary = self._judge(workflow)
-        if summary is not None:
-            self._end(summary)
-        return summary
+        return self._judge(workflow) if summary is None else summary
 
     def _read_store(self) -> RunSummary | None:
         try:
@@ -131,7 +144,7 @@ class Watch:
             for event in self._reader.read_on():
                 self._take(event)
         except StoreUnavailableError as error:
-            self._say_trouble(f"{error} The run goes on; its state is not known from here.")
+            self._note_trouble(f"{error} The run goes on; its state is not known from here.")
             return None
         return summary
 
@@ -146,10 +159,8 @@ class Watch:
         except MissingError:
             found = False
         except (UnreachableError, AccessDeniedError, ConfigError) as error:
-            self._say_trouble(f"{error} The run goes on; what its pods write in the store is still shown.")
+            self._note_trouble(f"{error} The run goes on; what its pods write in the store is still shown.")
             found = None
-        else:
-            self._say_trouble("")
         took = time.monotonic() - began
         self._ask_at = time.monotonic() + min(max(_LOOK_S, took * _SHARE), _MOST_S)
         return found
@@ -161,10 +172,12 @@ class Watch:
         if is_shut_down(workflow) and not self.view.is_cancel_requested and self._is_asked_to_end():
             self._tell({"at": self._now(), "event": "cancel-requested"})
         self._note_deaths(nodes)
-        if phase_of(workflow) in FINAL:
-            return None if self._is_ending(nodes, workflow) else self._conclude(workflow)
-        self._note_waits(nodes, workflow)
-        self._publish()
+        if phase_of(workflow) not in FINAL:
+            self._note_waits(nodes, workflow)
+        elif not self._is_ending(nodes, workflow):
+            return self._conclude(workflow)
+        with contextlib.suppress(StoreError):  # not everybody who looks may write
+            self._publish()
         return None
 
     def _is_asked_to_end(self) -> bool:
@@ -184,8 +197,6 @@ class Watch:
             self._dead.add(node.id)
             for slot, attempt in self._lost_with(node):
                 self._note_death(slot, attempt, node)
-        if fresh:
-            self._publish()
 
     def _lost_with(self, node: PodNode) -> list[tuple[str, int]]:
         """Slots and attempts that ended with a pod: what it had under way, or the first of what it had still to do."""
@@ -219,9 +230,9 @@ class Watch:
         if self.view.is_cancel_requested or death.kind == "stopped":
             status = "cancelled"
         if not self._has_started(slot, attempt):
-            self._tell(self._journal.add("started", slot=slot, attempt=attempt, worker=node.pod))
+            self._write("started", slot=slot, attempt=attempt, worker=node.pod)
         more = {name: known[name] for name in ("duration_s", "log") if name in known}
-        self._tell(self._journal.add("ended", slot=slot, attempt=attempt, status=status, error=error.to_wire(), **more))
+        self._write("ended", slot=slot, attempt=attempt, status=status, error=error.to_wire(), **more)
 
     def _memory_mib(self, slot: str, attempt: int) -> int | None:
         node = self._nodes.get(parse_slot(slot)[0])
@@ -251,7 +262,7 @@ class Watch:
             elif wait is not None and wait.is_hopeless and self._waited_s(node, wait) > _PATIENCE_S:
                 self._give_up(node, wait)
         if not phase_of(workflow) and self._now() - self._run.started_at > _UNNOTICED_S:
-            self._say_trouble(
+            self._note_trouble(
                 f"Argo's controller has not looked at workflow {self._run.workflow!r} yet. Does it run, and does it watch "
                 f"namespace {self._cluster.namespace!r}? Where there are several, argo={{'instance_id': ...}} says which one."
             )
@@ -268,7 +279,7 @@ class Watch:
             if told is None and wait is None:
                 continue
             if told is None or told.kind != kind:
-                self._tell(self._journal.add("waiting", slot=slot, reason=text, kind=kind))
+                self._write("waiting", slot=slot, reason=text, kind=kind)
             else:
                 self._tell({"at": self._now(), "event": "waiting", "slot": slot, "reason": text, "kind": kind})
 
@@ -300,17 +311,15 @@ class Watch:
                 reason = f"its pod could not start within {_PATIENCE_S:.0f} s: {wait}"
                 error = ErrorRecord(type=LOST, message=reason, traceback=reason)
                 if not self._has_started(slot, node.attempt):
-                    self._tell(self._journal.add("started", slot=slot, attempt=node.attempt, worker=node.pod))
-                self._tell(
-                    self._journal.add("ended", slot=slot, attempt=node.attempt, status="lost", error=error.to_wire())
-                )
+                    self._write("started", slot=slot, attempt=node.attempt, worker=node.pod)
+                self._write("ended", slot=slot, attempt=node.attempt, status="lost", error=error.to_wire())
 
     def _try(self, act: Callable[[str], None]) -> bool:
         """Ask the cluster to do something to the workflow; False where it does not: not everybody who looks may."""
         try:
             act(self._run.workflow)
         except (UnreachableError, AccessDeniedError, MissingError) as error:
-            self._say_trouble(f"Run {self._run.run_id} should be ended, and that cannot be done from here: {error}")
+            self._note_trouble(f"Run {self._run.run_id} should be ended, and that cannot be done from here: {error}")
             return False
         return True
 
@@ -340,7 +349,7 @@ class Watch:
         return self._write_summary("failed", [["", self._run.graph.name, "ExecutorError", said], *self._failures()])
 
     def _write_summary(self, status: Status, failures: list[Json]) -> RunSummary:
-        self._tell(self._journal.add("run-ended", status=status))
+        self._write("run-ended", status=status)
         self._publish()
         summary = RunSummary(
             run_id=self._run.run_id,
@@ -353,10 +362,17 @@ class Watch:
         summary.write(self._content)
         return summary
 
+    def _write(self, event: str, **details: Json) -> None:
+        """Write something down for everybody, and tell it."""
+        self._tell(self._journal.add(event, **details))
+        self._has_written = True
+
     def _publish(self) -> None:
         """Let others see what was written down here, at once."""
-        self._journal.flush()
-        self._content.blobs.flush()
+        if self._has_written:
+            self._journal.flush()
+            self._content.blobs.flush()
+            self._has_written = False
 
     def _failures(self) -> list[Json]:
         return [
@@ -385,6 +401,10 @@ class Watch:
         self._say_the_unsaid()
         if self.view.status != summary.status:
             self._tell({"at": summary.ended_at, "event": "run-ended", "status": summary.status})
+
+    def _note_trouble(self, message: str) -> None:
+        """Of the troubles of one look the first is told."""
+        self._found = self._found or message
 
     def _say_trouble(self, message: str) -> None:
         if message != self.trouble:
@@ -425,7 +445,8 @@ class Watch:
 
     def _wait_of(self, slot: str) -> WaitView | None:
         """Why the pod of a slot waits, as far as it was told."""
-        found = self.view.nodes[parse_slot(slot)[0]].slots.get(slot)
+        node = self.view.nodes.get(parse_slot(slot)[0])
+        found = None if node is None else node.slots.get(slot)
         return None if found is None else found.wait
 
 

@@ -9,7 +9,7 @@ from fake_cluster import FakeCluster, pod
 
 from pyflow import pipeline, task
 from pyflow.contract import ErrorRecord
-from pyflow.errors import AccessDeniedError, UnreachableError
+from pyflow.errors import AccessDeniedError, StoreError, UnreachableError
 from pyflow.executors.argo import watch as watching
 from pyflow.executors.argo.watch import Followed, Watch
 from pyflow.packing import pack
@@ -202,7 +202,9 @@ def test_a_workflow_that_no_controller_takes_is_told(scene):
     """It would wait forever, and nothing else would say so."""
     scene.now = lambda: 1020.0
     scene.watch.look()
-    assert "Argo's controller has not looked at workflow" in scene.told[0]["message"]
+    scene.watch.look()
+    (event,) = scene.told
+    assert "Argo's controller has not looked at workflow" in event["message"]
 
 
 def test_a_hopeless_wait_ends_the_run(scene):
@@ -352,6 +354,18 @@ def test_a_wait_that_is_over_counts_no_more(scene):
     assert ("stop", scene.name) not in scene.cluster.calls
 
 
+def test_who_may_not_write_may_look(scene, monkeypatch):
+    """What there is to be written down is told all the same."""
+
+    def refuse(*_arguments, **_more):
+        raise StoreError("You may not write here.")
+
+    scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "ErrImagePull: no such image"))
+    monkeypatch.setattr(scene.content.blobs, "append", refuse)
+    assert scene.watch.look() is None
+    assert scene.kinds() == ["waiting"]
+
+
 def test_who_may_not_end_a_run_is_told_so(scene):
     """Whoever looks at a run that should end may not be allowed to end it; to look is no less possible for that."""
     scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Pending", "ErrImagePull: no such image"))
@@ -362,7 +376,8 @@ def test_who_may_not_end_a_run_is_told_so(scene):
         raise AccessDeniedError("You may not patch workflows.")
 
     scene.cluster.stop = refuse
-    assert scene.watch.look() is None
+    assert scene.watch.look() is scene.watch.look() is None
+    assert [event["event"] for event in scene.told].count("trouble") == 1
     assert "You may not patch workflows." in scene.told[-1]["message"]
     assert "ended" not in scene.kinds()
 
