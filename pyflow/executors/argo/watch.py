@@ -14,7 +14,7 @@ import contextlib
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,8 +100,8 @@ class Watch:
         self._journal = Journal(content, run.run_id, writer=writer, is_new=True, now=now)
         self._nodes = {node.id: node for node in run.graph.walk()}
         self._waits = Waits(cluster, self._has_begun, now)
-        self._unsaid: dict[tuple[str, int], Event] = {}
-        """Ends of attempts whose pods did not know what ended them: what the cluster says is told instead."""
+        self._unsaid: dict[str, list[Event]] = {}
+        """By slot, the end of an attempt whose pod did not know what ended it, and what followed: the cluster's word is told instead."""
         self.trouble = ""
         """Why nobody can say how the run is, or it cannot be helped from here; empty when all is well."""
         self._found = ""
@@ -215,13 +215,13 @@ class Watch:
         return any(slot.status in {"failed", "lost", "cancelled"} for slot in slots)
 
     def _note_death(self, slot: str, attempt: int, node: PodNode) -> None:
-        known = self._unsaid.pop((slot, attempt), {})
+        known, *later = self._unsaid.pop(slot, [{}])
         is_memory = reasons.is_out_of_memory(node.message, node.exit_code)
         most = most_memory_told(self._run.run_id, slot, attempt, self._content) if is_memory else 0
         memory_mib = self._memory_mib(slot, attempt)
         death = reasons.why_it_died(node.message, node.exit_code, memory_mib=memory_mib, most_memory_bytes=most)
         if death.kind == "other" and known:
-            self._tell(known)
+            self._tell_all([known, *later])
             return
         if death.kind == "other":
             death = death._replace(reason=death.reason + self._last_words(node))
@@ -232,7 +232,10 @@ class Watch:
         if not self._has_started(slot, attempt):
             self._write("started", slot=slot, attempt=attempt, worker=node.pod)
         more = {name: known[name] for name in ("duration_s", "log") if name in known}
-        self._write("ended", slot=slot, attempt=attempt, status=status, error=error.to_wire(), **more)
+        self._write(
+            "ended", at=known.get("at"), slot=slot, attempt=attempt, status=status, error=error.to_wire(), **more
+        )
+        self._tell_all(later)
 
     def _memory_mib(self, slot: str, attempt: int) -> int | None:
         node = self._nodes.get(parse_slot(slot)[0])
@@ -362,9 +365,10 @@ class Watch:
         summary.write(self._content)
         return summary
 
-    def _write(self, event: str, **details: Json) -> None:
-        """Write something down for everybody, and tell it."""
-        self._tell(self._journal.add(event, **details))
+    def _write(self, event: str, *, at: float | None = None, **details: Json) -> None:
+        """Write something down for everybody, and tell it, as of a moment before where one is given: what is written last counts."""
+        written = self._journal.add(event, **details)
+        self._tell(written if at is None else {**written, "at": at})
         self._has_written = True
 
     def _publish(self) -> None:
@@ -413,18 +417,25 @@ class Watch:
 
     def _take(self, event: Event) -> None:
         """Take in what somebody wrote; an end that its pod cannot explain waits for the cluster's word."""
-        if event["event"] == "ended":
-            name = (event["slot"], event["attempt"])
-            if (event.get("error") or {}).get("message") == KILLED and name not in self._unsaid:
-                self._unsaid[name] = event
-                return
-            self._unsaid.pop(name, None)
-        self._tell(event)
+        slot, kind = str(event.get("slot")), event["event"]
+        held = self._unsaid.get(slot)
+        if held is None and kind == "ended" and (event.get("error") or {}).get("message") == KILLED:
+            self._unsaid[slot] = [event]
+        elif held is not None and kind == "paused":
+            held.append(event)
+        elif held is not None and kind == "ended" and event["attempt"] == held[0]["attempt"]:
+            self._tell_all([event, *self._unsaid.pop(slot)[1:]])
+        else:
+            self._tell_all([*self._unsaid.pop(slot, ()), event])
 
     def _say_the_unsaid(self) -> None:
-        for event in self._unsaid.values():
-            self._tell(event)
+        for held in self._unsaid.values():
+            self._tell_all(held)
         self._unsaid.clear()
+
+    def _tell_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._tell(event)
 
     def _tell(self, event: Event) -> None:
         if event["event"] == "run-started" and self.view.status == "running":

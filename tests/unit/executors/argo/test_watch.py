@@ -319,12 +319,14 @@ def test_the_cluster_knows_what_killed_a_container(scene):
     scene.pod_writes("started", slot=str(scene.first), attempt=1, worker="w")
     log = ["w", 0, 7]
     scene.pod_writes("ended", "pod-2", slot=str(scene.first), attempt=1, status="lost", error=error, log=log)
+    scene.pod_writes("paused", "pod-2", slot=str(scene.first), seconds=1.0)
     scene.cluster.set_status(scene.name, "Running", pod(scene.first, "Running"))
     scene.watch.look()
     assert scene.kinds() == ["started"]
     scene.cluster.set_status(scene.name, "Failed", pod(scene.first, "Failed", "OOMKilled (exit code 137)"))
     scene.watch.look()
-    (ended,) = [event for event in scene.told if event["event"] == "ended"]
+    assert scene.kinds() == ["started", "ended", "paused", "run-ended"]
+    ended = scene.told[1]
     assert ended["log"] == log
     assert "out of memory: it reached its limit of 64 MiB" in ended["error"]["message"]
 
