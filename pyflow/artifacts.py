@@ -10,18 +10,24 @@ An artifact is written down as JSON, in packed graphs and outcomes:
 
 from __future__ import annotations
 
-import functools
 import json
+import mmap
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from pyflow.digest import Buffer
 from pyflow.errors import DefinitionError, IntegrityError, NotSerializableError
 from pyflow.jsontext import Json, dump
+from pyflow.late import late
 from pyflow.payload import NOT_SMALL, Payload, decode, encode, encode_small
 from pyflow.store import MARKER, ContentStore
+
+if TYPE_CHECKING:
+    import tempfile
+else:
+    tempfile = late("tempfile")
 
 INLINE_LIMIT: Final = 8 * 1024
 """Payloads up to this size ride in the record that speaks of them (design: the store)."""
@@ -32,8 +38,8 @@ _HOLD_TEXT: Final = frozenset({"pickle", "function", "json", "text", "bytes"})
 # A list of inline items stays within one chunk, so that reading one item never costs more than that.
 _SEQUENCE_LIMIT: Final = 16 * 1024 * 1024
 
-_MOST_AT_HAND: Final = 1024 * 1024
-"""Larger values are read again when they are needed again: mapped from a folder, they cost no memory."""
+_MOST_IN_MEMORY: Final = 1024 * 1024
+"""Larger values that are loaded again and again are at hand in a file."""
 
 
 class Artifact:
@@ -146,15 +152,21 @@ def load(artifact: Json, content: ContentStore, *, scratch: Path | None = None) 
 
 
 def loader(artifact: Json, content: ContentStore) -> Callable[[], object]:
-    """A function that loads a value of one's own, each time anew; what is small is read from the store once.
+    """A function that loads a value of one's own, each time anew; it is read from the store, and verified, once.
+
+    What is large is kept in a file without a name, and mapped: each value has for itself only the pages that it changes.
 
     Raises:
         IntegrityError: The bytes are not the ones that were kept.
     """
-    if size_of(artifact) > _MOST_AT_HAND:
-        return functools.partial(load, artifact, content)
-    data = bytes(_payload_of(artifact, content))
-    return lambda: decode(memoryview(data))
+    data = _payload_of(artifact, content)
+    if len(data) <= _MOST_IN_MEMORY:
+        kept = bytes(data)
+        return lambda: decode(memoryview(kept))
+    file = tempfile.TemporaryFile()
+    file.write(data)
+    file.flush()
+    return lambda: decode(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)))
 
 
 def size_of(artifact: Json) -> int:

@@ -22,6 +22,7 @@ from pyflow.runtime import Session, Spool, temporary_folder
 from pyflow.store import ContentStore
 
 WRITER = "caller"
+_AT_ONCE_S: Final = 1e-6
 
 
 # A task borrows what the process has once: its standard streams, its folder and environment. Runs in
@@ -34,6 +35,7 @@ class InprocessLauncher:
 
     def __init__(self, content: ContentStore, interrupts: Interrupts) -> None:
         self._interrupts = interrupts
+        interrupts.most = 2
         self._queue: deque[Invocation] = deque()
         self._lost: list[Report] = []
         self._folder = Path(tempfile.mkdtemp(prefix="pyflow-", dir=temporary_folder()))
@@ -45,7 +47,7 @@ class InprocessLauncher:
             blobs=content.blobs,
             starts_once=True,
             has_code=True,
-            time_limit=_time_limit,
+            time_limit=self._time_limit,
         )
 
     @property
@@ -69,13 +71,8 @@ class InprocessLauncher:
             return lost
         invocation = self._queue.popleft()
         presses = self._interrupts.count
-        with _ONE_AT_A_TIME:
-            self._interrupts.raises_at_once = True
-            try:
-                with self._spool.borrowed_streams():
-                    outcome = self._session.run(invocation)
-            finally:
-                self._interrupts.raises_at_once = False
+        with _ONE_AT_A_TIME, self._spool.borrowed_streams():
+            outcome = self._session.run(invocation)
         if self._interrupts.count > presses and not outcome.is_committed:
             if self._interrupts.count > 1:
                 raise KeyboardInterrupt
@@ -92,6 +89,16 @@ class InprocessLauncher:
         ended = [i for i in self._queue if i.slot in set(slots)]
         self._queue = deque(i for i in self._queue if i not in ended)
         self._lost += [Lost(i.slot, i.attempt, "the run was cancelled.") for i in ended]
+
+    @contextlib.contextmanager
+    def _time_limit(self, timeout_s: float | None) -> Iterator[None]:
+        """Limit the time of the author's code in the block, and let Ctrl-C interrupt it; all else here only counts that."""
+        with _time_limit(timeout_s):
+            outer, self._interrupts.raises_at_once = self._interrupts.raises_at_once, True
+            try:
+                yield
+            finally:
+                self._interrupts.raises_at_once = outer
 
     def close(self) -> None:
         """Take the code off ``sys.path``, and remove the files of the tasks."""
@@ -127,29 +134,29 @@ def _time_limit(timeout_s: float | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alarm(timeout_s: float) -> Iterator[None]:
-    """Let the system interrupt the block when the time is up."""
-    has_rung = False
+    """Let the system interrupt the block when the time is up; the alarm of a block around this one is set again behind it."""
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        nonlocal has_rung
-        has_rung = True
         raise _too_long(timeout_s)
 
+    began = time.monotonic()
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    outer_s, _ = signal.setitimer(signal.ITIMER_REAL, timeout_s)
     try:
         yield
     except TaskTimeoutError:
         raise
     except BaseException as error:
-        if has_rung:
+        if time.monotonic() - began >= timeout_s:
             raise _too_long(timeout_s) from error
         raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    if has_rung:
-        raise _too_long(timeout_s, "; it caught the error that should have ended it")
+        if outer_s:
+            signal.setitimer(signal.ITIMER_REAL, max(outer_s - (time.monotonic() - began), _AT_ONCE_S))
+    if time.monotonic() - began >= timeout_s:
+        raise _too_long(timeout_s, "; it caught the error that should have ended it, or has set an alarm of its own")
 
 
 def _too_long(timeout_s: float, more: str = "") -> TaskTimeoutError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,17 +14,25 @@ class Interrupts:
     """How often somebody has pressed Ctrl-C, or asked this process to end, since the run began."""
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self.count = 0
         self.is_to_end = False
         """This process was asked to end (SIGTERM), and nobody else in it has heard that."""
         self.raises_at_once = False
         """Set while the author's code runs in this thread, which only an exception can stop."""
+        self.most = 1
+        """How many presses are counted only, wherever they interrupt; what has borrowed much of the process has to give it back."""
 
     def on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Count, and raise where waiting would not help."""
+        if os.getpid() != self._process or (self.is_to_end and number == signal.SIGTERM):
+            # A child that a task or the author has forked has no run to stop; and who asks twice waits for nothing.
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+            os.kill(os.getpid(), number)
+            return
         self.count += 1
         self.is_to_end = self.is_to_end or number == signal.SIGTERM
-        if self.raises_at_once or self.count > 1:
+        if self.raises_at_once or self.count > self.most:
             raise KeyboardInterrupt
 
 

@@ -7,14 +7,14 @@ What the bytes look like is told in ``header``, which codec makes them in ``code
 that they are the ones that were written, is the store's affair: nothing here is to be decoded unverified.
 """
 
-from pyflow.payload.classes import classes_of_its_own
+from pyflow.payload.classes import own_code
 from pyflow.payload.coding import decode, encode, encode_function
 from pyflow.payload.explain import LargeCaptureWarning
 from pyflow.payload.files import LeftOutWarning
 from pyflow.payload.header import KINDS, Header, read_header
 from pyflow.payload.model import Payload
 from pyflow.payload.plain import NOT_SMALL, encode_small
-from pyflow.payload.state import is_stateless
+from pyflow.payload.state import watch
 from pyflow.payload.trail import spell_key
 
 __all__ = [
@@ -24,12 +24,12 @@ __all__ = [
     "LeftOutWarning",
     "NOT_SMALL",
     "Payload",
-    "classes_of_its_own",
     "decode",
     "encode",
     "encode_function",
     "encode_small",
-    "is_stateless",
+    "own_code",
     "read_header",
     "spell_key",
+    "watch",
 ]

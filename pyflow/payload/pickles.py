@@ -107,7 +107,7 @@ class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _reduce_exception(obj)
         if isinstance(obj, type) and (reduced := _reduce_generic(obj)) is not None:
             return reduced
-        return _filled_once(obj, _with_slots(obj, super().reducer_override(obj)))
+        return _as_of_here(obj, _with_slots(obj, super().reducer_override(obj)))
 
     def _travels(self, path: Path) -> bool:
         if self._request.keeps_paths or not exists(path):
@@ -244,13 +244,19 @@ def _reduce_generic(cls: type) -> Any:
     return (operator.getitem, (generic["origin"], generic["args"])) if generic and generic["origin"] else None
 
 
-def _filled_once(obj: Any, reduced: Any) -> Any:
-    """What rebuilds a class by value without overwriting one that is there already (see ``classes``)."""
-    if not (isinstance(obj, type) and isinstance(reduced, tuple) and len(reduced) == 6):
+def _as_of_here(obj: Any, reduced: Any) -> Any:
+    """What rebuilds a class or function by value where that may be there already (see ``classes``)."""
+    if not (isinstance(reduced, tuple) and len(reduced) == 6):
         return reduced
-    know(obj)
     make, arguments, state, items, pairs, setter = reduced
-    return make, arguments, (setter, state), items, pairs, restore.fill_class
+    if isinstance(obj, FunctionType) and obj.__module__ == "__main__":
+        return make, arguments, (setter, state), items, pairs, restore.fill_function
+    if not isinstance(obj, type):
+        return reduced
+    # Behind the name of a class come, for classes as for enums, what cloudpickle calls it everywhere, and a place for more.
+    name = arguments[-2]
+    know(name, obj)
+    return restore.one_class, (name, make, arguments), (name, setter, state), items, pairs, restore.fill_class
 
 
 def _reduce_code(code: CodeType) -> tuple[Any, ...]:

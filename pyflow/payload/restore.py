@@ -93,6 +93,7 @@ def array(data: memoryview | bytes | bytearray, dtype: str, shape: tuple[int, ..
 def cached(function: Callable[..., object], parameters: dict[str, Any]) -> Callable[..., object]:
     """A function behind a new and empty ``functools.lru_cache``."""
     made: Callable[..., object] = functools.lru_cache(**parameters)(function)
+    classes.note(made)
     return made
 
 
@@ -113,9 +114,21 @@ def cached_property(
     return made
 
 
-def fill_class(cls: type, state: tuple[Callable[[type, Any], object], Any]) -> None:
+def one_class(name: str, make: Callable[..., type], arguments: tuple[Any, ...]) -> type:
+    """A class that travelled by value: the one of here, else a new one."""
+    return classes.find(name, make, arguments)
+
+
+def fill_class(cls: type, state: tuple[str, Callable[[type, Any], object], Any]) -> None:
     """Give a class that travelled by value what it consists of, by the function that came with that."""
     classes.fill(cls, state)
+
+
+def fill_function(function: object, state: tuple[Callable[[object, Any], object], Any]) -> None:
+    """Give a function of a script what it consists of, by the function that came with that."""
+    setter, attributes = state
+    setter(function, attributes)
+    classes.note(function)
 
 
 def attribute(module: str, path: str) -> object:

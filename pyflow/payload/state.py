@@ -1,17 +1,16 @@
-"""Whether a function can tell that it was called before.
+"""Whether a function is as it was when it was made, so that it need not be made again for the next call.
 
-A function that travels by value has globals, defaults and variables around it that are its own. What one call changes there, the next
-one would see. Making such a function anew for each call costs as much as unpickling it; so those that
-cannot keep anything, which most cannot, are made once.
+A function that travels by value has globals, defaults and variables around it that are its own, and what one call changes there the
+next one would see. Where all that it sees is of types that never change, a change means that a name stands for something else
+now, and that is quickly seen.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from opcode import opmap
-from types import BuiltinFunctionType, CodeType, EllipsisType, FunctionType, ModuleType, NoneType
-from typing import Final
+from collections.abc import Callable, Iterator
+from types import BuiltinFunctionType, CellType, EllipsisType, FunctionType, ModuleType, NoneType
+from typing import Any, Final
 
 from pyflow.payload.paths import PATH_TYPE
 from pyflow.payload.references import place_of
@@ -21,70 +20,79 @@ _UNCHANGING: Final = frozenset(
 )
 """Types of which nothing can change. Modules can, and are the process's own: nobody puts them back."""
 
-_REBINDS: Final = frozenset(opmap[name] for name in ("STORE_GLOBAL", "DELETE_GLOBAL"))
-_REBINDS_AROUND: Final = frozenset(opmap[name] for name in ("STORE_DEREF", "DELETE_DEREF"))
-_SETS: Final = frozenset(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
-_REACHES: Final = frozenset(
-    {"globals", "vars", "setattr", "delattr", "exec", "eval"}
-    | {"__dict__", "__globals__", "__builtins__", "__closure__", "__code__", "__defaults__", "__kwdefaults__"}
-)
-"""Names by which code gets at what is otherwise out of its reach."""
 
+def watch(function: object) -> Callable[[], bool] | None:
+    """A function that says whether a function, and each that it sees, is as it is now; None where that cannot be seen.
 
-def is_stateless(function: object) -> bool:
-    """Whether no call of a function can leave anything in it for the next one. Modules are not looked into.
-
-    ``False`` for everything that is not known well enough.
+    Modules, and what is found in them, are not looked into.
     """
     functions: list[FunctionType] = []
-    if not _is_unchanging(function, functions):
-        return False
-    codes = [code for each in functions for code in _codes_in(each.__code__)]
-    if any(not _REACHES.isdisjoint(code.co_names) for code in codes):
-        return False
-    # A function of another or of itself has attributes that can be set.
-    forbidden = _REBINDS | _SETS if any(_sees_functions(each) for each in functions) else _REBINDS
-    if any(each.__closure__ for each in functions):
-        forbidden |= _REBINDS_AROUND
-    return all(forbidden.isdisjoint(code.co_code[::2]) for code in codes)
-
-
-def _is_unchanging(value: object, functions: list[FunctionType]) -> bool:
-    """Whether nothing can be changed in a value but in functions, which are listed with all that they see."""
-    kind = type(value)
-    if kind in _UNCHANGING:
-        return True
-    if kind is tuple or kind is frozenset:
-        return all(_is_unchanging(item, functions) for item in value)  # type: ignore[attr-defined]
-    if kind is BuiltinFunctionType:
-        return isinstance(value.__self__, ModuleType | NoneType)  # type: ignore[attr-defined]
-    if isinstance(value, FunctionType | type) and place_of(value) is not None:
-        return True
-    if not isinstance(value, FunctionType):
-        return False
-    if value in functions:
-        return True
-    functions.append(value)
-    try:
-        return all(_is_unchanging(item, functions) for item in _seen_by(value))
-    except ValueError:  # a variable around it that has no value yet
-        return False
+    left = [function]
+    while left:
+        value = left.pop()
+        kind = type(value)
+        if kind in _UNCHANGING or (isinstance(value, FunctionType | type) and place_of(value) is not None):
+            continue
+        if isinstance(value, tuple | frozenset) and kind in {tuple, frozenset}:
+            left.extend(value)
+        elif kind is BuiltinFunctionType and isinstance(value.__self__, ModuleType | NoneType):  # type: ignore[attr-defined]
+            continue
+        elif not isinstance(value, FunctionType) or not all(
+            map(_is_unchanging_annotation, value.__annotations__.values())
+        ):
+            return None
+        elif value not in functions:
+            functions.append(value)
+            left.extend(_seen_by(value))
+    states = [(each, _state_of(each)) for each in functions]
+    return lambda: all(_is_as_before(each, state) for each, state in states)
 
 
 def _seen_by(function: FunctionType) -> Iterator[object]:
     yield from (value for name, value in function.__globals__.items() if name != "__builtins__")
-    yield from (cell.cell_contents for cell in function.__closure__ or ())
+    yield from map(_contents, function.__closure__ or ())
     yield from function.__defaults__ or ()
     yield from (function.__kwdefaults__ or {}).values()
     yield from vars(function).values()
 
 
-def _sees_functions(function: FunctionType) -> bool:
-    return any(isinstance(value, FunctionType) and place_of(value) is None for value in _seen_by(function))
+def _contents(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it has none yet
+        return None
 
 
-def _codes_in(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _codes_in(constant)
+def _is_unchanging_annotation(annotation: Any) -> bool:
+    """Whether no class in it travels by value; what is said with classes cannot be changed otherwise."""
+    if isinstance(annotation, type) and not hasattr(annotation, "__origin__"):
+        return place_of(annotation) is not None
+    return all(map(_is_unchanging_annotation, getattr(annotation, "__args__", ())))
+
+
+def _state_of(function: FunctionType) -> tuple[object, ...]:
+    return (
+        function.__code__,
+        function.__defaults__,
+        function.__kwdefaults__ and dict(function.__kwdefaults__),
+        [*map(_contents, function.__closure__ or ())],
+        dict(vars(function)),
+        dict(function.__annotations__),
+        dict(function.__globals__),
+    )
+
+
+def _is_as_before(function: FunctionType, state: tuple[object, ...]) -> bool:
+    code, defaults, kwdefaults, around, attributes, annotations, names = state
+    try:
+        return (
+            function.__code__ is code
+            and function.__globals__ == names
+            and vars(function) == attributes
+            and function.__defaults__ == defaults
+            and function.__kwdefaults__ == kwdefaults
+            and [*map(_contents, function.__closure__ or ())] == around
+            and function.__annotations__ == annotations
+        )
+    except Exception:  # noqa: BLE001  an array that a name stands for now says of itself neither that it is equal nor that it is not
+        return False

@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO
 
 from pyflow.contract import LogSpan
 from pyflow.failpoints import reached
-from pyflow.runtime.screen import STDOUT, Screen, flush_python, point_at
+from pyflow.runtime.screen import STDERR, STDOUT, Screen, flush_python, point_at
 from pyflow.secrecy import Masker
 from pyflow.store import BlobStore
 
@@ -135,18 +135,19 @@ class Spool:
         flush_python()
         screen, before, stop = Screen.of_process(), (sys.stdout, sys.stderr), threading.Event()
         echo = threading.Thread(target=self._ship_until, args=(stop,), daemon=True)
-        point_at(self._fd)
-        sys.stdout, sys.stderr = screen.printer(), screen.printer()
-        self._screen, self._is_taken = screen, True
-        echo.start()
         try:
+            point_at(self._fd)
+            sys.stdout, sys.stderr = screen.printer(STDOUT), screen.printer(STDERR)
+            self._screen, self._is_taken = screen, True
+            echo.start()
             yield
         finally:
             flush_python()
             sys.stdout, sys.stderr = before
             stop.set()
-            echo.join()
             try:
+                if echo.ident is not None:
+                    echo.join()
                 self.ship(is_end=True)
             finally:
                 self._screen, self._shown_again, self._is_taken = None, None, False

@@ -34,12 +34,13 @@ from pyflow.failpoints import reached
 from pyflow.jsontext import Json
 from pyflow.late import late
 from pyflow.packed import PackedCall, PackedOptions
-from pyflow.payload import classes_of_its_own
+from pyflow.payload import own_code
 from pyflow.runtime.failure import record_error
 from pyflow.runtime.isolation import isolated
 from pyflow.runtime.preview import preview
 from pyflow.runtime.program import Place, Program
 from pyflow.runtime.resolve import Resolver
+from pyflow.runtime.screen import flush_python
 from pyflow.runtime.script import script_names
 from pyflow.runtime.usage import Usage
 from pyflow.secrecy import Masker, SecretFinder
@@ -115,9 +116,9 @@ class _Attempt:
             environment = self._environment()
         except ConfigError as error:
             return self._ended_with(self._failed(error, ExitCode.ENVIRONMENT))
-        with isolated(environment), classes_of_its_own() as classes, script_names() as names:
+        with isolated(environment), own_code() as code, script_names() as names:
             with self._site.capture() as log_span:
-                ended = self._produce(lambda function: names.lend(function, classes))
+                ended = self._produce(lambda function: names.lend(function, code))
             self._log = log_span()
         return self._commit(ended) if isinstance(ended, _Made) else self._ended_with(ended)
 
@@ -150,16 +151,23 @@ class _Attempt:
         try:
             with self._site.time_limit(self._options.timeout_s):
                 reached("call.before")
-                value = finish(function(*args, **kwargs))
+                value = self._call(function, args, kwargs)
                 reached("call.after")
         except BaseException as error:  # noqa: BLE001  an attempt ends with an outcome, whatever the author raises
-            self._leave_if_forked(error)
             return self._failed(error, self._raised(error))
-        self._leave_if_forked(None)
         try:
             return self._keep(value, resolver)
         except Exception as error:  # noqa: BLE001  pickling and iterating run the author's code
             return self._failed(error, loading_exit_code(error, otherwise=ExitCode.TASK_RAISED_FOR_GOOD))
+
+    def _call(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+        try:
+            value = finish(function(*args, **kwargs))
+        except BaseException as error:
+            self._leave_if_forked(error)
+            raise
+        self._leave_if_forked(None)
+        return value
 
     def _leave_if_forked(self, error: BaseException | None) -> None:
         """End this process here if the task has forked it: what it returns or raises is not the attempt's."""
@@ -167,9 +175,9 @@ class _Attempt:
             return
         how = "returned from it" if error is None else f"raised {type(error).__name__} in it"
         text = f"A process that task {self._node.name!r} forked {how}, and ends here. End it with os._exit().\n"
-        with suppress(OSError, ValueError):  # it may have closed what it got
+        with suppress(OSError, ValueError, AttributeError):  # it may have closed what it got
             sys.stderr.write(text)
-            sys.stderr.flush()
+        flush_python()
         os._exit(os.EX_SOFTWARE)
 
     def _arguments(self, resolver: Resolver) -> tuple[list[Any], dict[str, Any]]:

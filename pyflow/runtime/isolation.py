@@ -20,7 +20,9 @@ _BORROWED: Final[list[tuple[int, str, Mapping[bytes, bytes]]]] = []
 """For each task that runs in this process, a run in a task behind the task: its thread, and what folder and environment were before."""
 
 
-_SIGNALS: Final = (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGALRM))
+_SIGNALS: Final = tuple(
+    int(getattr(signal, f"SIG{name}")) for name in ["INT", "TERM", "ALRM", "CHLD", "PIPE", "HUP", "USR1", "USR2"]
+)
 
 
 class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that is a generator takes three times as long
@@ -30,24 +32,35 @@ class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that 
     and what signals do.
     """
 
-    __slots__ = ("_collects", "_environment", "_folder", "_handlers", "_kept", "_limit", "_mask", "_path", "_with")
+    __slots__ = (
+        "_alarm_s",
+        "_collects",
+        "_environment",
+        "_folder",
+        "_handlers",
+        "_kept",
+        "_limit",
+        "_mask",
+        "_path",
+        "_with",
+    )
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._with = env
 
     def __enter__(self) -> None:
-        self._environment = _snapshot()
-        # Of one block in another the outer counts: what the inner finds is a task's already.
-        self._kept = environment.kept
-        environment.kept = self._environment if self._kept is None else self._kept
+        # First what may fail, so that nothing is left changed then.
         self._folder = os.getcwd()
-        self._path = sys.path.copy()
-        _BORROWED.append((threading.get_ident(), self._folder, self._environment))
+        self._environment, self._path = _snapshot(), sys.path.copy()
+        self._limit, self._collects = sys.getrecursionlimit(), gc.isenabled()
+        self._handlers, self._alarm_s = [*map(getsignal, _SIGNALS)], signal.getitimer(signal.ITIMER_REAL)[0]
         # It can be read in this way alone, and no file that another thread makes meanwhile is to be open to all.
         self._mask = os.umask(0o077)
         os.umask(self._mask)
-        self._limit, self._collects = sys.getrecursionlimit(), gc.isenabled()
-        self._handlers = [*map(getsignal, _SIGNALS)]
+        # Of one block in another the outer counts: what the inner finds is a task's already.
+        self._kept = environment.kept
+        environment.kept = self._environment if self._kept is None else self._kept
+        _BORROWED.append((threading.get_ident(), self._folder, self._environment))
         if self._with:
             os.environ.update(self._with)
             if "TZ" in self._with:
@@ -72,11 +85,11 @@ class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that 
         _return_to(self._folder)
 
     def _restore_signals(self) -> None:
-        now = [*map(getsignal, _SIGNALS)]
-        if now == self._handlers or threading.current_thread() is not threading.main_thread():
-            return
-        if now[-1] != self._handlers[-1]:
+        if not self._alarm_s and signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0)  # it would ring in a later task
+        is_changed = [*map(getsignal, _SIGNALS)] != self._handlers
+        if not is_changed or threading.current_thread() is not threading.main_thread():
+            return
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
             if handler is not None:  # one that C code has set cannot be set from here
                 signal.signal(number, handler)

@@ -19,7 +19,7 @@ from pyflow.packed import (
     PackedRegion,
     packed_regions_of,
 )
-from pyflow.payload import is_stateless
+from pyflow.payload import watch
 from pyflow.runtime.builtins import BUILTINS
 from pyflow.store import ContentStore
 
@@ -36,6 +36,16 @@ class Place(NamedTuple):
     """The branches around it within its innermost map, from the outside in, each with its side."""
 
 
+class _Kept(NamedTuple):
+    """The function of a node, made once."""
+
+    function: Callable[..., Any]
+    make: Callable[[], Any]
+    """Makes it again."""
+    is_as_made: Callable[[], bool] | None
+    """Whether no call has changed it; None where that cannot be seen."""
+
+
 class Program:
     """One packed graph, with what a worker keeps of it between tasks.
 
@@ -49,7 +59,7 @@ class Program:
         self.digest = digest
         self._spots: dict[int, _Spot] = dict(_spots(graph.region, (), ()))
         self._places: dict[int, Place] = {}
-        self._functions: dict[int, Callable[[], Any]] = {}
+        self._functions: dict[int, _Kept] = {}
         self._retry_types: dict[int, tuple[type[BaseException], ...]] = {}
         self._sequences: OrderedDict[str, Any] = OrderedDict()
         if graph.on_exit is not None:
@@ -81,14 +91,16 @@ class Program:
         return found
 
     def function(self, node: PackedCall, content: ContentStore) -> Callable[..., Any]:
-        """The function that a node calls: made anew for each attempt, unless it cannot tell that it was called before."""
+        """The function that a node calls: made anew for an attempt, unless it is seen to be as it was when it was made."""
+        kept = self._functions.get(node.function)
+        if kept is not None and kept.is_as_made is not None and kept.is_as_made():
+            return kept.function
         try:
-            make = self._functions.get(node.function) or self._maker(self.graph.functions[node.function], content)
+            make = self._maker(self.graph.functions[node.function], content) if kept is None else kept.make
             function: Callable[..., Any] = make()
         except (IntegrityError, NotFoundError) as error:
             raise IntegrityError(f"The code of task {node.name!r} cannot be used. {error}") from error
-        if node.function not in self._functions:
-            self._functions[node.function] = (lambda: function) if is_stateless(function) else make
+        self._functions[node.function] = _Kept(function, make, watch(function))
         return function
 
     def _maker(self, packed: PackedFunction, content: ContentStore) -> Callable[[], Any]:

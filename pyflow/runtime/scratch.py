@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -32,10 +33,9 @@ class Scratch:
     """
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(mode=0o700, exist_ok=True)
         self.path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        self._changed_at = os.fstat(self._fd).st_mtime_ns
+        self._fd, self._changed_at = -1, 0
+        self._open()
 
     def lend(self) -> str | None:
         """Let ``tempfile`` make its files here; the answer is where it made them before."""
@@ -56,11 +56,23 @@ class Scratch:
         # A folder's time changes with its entries, and looking at it costs a tenth of listing it.
         if os.fstat(self._fd).st_mtime_ns == self._changed_at:
             return
-        for entry in list(os.scandir(self.path)):
+        try:
+            entries = list(os.scandir(self.path))
+        except FileNotFoundError:  # the task has removed it
+            os.close(self._fd)
+            self._open()
+            return
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
-                os.unlink(entry.path)
+                with contextlib.suppress(FileNotFoundError):  # what the task has left running may remove its own
+                    os.unlink(entry.path)
+        self._changed_at = os.fstat(self._fd).st_mtime_ns
+
+    def _open(self) -> None:
+        self.path.mkdir(mode=0o700, exist_ok=True)
+        self._fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         self._changed_at = os.fstat(self._fd).st_mtime_ns
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -10,7 +11,7 @@ import threading
 from typing import Any, Final, TextIO
 
 STDOUT: Final = 1
-_STDERR: Final = 2
+STDERR: Final = 2
 
 
 class Screen:
@@ -26,10 +27,11 @@ class Screen:
     def __init__(
         self, stdout: int, stderr: int | None = None, stream: TextIO | None = None, number: int = STDOUT
     ) -> None:
-        self._saved = {STDOUT: stdout, _STDERR: stderr}
+        self._saved = {STDOUT: stdout, STDERR: stderr}
         self.stream = stream
         self._number = number
         self._lock = threading.RLock()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._leads_back = False
         self._is_seen = True
 
@@ -37,12 +39,12 @@ class Screen:
     def of_process(cls) -> Screen:
         """What this process prints to now; ``close`` gives that back."""
         number = _descriptor_of(sys.stdout)
-        is_own = sys.stdout is not None and number not in {STDOUT, _STDERR}
+        is_own = sys.stdout is not None and number not in {STDOUT, STDERR}
         return cls(
             os.dup(STDOUT),
-            os.dup(_STDERR),
+            os.dup(STDERR),
             sys.stdout if is_own else None,
-            _STDERR if number == _STDERR else STDOUT,
+            STDERR if number == STDERR else STDOUT,
         )
 
     def show(self, piece: bytes, file: int) -> tuple[int, int] | None:
@@ -58,34 +60,36 @@ class Screen:
             if self.stream is not None:
                 return self._show_on_stream(self.stream, piece, file)
             self._write(piece)
-        except (OSError, ValueError):
+        except Exception:  # noqa: BLE001  the stream is the author's
             # The reader of a pipe has had enough, a disk is full, the stream is closed. The log has all of it.
             self._is_seen = False
         return None
 
     def _show_on_stream(self, stream: TextIO, piece: bytes, file: int) -> tuple[int, int] | None:
+        text = self._decoder.decode(piece)
         if self._leads_back:
             # Only then, for what another thread prints below Python meanwhile is seen, and not in the log.
             with self._lock:
                 self._give_back()
                 try:
-                    _write_text(stream, piece)
+                    _write_text(stream, text)
                 finally:
                     point_at(file)
             return None
         size = os.fstat(file).st_size
-        _write_text(stream, piece)
-        more = os.fstat(file).st_size - size
-        start = os.pread(file, more, size).find(piece) if more else -1
-        if start < 0:
+        with self._lock:
+            _write_text(stream, text)
+        came = os.pread(file, os.fstat(file).st_size - size, size)
+        start, end = _part_of(came, piece)
+        if start == end:
             return None
         self._leads_back = True
-        self._write(piece)
-        return size + start, size + start + len(piece)
+        self._write(came[start:end])
+        return size + start, size + end
 
-    def printer(self) -> TextIO:
-        """What to print to meanwhile: it writes to descriptor 1, and a task may close it."""
-        raw = io.BufferedWriter(_ToDescriptor(self._lock))
+    def printer(self, number: int) -> TextIO:
+        """What to print to meanwhile: it writes to that descriptor, and a task may close it."""
+        raw = io.BufferedWriter(_ToDescriptor(number, self._lock))
         return io.TextIOWrapper(raw, errors="backslashreplace", line_buffering=True)
 
     def _write(self, piece: bytes) -> None:
@@ -107,10 +111,10 @@ class Screen:
 
 
 class _ToDescriptor(io.FileIO):
-    """Descriptor 1, but for the moments in which it leads elsewhere. It stays open: a task may have given it to a logger."""
+    """A standard stream, but for the moments in which it leads elsewhere. It stays open: a task may have given it to a logger."""
 
-    def __init__(self, lock: threading.RLock) -> None:
-        super().__init__(STDOUT, "w", closefd=False)
+    def __init__(self, number: int, lock: threading.RLock) -> None:
+        super().__init__(number, "w", closefd=False)
         self._lock = lock
 
     def write(self, data: Any, /) -> int:
@@ -122,11 +126,20 @@ class _ToDescriptor(io.FileIO):
 def point_at(fd: int) -> None:
     """Let descriptors 1 and 2 lead to a file."""
     os.dup2(fd, STDOUT)
-    os.dup2(fd, _STDERR)
+    os.dup2(fd, STDERR)
 
 
-def _write_text(stream: TextIO, piece: bytes) -> None:
-    stream.write(piece.decode(errors="backslashreplace"))
+def _part_of(came: bytes, piece: bytes) -> tuple[int, int]:
+    """Which part of what came is the piece; all of it, where it has the piece in another form, with a time before each line, say."""
+    start = came.find(piece)
+    if start >= 0:
+        return start, start + len(piece)
+    line = max(piece.split(b"\n"), key=len).strip()
+    return (0, len(came)) if line and line in came else (0, 0)
+
+
+def _write_text(stream: TextIO, text: str) -> None:
+    stream.write(text)
     flush = getattr(stream, "flush", None)
     if flush is not None:
         flush()

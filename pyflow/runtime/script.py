@@ -7,10 +7,11 @@ to a file, as it can where the script runs.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
-from collections.abc import Iterable, Iterator
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from pyflow.late import late
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     import cloudpickle
     from typing_extensions import Self
+
+    from pyflow.payload import own_code
 else:
     cloudpickle = late("cloudpickle")
     tempfile = late("tempfile")
@@ -26,11 +29,9 @@ else:
 _MAIN: Final = "__main__"
 _NOTHING: Final = object()
 
-# What a process that multiprocessing starts anew (by "spawn" or "forkserver") runs as its ``__main__``.
-_AGAIN: Final = """\
-import pickle
-globals().update(pickle.loads({pickled!r}))
-"""
+# A process that multiprocessing starts anew (by "spawn" or "forkserver") runs the script again as its own ``__main__``.
+_STARTERS: Final = ("multiprocessing.spawn", "loky.backend.spawn", "joblib.externals.loky.backend.spawn")
+"""Who starts such a process, and asks for the script; others that ask are told what they are told of a notebook: that there is none."""
 
 
 class Script(ModuleType):
@@ -39,14 +40,21 @@ class Script(ModuleType):
     Such a process learns from ``__file__`` which script to run first, as it would run the author's.
     """
 
-    @property
-    def __file__(self) -> str:  # type: ignore[override]  # a module may have none
-        """A file that defines what was lent, written now."""
-        names = {name: thing for name, thing in vars(self).items() if not name.startswith("__")}
-        if not names:
-            raise AttributeError("__file__")
+    def __getattr__(self, name: str) -> str:
+        """A file that defines what was lent, written for who starts a process."""
+        if name == "__file__" and sys._getframe(1).f_globals.get("__name__") in _STARTERS:  # noqa: SLF001  the one way to know
+            return self._written()
+        raise AttributeError(f"module {_MAIN!r} has no attribute {name!r}")
+
+    def _written(self) -> str:
+        lines = ["import pickle"]
+        for name, thing in list(vars(self).items()):
+            if not name.startswith("__"):
+                # One that cannot be sent is missed only by who uses it there, as in a script whose module cannot be imported.
+                with contextlib.suppress(Exception):
+                    lines.append(f"{name} = pickle.loads({cloudpickle.dumps(thing)!r})")
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="pyflow-", suffix=".py", delete=False) as file:
-            file.write(_AGAIN.format(pickled=cloudpickle.dumps(names)))
+            file.write("\n".join(lines))
         return file.name
 
 
@@ -58,43 +66,45 @@ def be_the_script() -> None:
 class script_names:  # noqa: N801  a block, as ``isolated`` is
     """Within the block ``__main__`` has the names that were lent; then it is as before."""
 
-    __slots__ = ("_before",)
+    __slots__ = ("_lent",)
 
     def __enter__(self) -> Self:
-        self._before: dict[str, object] = {}
+        self._lent: dict[str, tuple[object, object]] = {}
         return self
 
-    def lend(self, function: object, classes: Iterable[type]) -> None:
-        """Let a function's task find by their names the functions that it uses, and these classes.
+    def lend(self, function: object, code: own_code) -> None:
+        """Let a function's task find by their names the functions and classes that it uses, and those that came along.
 
         A class that is there already is left alone: it is this one, or one that the author has defined since.
         """
         main = vars(sys.modules[_MAIN])
-        for name, thing in _named(function, classes):
-            before = main.get(name, _NOTHING)
+        for thing in (*code.filled, *code.functions, *_used_by(function)):
+            if not _is_at_the_top(thing):
+                continue
+            name = thing.__qualname__
+            before, _ = self._lent.get(name) or (main.get(name, _NOTHING), None)
             # Of a function there is a copy for each task.
-            if before is _NOTHING or (isinstance(thing, FunctionType) and isinstance(before, FunctionType)):
-                self._before.setdefault(name, before)
+            if before is _NOTHING or (isinstance(thing, _FUNCTIONS) and isinstance(before, _FUNCTIONS)):
+                self._lent[name] = before, thing
                 main[name] = thing
 
     def __exit__(self, *_raised: object) -> None:
         main = vars(sys.modules[_MAIN])
-        for name, before in self._before.items():
+        for name, (before, lent) in self._lent.items():
+            if main.get(name) is not lent:
+                continue  # defined anew meanwhile, by who owns this process
             if before is _NOTHING:
-                main.pop(name, None)
+                del main[name]
             else:
                 main[name] = before
 
 
-def _named(function: object, classes: Iterable[type]) -> Iterator[tuple[str, object]]:
-    """Functions and classes of a script, by the names that they have in it."""
-    yield from ((cls.__qualname__, cls) for cls in classes if _is_at_the_top(cls))
+_FUNCTIONS: Final = (FunctionType, type(functools.lru_cache(len)))
+
+
+def _used_by(function: object) -> list[object]:
     if not isinstance(function, FunctionType) or function.__module__ != _MAIN:
-        return
-    yield from ((f.__qualname__, f) for f in _used_by(function) if isinstance(f, FunctionType) and _is_at_the_top(f))
-
-
-def _used_by(function: FunctionType) -> list[object]:
+        return []
     found = list(function.__globals__.values())
     for cell in function.__closure__ or ():
         try:
@@ -104,5 +114,6 @@ def _used_by(function: FunctionType) -> list[object]:
     return found
 
 
-def _is_at_the_top(thing: FunctionType | type) -> bool:
-    return thing.__module__ == _MAIN and thing.__qualname__.isidentifier()
+def _is_at_the_top(thing: Any) -> TypeGuard[type | FunctionType]:
+    is_named = isinstance(thing, (type, *_FUNCTIONS)) and thing.__module__ == _MAIN
+    return is_named and thing.__qualname__.isidentifier()

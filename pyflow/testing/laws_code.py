@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import os
 import pickle
 import sys
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -125,7 +127,26 @@ def a_forked_child_is_not_the_task(stage: Stage) -> None:
     holds("forked returned from it, and ends here" in run.logs("fork-2"), "the log says what became of the second")
 
 
+def looking_at_code_changes_nothing(stage: Stage) -> None:
+    """A task that looks at where it is called from, as libraries do, makes no files by that."""
+
+    def look() -> Any:
+        before = set(os.listdir(tempfile.gettempdir()))
+        frames = len(inspect.stack()) > 1
+        return frames, sorted(set(os.listdir(tempfile.gettempdir())) - before)
+
+    look.__module__, look.__qualname__ = "__main__", "look"
+    looking_task = task(look)
+
+    @pipeline(parallelism=1)
+    def looking() -> Any:
+        return [looking_task(), looking_task()]
+
+    same(stage.run(looking), [(True, [])] * 2, "whether there were frames, and the files")
+
+
 LAWS = (
+    looking_at_code_changes_nothing,
     changes_of_code_do_not_leak,
     names_of_a_script_are_found,
     a_forked_child_is_not_the_task,

@@ -257,6 +257,101 @@ def test_ctrl_c_while_a_script_waits_for_its_run_at_its_end():
     assert all(is_gone(pid) for pid in workers())
 
 
+SEVERAL = """
+import threading
+import time
+import flow
+
+def later():
+    threading.main_thread().join()
+    time.sleep(0.5)
+    print(flow.train.submit(1.5).id, flush=True)
+
+if __name__ == "__main__":
+    for _ in range(WAITING):
+        print(flow.wait.with_options(parallelism=1).submit(1).id, flush=True)
+    threading.Thread(target=later).start()
+"""
+
+
+def test_ctrl_c_at_the_end_of_a_script_stops_all_of_its_runs():
+    """However many of them there are."""
+    Path("several.py").write_text(SEVERAL.replace("WAITING", "3").replace("threading.Thread(target=later).start()", ""))
+    process = subprocess.Popen(
+        [sys.executable, "several.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr.readline().startswith("Waiting for run ")
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGINT, said
+    assert len(out.split()) == 3
+    assert [run.status for run in list_runs()] == ["cancelled"] * 3
+    assert all(f"Run {run} was stopped." in said for run in out.split())
+
+
+def test_a_run_may_begin_when_the_main_thread_has_ended():
+    """A thread that goes on then may submit one, and Python waits for it."""
+    Path("late.py").write_text(SEVERAL.replace("WAITING", "0"))
+    done = subprocess.run([sys.executable, "late.py"], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [(run.id, run.status) for run in list_runs()] == [(done.stdout.strip(), "succeeded")]
+
+
+@pytest.mark.parametrize("closing", ["2>&-", "2> >(true)"])
+def test_a_script_waits_for_its_run_though_nobody_hears_it(closing):
+    """Standard error may be closed, or read by nobody."""
+    Path("naps.py").write_text(
+        "import time\nfrom pyflow import pipeline, task\nnap = task(lambda: time.sleep(2.5), name='nap')\n"
+        "if __name__ == '__main__':\n    pipeline(lambda: nap(), name='naps').submit()\n"
+    )
+    subprocess.run(["bash", "-c", f"{sys.executable} naps.py {closing}"], check=True, timeout=60)
+    assert [run.status for run in list_runs()] == ["succeeded"]
+
+
+BESIDE = """
+import multiprocessing
+import threading
+import time
+import flow
+
+def side():
+    time.sleep(0.5)
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    process.start()
+    time.sleep(0.2)
+    process.terminate()
+    process.join(30)
+    print(process.exitcode, flush=True)
+
+if __name__ == "__main__":
+    threading.Thread(target=side).start()
+    flow.pipeline(lambda: flow.task(time.sleep, name="nap")(3), name="naps")()
+"""
+
+
+def test_a_child_that_is_forked_beside_a_run_ends_when_it_is_told_to():
+    """It has no run to stop, so SIGTERM ends it as any process."""
+    Path("beside.py").write_text(BESIDE)
+    done = subprocess.run([sys.executable, "beside.py"], capture_output=True, text=True, check=False, timeout=90)
+    assert done.stdout == f"{-signal.SIGTERM}\n", done.stderr
+
+
+def test_a_caller_that_is_asked_to_end_twice_ends_at_once(waiting):
+    """By the signal, and without waiting for tasks that do not listen."""
+    Path("stubborn").touch()
+    process = waiting()
+    process.terminate()
+    wait_for(lambda: any(event["event"] == "cancel-requested" for event in list_runs()[0].events()))
+    process.terminate()
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGTERM
+    wait_for(lambda: all(is_gone(pid) for pid in workers()))
+
+
 FORKED = """
 import os
 import time

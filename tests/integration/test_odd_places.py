@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pyflow import pipeline, task, when
-from pyflow.errors import LostTaskError
+from pyflow.errors import LostTaskError, TaskTimeoutError
 from pyflow.payload import LeftOutWarning
 
 HUGE = 10**5000
@@ -109,6 +109,36 @@ def test_a_worker_that_is_told_to_end_is_lost(tmp_path) -> None:
 def test_an_item_that_ends_late_takes_no_other_along(tmp_path) -> None:
     """An item that returns when its time-out interrupts it has failed, and the next of its batch has all of its own time."""
     assert pipeline(lambda: holds_on.map([600.0, 3.0], path=str(tmp_path)))() == ["tried again", "slept"]
+
+
+@task(timeout=1)
+def short():
+    return 1
+
+
+@pipeline
+def inner():
+    return short()
+
+
+@task(timeout=3)
+def long_around():
+    inner.with_options(executor="inprocess", progress=False)()
+    time.sleep(60)
+
+
+@pipeline
+def outer():
+    return long_around()
+
+
+def test_a_time_out_around_another_is_kept():
+    """A task of a run within a task has a time-out of its own, and that of the task around it goes on."""
+    run = outer.with_options(executor="inprocess", progress=False)
+    began = time.monotonic()
+    with pytest.raises(TaskTimeoutError, match="timeout of 3 s"):
+        run()
+    assert time.monotonic() - began < 30
 
 
 def test_a_failing_condition_says_that_it_was_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,41 @@ def test_an_object_that_writes_to_a_file_as_well_gets_all_of_it_once():
     assert (done.stdout.splitlines(), done.stderr) == ([*ALL, "after"], "")
     assert Path("tee.txt").read_text().splitlines() == [*ALL, "after"]
     assert kept() == ALL
+
+
+WRAP = """
+import json
+import sys
+import flow
+
+class Lines:
+    def write(self, text):
+        for line in text.splitlines():
+            sys.__stdout__.write(json.dumps({"said": line}) + "\\n")
+        sys.__stdout__.flush()
+
+sys.stdout = Lines()
+flow.run()
+"""
+
+
+def test_an_object_that_changes_what_it_prints_is_not_fed_with_that():
+    """One that makes JSON of each line, say, and prints it to the descriptor that tasks print to."""
+    done = python(WRAP, capture_output=True)
+    assert [json.loads(line)["said"] for line in done.stdout.splitlines()] == ALL
+    assert kept() == ALL
+
+
+def test_a_logger_of_a_task_writes_to_standard_error_later():
+    """What a task has set up in this process goes on to write where it would have."""
+    source = (
+        "import logging, sys, flow\nfrom pyflow import pipeline, task\n"
+        "setup = task(lambda: logging.basicConfig(level=logging.INFO), name='setup')\n"
+        "pipeline(lambda: setup(), name='p').with_options(executor='inprocess', progress=False)()\n"
+        "logging.info('later')"
+    )
+    done = python(source, capture_output=True)
+    assert (done.stdout, done.stderr) == ("", "INFO:root:later\n")
 
 
 @pytest.mark.parametrize("closed", ["1", "2", "1 and 2"])

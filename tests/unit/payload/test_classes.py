@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyflow.payload import classes, classes_of_its_own, decode, encode
+from pyflow.payload import classes, decode, encode, own_code
 
 
 def sent(value: object) -> memoryview:
@@ -46,7 +46,7 @@ def test_a_block_has_classes_as_they_were_sent():
     cls.extra, seen = True, cls.seen
     before = dict(vars(cls))
     for _ in range(2):
-        with classes_of_its_own():
+        with own_code():
             decode(first)
             assert (cls.mode, cls.seen) == ("sent", [])
             decode(second)
@@ -63,10 +63,10 @@ def test_blocks_may_lie_in_each_other():
     """A run inside of a task gives back what the task had."""
     cls = by_value("Config", {"mode": "sent"})
     data = sent(cls())
-    with classes_of_its_own():
+    with own_code():
         decode(data)
         cls.mode = "outer"
-        with classes_of_its_own():
+        with own_code():
             decode(data)
             assert cls.mode == "sent"
         assert cls.mode == "outer"
@@ -93,7 +93,7 @@ def test_kinds_of_classes_come_back_as_they_were():
     child.x = 4
     data = sent([Color.RED, child])
     before = [dict(vars(cls)) for cls in (Color, Base, Child)]
-    with classes_of_its_own():
+    with own_code():
         color, other = decode(data)
         assert (color is Color.RED, other.f()) == (True, (Base, 4))
         Color.note = "a note"
@@ -103,15 +103,15 @@ def test_kinds_of_classes_come_back_as_they_were():
 
 NEW = """
 import sys
-from pyflow.payload import classes_of_its_own, decode
+from pyflow.payload import own_code, decode
 data = open(sys.argv[1], "rb").read()
-with classes_of_its_own():
+with own_code():
     first = decode(memoryview(bytearray(data)))
     cls = type(first)
     print(first.mode, cls.seen)
     cls.mode, cls.added = "changed", 1
     cls.seen.append(1)
-with classes_of_its_own():
+with own_code():
     again = decode(memoryview(bytearray(data)))
     print(type(again) is cls, again.mode, cls.seen, hasattr(cls, "added"))
 """
@@ -126,7 +126,7 @@ def test_a_class_that_is_new_here_is_as_sent_for_each_task(tmp_path: Path):
     assert done.stdout.splitlines() == ["sent []", "True sent [] False"]
 
 
-def test_a_class_that_cannot_be_filled_is_tried_again(monkeypatch: pytest.MonkeyPatch):
+def test_a_class_that_cannot_be_filled_is_tried_again():
     """An error on the way leaves no class half made for good."""
     cls = by_value("Half", {})
     outcomes = iter([ValueError("first"), None])
@@ -136,8 +136,52 @@ def test_a_class_that_cannot_be_filled_is_tried_again(monkeypatch: pytest.Monkey
         if outcome is not None:
             raise outcome
 
+    state = "its name", setter, ({}, None)
     with pytest.raises(ValueError, match="first"):
-        classes.fill(cls, (setter, {}))
-    classes.fill(cls, (setter, {}))
-    classes.fill(cls, (setter, {}))  # it is filled, so nobody is asked
+        classes.fill(cls, state)
+    classes.fill(cls, state)
+    classes.fill(cls, state)  # it is filled, so nobody is asked
     assert next(outcomes, "none left") == "none left"
+
+
+REGISTERING = """
+class Base:
+    registry = {}
+
+    def __init_subclass__(cls, **more):
+        super().__init_subclass__(**more)
+        Base.registry[cls.__name__] = cls
+
+class Child(Base):
+    def go(self):
+        return "went"
+"""
+
+
+def test_a_class_that_is_found_is_not_made_again():
+    """What a base does with each new class is not done with one that nobody keeps."""
+    script = {"__name__": "__main__"}
+    exec(REGISTERING, script)
+    data = sent(script["Child"]())
+    with own_code():
+        assert decode(data).go() == "went"
+    assert decode(data).go() == "went"
+    assert script["Base"].registry["Child"] is script["Child"]
+    assert script["Base"].__subclasses__() == [script["Child"]]
+
+
+def test_a_metaclass_that_forbids_is_not_asked():
+    """A class whose attributes can be set once is as it was sent in each block."""
+
+    class Const(type):
+        def __setattr__(cls, name, value):
+            if name in vars(cls):
+                raise AttributeError(f"cannot rebind {name}")
+            super().__setattr__(name, value)
+
+    cls = Const("Settings", (), {"__module__": "__main__", "mode": "fast"})
+    data = sent(cls())
+    for _ in range(2):
+        with own_code():
+            assert decode(data).mode == "fast"
+    assert cls.mode == "fast"
