@@ -279,7 +279,7 @@ class Watch:
         text, kind = ("", "") if wait is None else (str(wait), wait.kind)
         for slot in slots_of(node, self.view)[:1]:
             told = self._wait_of(slot)
-            if told is None and wait is None:
+            if node.is_over or self._has_ended(slot, node.attempt) or (told is None and wait is None):
                 continue
             if told is None or told.kind != kind:
                 self._write("waiting", slot=slot, reason=text, kind=kind)
@@ -294,14 +294,14 @@ class Watch:
         return self._waits.pending_s(node)
 
     def _mind_the_end(self, node: PodNode, wait: reasons.Wait | None, *, is_asked: bool) -> None:
-        """End a run at once whose last pod cannot start: it needs the same as those that could not."""
-        if node.phase != "Pending":
+        """End a run whose last pod does not start: it often needs the same as those that could not."""
+        if is_asked and self._run.graph.on_exit is None:
+            patience_s = _END_PATIENCE_S
+        elif wait is not None and wait.is_hopeless:
+            patience_s = _PATIENCE_S
+        else:
             return
-        is_alone = self._run.graph.on_exit is None
-        is_hopeless = wait is not None and wait.is_hopeless
-        if self._waits.pending_s(node) > (_END_PATIENCE_S if is_asked and is_alone else _PATIENCE_S) and (
-            is_hopeless or (is_asked and is_alone)
-        ):
+        if node.phase == "Pending" and self._waits.pending_s(node) > patience_s:
             self._try(self._cluster.terminate)
 
     def _give_up(self, node: PodNode, wait: reasons.Wait) -> None:

@@ -356,6 +356,18 @@ def test_a_wait_that_is_over_counts_no_more(scene):
     assert ("stop", scene.name) not in scene.cluster.calls
 
 
+def test_a_wait_is_that_of_the_attempt_that_waits(scene):
+    """The pod of the attempt before is over, and has nothing to say of it."""
+    before = pod(scene.first, "Error", "pod deleted", attempt=1)
+    waits = pod(scene.first, "Pending", "ErrImagePull: no such image", attempt=2)
+    scene.cluster.set_status(scene.name, "Running", before, waits)
+    at(scene, 1000.0, 1001.0, 1002.0)
+    assert scene.kinds() == ["started", "ended", "waiting"]
+    at(scene, 1301.0, 1302.0)
+    assert scene.cluster.calls.count(("stop", scene.name)) == 1
+    assert scene.kinds() == ["started", "ended", "waiting", "started", "ended"]
+
+
 def test_who_may_not_write_may_look(scene, monkeypatch):
     """What there is to be written down is told all the same."""
 
