@@ -47,12 +47,12 @@ class Script(ModuleType):
         raise AttributeError(f"module {_MAIN!r} has no attribute {name!r}")
 
     def _written(self) -> str:
-        lines = ["import pickle"]
+        lines = []
         for name, thing in list(vars(self).items()):
             if not name.startswith("__"):
                 # One that cannot be sent is missed only by who uses it there, as in a script whose module cannot be imported.
                 with contextlib.suppress(Exception):
-                    lines.append(f"{name} = pickle.loads({cloudpickle.dumps(thing)!r})")
+                    lines.append(f"{name} = __import__('pickle').loads({cloudpickle.dumps(thing)!r})")
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", prefix="pyflow-", suffix=".py", delete=False) as file:
             file.write("\n".join(lines))
         return file.name
