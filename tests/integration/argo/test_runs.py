@@ -60,12 +60,12 @@ FLOW = """
         return ["sh", "-c", "sleep 3; x=a; while true; do x=$x$x; done"]
 
     @container(image="busybox:1.36", stdout=True)
-    def echo(word):
-        return ["echo", str(word)]
+    def echo():
+        return ["echo", "late"]
 
     @pipeline
     def unlucky():
-        return nap.with_options(service_account="nobody-such", name="stranger")(0), greedy(), echo(nap(12))
+        return nap.with_options(service_account="nobody-such", name="stranger")(0), greedy(), echo.after(nap(12))()
 
     @pipeline
     def doubles(xs):
