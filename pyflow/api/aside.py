@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from pyflow.errors import PyflowError
+from pyflow.runtime import flush_python
 
 if TYPE_CHECKING:
     from pyflow.api.run import Run
@@ -124,9 +125,7 @@ def _say(text: str) -> None:
 def _end_by_interrupt() -> NoReturn:
     """End this process as Ctrl-C ends one that is at work."""
     atexit._run_exitfuncs()  # noqa: SLF001  nobody calls them after a signal
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+    flush_python()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)
     os._exit(128 + signal.SIGINT)  # where that is ignored

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 from pyflow.errors import DefinitionError
 from pyflow.graph import Parameter
@@ -25,6 +25,7 @@ _SPELLED: Final = (str, int, float, bool, list, dict)
 """What a default says of a parameter without an annotation."""
 _MOST_SHOWN: Final = 200
 
+T = TypeVar("T")
 Row = tuple[str, str, bool]
 """Name, annotation, and whether it has a default."""
 
@@ -33,15 +34,21 @@ Row = tuple[str, str, bool]
 def given(wanted: list[tuple[str, str]]) -> dict[str, Any]:
     """The values that this run was started with, by name; each is checked against the type that its annotation says."""
     texts = texts_given(os.environ[PARAMETERS_VARIABLE])
-    values, faults = {}, []
-    for name, annotation in wanted:
-        try:
-            values[name] = value_of(texts.get(name), annotation, name)
-        except ValueError as error:
-            faults.append(str(error))
+    values, faults = _each(wanted, lambda name, annotation: value_of(texts.get(name), annotation, name))
     if faults:
         raise ValueError("\n".join(faults))
     return values
+
+
+def _each(wanted: Iterable[tuple[str, str]], convert: Callable[[str, str], T]) -> tuple[dict[str, T], list[str]]:
+    """What is made of each name and its annotation, and what is wrong with the others."""
+    made, faults = {}, []
+    for name, annotation in wanted:
+        try:
+            made[name] = convert(name, annotation)
+        except (ValueError, DefinitionError) as error:
+            faults.append(str(error))
+    return made, faults
 
 
 def row_of(parameter: Parameter, pipeline: str) -> Row:
@@ -143,13 +150,7 @@ def texts_of(rows: Iterable[Row], values: Mapping[str, Any], where: str) -> dict
     """
     known = list(rows)
     check_names(known, values, where)
-    annotations = {name: annotation for name, annotation, _ in known}
-    texts, faults = {}, []
-    for name, value in values.items():
-        try:
-            texts[name] = text_of(value, annotations[name], name)
-        except DefinitionError as error:
-            faults.append(str(error))
+    texts, faults = _each(_given(known, values), lambda name, annotation: text_of(values[name], annotation, name))
     if faults:
         raise DefinitionError("\n".join(faults))
     return texts
@@ -163,15 +164,15 @@ def check_texts(rows: Iterable[Row], texts: Mapping[str, str], where: str) -> No
     """
     known = list(rows)
     check_names(known, texts, where)
-    annotations = {name: annotation for name, annotation, _ in known}
-    faults = []
-    for name, text in texts.items():
-        try:
-            value_of(text, annotations[name], name)
-        except ValueError as error:
-            faults.append(str(error))
+    _, faults = _each(_given(known, texts), lambda name, annotation: value_of(texts[name], annotation, name))
     if faults:
         raise DefinitionError("\n".join(faults))
+
+
+def _given(rows: Iterable[Row], values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The names of these values in their order, each with its annotation."""
+    annotations = {name: annotation for name, annotation, _ in rows}
+    return [(name, annotations[name]) for name in values]
 
 
 def check_names(rows: Iterable[Row], values: Mapping[str, Any], where: str) -> None:

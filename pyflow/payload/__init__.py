@@ -14,7 +14,7 @@ from pyflow.payload.files import LeftOutWarning
 from pyflow.payload.header import KINDS, Header, read_header
 from pyflow.payload.model import Payload
 from pyflow.payload.plain import NOT_SMALL, encode_small
-from pyflow.payload.state import watch
+from pyflow.payload.state import seen_by, watch
 from pyflow.payload.trail import spell_key
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "encode_small",
     "own_code",
     "read_header",
+    "seen_by",
     "spell_key",
     "watch",
 ]

@@ -43,12 +43,13 @@ def watch(function: object) -> Callable[[], bool] | None:
             return None
         elif value not in functions:
             functions.append(value)
-            left.extend(_seen_by(value))
+            left.extend(seen_by(value))
     states = [(each, _state_of(each)) for each in functions]
     return lambda: all(_is_as_before(each, state) for each, state in states)
 
 
-def _seen_by(function: FunctionType) -> Iterator[object]:
+def seen_by(function: FunctionType) -> Iterator[object]:
+    """What a function that travels by value has of its own: globals, what is around it, defaults, attributes."""
     yield from (value for name, value in function.__globals__.items() if name != "__builtins__")
     yield from map(_contents, function.__closure__ or ())
     yield from function.__defaults__ or ()

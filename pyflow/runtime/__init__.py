@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from pyflow.runtime.resolve import EXIT_SLOT, Resolver
     from pyflow.runtime.scratch import temporary_folder
+    from pyflow.runtime.screen import flush_python
     from pyflow.runtime.session import Session, open_home
     from pyflow.runtime.staging import (
         INPUTS,
@@ -74,6 +75,7 @@ else:
             ),
             "pyflow.runtime.resolve": "EXIT_SLOT Resolver",
             "pyflow.runtime.scratch": "temporary_folder",
+            "pyflow.runtime.screen": "flush_python",
             "pyflow.runtime.session": "Session open_home",
             "pyflow.runtime.staging": "INPUTS ContainerEnd StagedContainer brought collect committed_outcome followed move_into not_staged parents_of stage",
             "pyflow.runtime.wire": "Messages send",
@@ -108,6 +110,7 @@ __all__ = [
     "command_of",
     "committed_outcome",
     "execute",
+    "flush_python",
     "followed",
     "importing_module",
     "indices_word",

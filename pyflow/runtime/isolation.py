@@ -16,8 +16,8 @@ from typing import Final
 
 from pyflow.store import environment
 
-_BORROWED: Final[list[tuple[int, str, Mapping[bytes, bytes]]]] = []
-"""For each task that runs in this process, a run in a task behind the task: its thread, and what folder and environment were before."""
+_BORROWED: Final[list[tuple[int, str]]] = []
+"""For each task that runs in this process, a run in a task behind the task: its thread, and what the folder was before."""
 
 
 _SIGNALS: Final = tuple(
@@ -60,7 +60,7 @@ class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that 
         # Of one block in another the outer counts: what the inner finds is a task's already.
         self._kept = environment.kept
         environment.kept = self._environment if self._kept is None else self._kept
-        _BORROWED.append((threading.get_ident(), self._folder, self._environment))
+        _BORROWED.append((threading.get_ident(), self._folder))
         if self._with:
             os.environ.update(self._with)
             if "TZ" in self._with:
@@ -97,9 +97,10 @@ class isolated:  # noqa: N801  a block, as ``contextlib.suppress`` is; one that 
 
 def surroundings() -> tuple[str, dict[str, str]]:
     """Working folder and environment of this process, but for what a task has made of them that runs in another thread."""
-    if _BORROWED and _BORROWED[0][0] != threading.get_ident():
-        _, folder, environment = _BORROWED[0]
-        return folder, {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()}
+    before = environment.kept
+    for thread, folder in _BORROWED[:1]:
+        if before is not None and thread != threading.get_ident():
+            return folder, {os.fsdecode(name): os.fsdecode(value) for name, value in before.items()}
     return os.getcwd(), dict(os.environ)
 
 

@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Final, NoReturn
 
 from pyflow.contract import Invocation, Outcome
@@ -29,8 +28,10 @@ from pyflow.runtime.capture import Spool
 from pyflow.runtime.cgroup import memory_used_bytes
 from pyflow.runtime.execution import not_tried
 from pyflow.runtime.program import Program
+from pyflow.runtime.screen import flush_python
 from pyflow.runtime.script import be_the_script
 from pyflow.runtime.session import Session
+from pyflow.runtime.sigterm import Ended, leave_if_asked, on_sigterm
 from pyflow.runtime.usage import resident_bytes
 from pyflow.runtime.wire import Messages, send
 
@@ -86,7 +87,7 @@ class Attendant:
                 self._permit()
             except _NotAskedError:
                 continue
-            if _Ended.is_asked and not outcome.is_committed:
+            if Ended.is_asked and not outcome.is_committed:
                 # The parent tells of it: what the task raised came of being asked to end.
                 leave_now(0)
             self._tell({"outcome": self._left(invocation, outcome).to_wire()})
@@ -147,8 +148,8 @@ class Attendant:
             yield
         finally:
             self._tell({"limit": None})
-        if timeout_s is not None and _Ended.is_asked and time.monotonic() - began >= timeout_s:
-            raise SystemExit(128 + signal.SIGTERM)
+        if timeout_s is not None and time.monotonic() - began >= timeout_s:
+            leave_if_asked()
 
     def _look_after(self) -> None:
         """Ship what is printed, and tell how much memory there is, until the process ends."""
@@ -180,7 +181,7 @@ def attend(
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, on_sigterm)
     be_the_script()
     code = 1
     try:
@@ -189,7 +190,7 @@ def attend(
         attendant.run(invocations)
         code = 0
     except BaseException as error:  # noqa: BLE001  this process is a copy of its parent, and must not go on as one
-        if not _Ended.is_asked:
+        if not Ended.is_asked:
             sys.excepthook(type(error), error, error.__traceback__)
     finally:
         leave_now(code)
@@ -200,23 +201,9 @@ def leave_now(code: int) -> NoReturn:
     try:
         atexit._run_exitfuncs()  # noqa: SLF001  what multiprocessing's children are ended with, too
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
+        flush_python()
         os._exit(code)
 
 
 class _NotAskedError(BaseException):
     """Nobody has asked for this attempt: no error of a task's, which whoever runs it would tell."""
-
-
-class _Ended:
-    """Whether somebody has asked this process to end."""
-
-    is_asked = False
-
-
-def _end(_signal: int, _frame: FrameType | None) -> None:
-    """Let the author's ``finally`` blocks run, and no more tasks."""
-    _Ended.is_asked = True
-    raise SystemExit(128 + signal.SIGTERM)

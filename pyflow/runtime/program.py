@@ -100,7 +100,8 @@ class Program:
             function: Callable[..., Any] = make()
         except (IntegrityError, NotFoundError) as error:
             raise IntegrityError(f"The code of task {node.name!r} cannot be used. {error}") from error
-        self._functions[node.function] = _Kept(function, make, watch(function))
+        if kept is None or kept.is_as_made is not None:  # else it cannot be seen, however often it is made
+            self._functions[node.function] = _Kept(function, make, watch(function))
         return function
 
     def _maker(self, packed: PackedFunction, content: ContentStore) -> Callable[[], Any]:

@@ -140,19 +140,21 @@ def _part_of(came: bytes, piece: bytes) -> tuple[int, int]:
 
 def _write_text(stream: TextIO, text: str) -> None:
     stream.write(text)
-    flush = getattr(stream, "flush", None)
-    if flush is not None:
-        flush()
+    _flush(stream)
 
 
 def flush_python() -> None:
     """Hand over what Python holds of what was printed."""
     for stream in (sys.stdout, sys.stderr):
-        # The author's own object may have no more than ``write``, and there may be none.
-        flush = getattr(stream, "flush", None)
-        if flush is not None:
-            with contextlib.suppress(OSError, ValueError):
-                flush()
+        with contextlib.suppress(OSError, ValueError):
+            _flush(stream)
+
+
+def _flush(stream: TextIO | None) -> None:
+    # The author's own object may have no more than ``write``, and there may be none.
+    flush = getattr(stream, "flush", None)
+    if flush is not None:
+        flush()
 
 
 def _descriptor_of(stream: TextIO | None) -> int | None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+from collections.abc import Iterable
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from pyflow.late import late
+from pyflow.payload import seen_by
 
 if TYPE_CHECKING:
     import tempfile
@@ -102,16 +104,8 @@ class script_names:  # noqa: N801  a block, as ``isolated`` is
 _FUNCTIONS: Final = (FunctionType, type(functools.lru_cache(len)))
 
 
-def _used_by(function: object) -> list[object]:
-    if not isinstance(function, FunctionType) or function.__module__ != _MAIN:
-        return []
-    found = list(function.__globals__.values())
-    for cell in function.__closure__ or ():
-        try:
-            found.append(cell.cell_contents)
-        except ValueError:  # it has no value yet
-            continue
-    return found
+def _used_by(function: object) -> Iterable[object]:
+    return seen_by(function) if isinstance(function, FunctionType) and function.__module__ == _MAIN else ()
 
 
 def _is_at_the_top(thing: Any) -> TypeGuard[type | FunctionType]:

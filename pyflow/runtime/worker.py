@@ -28,6 +28,7 @@ from pyflow.runtime.commands import PACKET_BYTES, invocation_in, invocations_of
 from pyflow.runtime.failure import RUN_HERE
 from pyflow.runtime.script import be_the_script
 from pyflow.runtime.session import Session
+from pyflow.runtime.sigterm import Ended, leave_if_asked, on_sigterm
 from pyflow.runtime.wire import Messages, send_text
 
 WORKER_ARGV: Final = "pyflow-worker"
@@ -52,7 +53,7 @@ def main() -> None:
     spool.take_standard_streams()
     # A segmentation fault then leaves a traceback in the log.
     faulthandler.enable()
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, on_sigterm)
     if not os.environ.get("PYTHONBREAKPOINT"):
         sys.breakpointhook = _no_debugger
     threading.Thread(target=_watch, args=(lifeline_fd, spool), daemon=True).start()
@@ -138,7 +139,7 @@ class _Server:
                     return None
                 self._tell(told)
             outcome = self._session.run(invocation)
-            if _Ended.is_asked and not outcome.is_committed:
+            if Ended.is_asked and not outcome.is_committed:
                 _end_as_asked()
             told = _Told(outcome, is_clean=_is_clean())
         return told
@@ -208,18 +209,6 @@ def _no_debugger(*_args: object, **_kwargs: object) -> NoReturn:
     raise RuntimeError(f"breakpoint() was called in a worker process, which has no terminal. {RUN_HERE}")
 
 
-class _Ended:
-    """Whether somebody has asked this process to end."""
-
-    is_asked = False
-
-
-def _end(_signal: int, _frame: FrameType | None) -> None:
-    """Let the author's ``finally`` blocks run, and no more tasks."""
-    _Ended.is_asked = True
-    raise SystemExit(128 + signal.SIGTERM)
-
-
 @contextlib.contextmanager
 def _time_limit(timeout_s: float | None) -> Iterator[None]:
     """Let the block count as ended when it was asked to end and came to an end by itself: it has caught that.
@@ -227,8 +216,8 @@ def _time_limit(timeout_s: float | None) -> Iterator[None]:
     Whoever has sent this process what it runs counts the time.
     """
     yield
-    if timeout_s is not None and _Ended.is_asked:
-        raise SystemExit(128 + signal.SIGTERM)
+    if timeout_s is not None:
+        leave_if_asked()
 
 
 def _end_as_asked() -> None:

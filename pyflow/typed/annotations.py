@@ -6,6 +6,8 @@ import ast
 import collections.abc
 from typing import Any, Final, Literal, Optional, Union
 
+from pyflow.source import parse_expression
+
 _TYPES: Final[dict[str, Any]] = {
     "str": str,
     "int": int,
@@ -50,7 +52,7 @@ def hint_of(annotation: str) -> Any:
     if not annotation.strip():
         return Any
     try:
-        tree = ast.parse(annotation.strip(), mode="eval").body
+        tree = parse_expression(annotation.strip())
     except SyntaxError:
         raise UnknownNames([annotation]) from None
     unknown: set[str] = set()
